@@ -1,0 +1,179 @@
+"""What goes over a link: messages, subscriptions, the events a link reports, and the interface that every link keeps.
+
+The rules that both implementations (``mqtt.py``, ``memory.py``) keep:
+
+* A link never promises delivery. What was published may be lost, doubled or late; the protocols above survive that.
+* Every ``Arrived`` message of QoS 1 is acknowledged by the application, once its data is durable. MQTT v5 (4.6.0-2)
+  wants acknowledgements in the order of arrival, so a link holds one back until all earlier ones are given: a message
+  that is never acknowledged stops the flow after ``receive_maximum`` more.
+* QoS 2 is treated as QoS 1: applying is idempotent, so the second handshake would buy nothing.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+LARGEST_PACKET_BYTES = 268_435_460
+"""The largest MQTT packet there is: four length bytes, and the byte before them."""
+
+# Brokers end the connection when a text holds one of these (MQTT v5, 1.5.4: "SHOULD NOT", and mosquitto doesn't).
+_FORBIDDEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+    + "]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One MQTT PUBLISH. ``receipt`` is set on arrival, belongs to the link, and is what ``acknowledge`` needs."""
+
+    topic: str
+    payload: bytes = field(repr=False)
+    qos: int = 1
+    retain: bool = False
+    response_topic: str | None = None
+    correlation: bytes | None = None
+    content_type: str | None = None
+    properties: tuple[tuple[str, str], ...] = ()
+    expiry_s: int | None = None
+    receipt: object | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A topic filter (with ``+``, ``#`` or ``$share/<group>/``) and the QoS wanted for it."""
+
+    topic: str
+    qos: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker took the connection and has answered every subscription.
+
+    ``session_present`` is false when the broker has forgotten us. ``max_packet_bytes`` is the largest it takes.
+    """
+
+    session_present: bool
+    max_packet_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """A connection ended, or an attempt failed, for ``reason`` (a sentence). ``final``: there won't be another."""
+
+    reason: str
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The broker refused to let us ``action`` ("subscribe" or "publish") on ``topic``; all else goes on."""
+
+    topic: str
+    action: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message came."""
+
+    message: Message
+
+
+Event = Connected | Disconnected | Denied | Arrived
+OnEvent = Callable[[Event], None]
+
+
+class Link(Protocol):
+    """A connection to a broker that mends itself. Its events go to the one ``on_event`` its constructor was given."""
+
+    @property
+    def client_id(self) -> str:
+        """The MQTT client identifier."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether ``publish`` has a chance now: connected, and every subscription answered."""
+
+    @property
+    def max_packet_bytes(self) -> int:
+        """The largest packet the broker takes (of the latest connection)."""
+
+    def start(self) -> None:
+        """Begin connecting; returns at once."""
+
+    def close(self) -> None:
+        """End the connection for good. What the broker hasn't acknowledged is given up; ``drain`` first."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
+
+    def publish(self, message: Message, *, timeout_s: float = 0.0) -> bool:
+        """Hand ``message`` to the link.
+
+        At QoS 1 it takes a slot of the bounded window until the broker acknowledges it (and is sent again on the next
+        connection if this one ends first); waits up to ``timeout_s`` for a slot. Returns False, and keeps nothing,
+        when not connected, when no slot came free, or when the broker takes no packet so large. Raises ``ValueError``
+        for a message that can't be MQTT (``packet_bytes``).
+        """
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until the broker has acknowledged everything published at QoS 1; whether it has."""
+
+    def acknowledge(self, message: Message) -> None:
+        """Tell the broker that ``message`` is safe with us. Any thread; harmless twice, or after a reconnection."""
+
+
+def check_text(text: str, what: str, *, least_bytes: int = 0) -> int:
+    """Return the UTF-8 length of ``text`` in bytes; ``ValueError`` naming ``what`` if MQTT or a broker refuses it."""
+    if not (text.isascii() and text.isprintable()) and _FORBIDDEN.search(text):
+        raise ValueError(f"{what} holds a control character or something else that isn't text")
+    size_bytes = len(text) if text.isascii() else len(text.encode())
+    if not least_bytes <= size_bytes <= 0xFFFF:
+        raise ValueError(f"{what} is {size_bytes} bytes long; MQTT takes {least_bytes} to 65,535")
+    return size_bytes
+
+
+def check_topic(topic: str, what: str = "topic") -> int:
+    """Return the length in bytes of a topic to publish on; ``ValueError`` if it isn't one (wildcards, empty, long)."""
+    size_bytes = check_text(topic, what, least_bytes=1)
+    if "+" in topic or "#" in topic:
+        raise ValueError(f"{what} holds a wildcard")
+    return size_bytes
+
+
+def packet_bytes(message: Message) -> int:
+    """Return the size of ``message`` as an MQTT v5 PUBLISH packet; ``ValueError`` if it can't be one.
+
+    A broker ends the connection over a malformed packet, so everything is looked at before anything is sent.
+    """
+    properties = _properties_bytes(message)
+    body = 2 + check_topic(message.topic) + (2 if message.qos else 0) + len(message.payload)
+    body += _varint_bytes(properties) + properties
+    return 1 + _varint_bytes(body) + body
+
+
+def _properties_bytes(message: Message) -> int:
+    size = 5 if message.expiry_s is not None else 0
+    if message.expiry_s is not None and not 0 <= message.expiry_s <= 0xFFFFFFFF:
+        raise ValueError("expiry_s is outside 0 to 4,294,967,295")
+    if message.response_topic is not None:
+        size += 3 + check_topic(message.response_topic, "response topic")
+    if message.correlation is not None:
+        if len(message.correlation) > 0xFFFF:
+            raise ValueError("correlation is longer than 65,535 bytes")
+        size += 3 + len(message.correlation)
+    if message.content_type is not None:
+        size += 3 + check_text(message.content_type, "content type")
+    for name, value in message.properties:
+        size += 5 + check_text(name, "property name") + check_text(value, "property value")
+    return size
+
+
+def _varint_bytes(number: int) -> int:
+    return 1 if number < 128 else 2 if number < 16_384 else 3 if number < 2_097_152 else 4
