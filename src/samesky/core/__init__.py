@@ -1,0 +1,1 @@
+"""The toolbox: pure functions and values, on the standard library alone."""
