@@ -1,0 +1,20 @@
+"""`samesky check`: every mistake of a configuration at once, without touching anything."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command(
+    "check",
+    short_help="Report every mistake of a configuration.",
+    epilog="Example: samesky check --online /etc/weewx/weewx.conf",
+)
+@click.argument("config", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--online", is_flag=True, help="Also connect to the broker and prove the rights that are needed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
+def command(config: Path, online: bool, as_json: bool) -> int:
+    """Read CONFIG (a weewx.conf or a samesky.toml) and report every mistake: file, key and what to write."""
+    from .. import check
+
+    return check.run(config, online=online, as_json=as_json)
