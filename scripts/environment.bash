@@ -1,0 +1,102 @@
+# Sourced by the scripts beside it: finds a Python, installs Debian packages that are missing, makes .venv.
+# Every step that changes something says so in one line; nothing is done twice.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv=$root/.venv
+PATH=$PATH:/usr/sbin:/sbin # where Debian keeps mosquitto and mariadbd
+
+say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
+
+fail() {
+  say "$@"
+  exit 2
+}
+
+# Prints the first Python that is new enough; SAMESKY_PYTHON names another.
+read_python() {
+  local candidate
+  for candidate in ${SAMESKY_PYTHON:+"$SAMESKY_PYTHON"} python3.11 python3 python3.12 python3.13 python3.14; do
+    if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      printf '%s\n' "$candidate"
+      return
+    fi
+  done
+  fail "needs Python 3.11 or newer; this machine has $(python3 --version 2>/dev/null || echo none)." \
+    "Install one (Debian 12: apt-get install python3 python3-venv), or name it: SAMESKY_PYTHON=/path/to/python3.11"
+}
+
+# Prints the Debian package that gives $1 a working venv module.
+read_venv_package() {
+  case ${1##*/} in
+    python3.*) printf '%s-venv\n' "${1##*/}" ;;
+    *) echo python3-venv ;;
+  esac
+}
+
+can_make_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+
+# Installs those of the given "program package" pairs whose program is missing, and the venv module of $python.
+ensure_packages() {
+  local missing=() program package
+  while (($#)); do
+    read -r program package <<<"$1"
+    shift
+    command -v "$program" >/dev/null || missing+=("$package")
+  done
+  can_make_venv "$python" || missing+=("$(read_venv_package "$python")")
+  ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+}
+
+install_packages() {
+  local as_root=() log
+  command -v apt-get >/dev/null || fail "missing: $*. This machine has no apt-get: install them as it does, then run again"
+  if ((EUID != 0)); then
+    command -v sudo >/dev/null || fail "missing: $*. As root: apt-get install $*"
+    as_root=(sudo)
+  fi
+  say "installing with apt-get: $*"
+  log=$(mktemp)
+  if ! install_quietly "$@" >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    fail "apt-get couldn't install $*; what it said is above"
+  fi
+  rm -f "$log"
+}
+
+# Debian starts the service of a package that it installs. Nothing here needs that, and a developer's machine doesn't
+# either, so for the time of the installation policy-rc.d says no; one that is there already is left as it is.
+install_quietly() {
+  local policy=/usr/sbin/policy-rc.d made=no status=0
+  if [[ ! -e $policy ]]; then
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+    "${as_root[@]}" chmod 755 "$policy"
+    made=yes
+  fi
+  "${as_root[@]}" apt-get -q update &&
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qy install --no-install-recommends "$@" || status=$?
+  [[ $made == no ]] || "${as_root[@]}" rm -f "$policy"
+  return "$status"
+}
+
+# Makes .venv hold this checkout with the extra $1 ("" for none), at the versions of constraints.txt. A stamp file says
+# for what it was made; the extra `test` holds all the others.
+ensure_venv() {
+  local extra=$1 wanted
+  wanted=$({ "$python" --version && echo "$root" && cat "$root/pyproject.toml" "$root/constraints.txt"; } | sha256sum)
+  if "$venv/bin/python" -c '' 2>/dev/null; then
+    [[ $(read_stamp test) == "$wanted" || $(read_stamp "$extra") == "$wanted" ]] && return
+  else
+    say "making .venv with $("$python" --version)"
+    "$python" -m venv --clear "$venv" || fail "couldn't make $venv; what Python said is above"
+  fi
+  say "installing samesky${extra:+[$extra]} into .venv"
+  (cd "$root" && "$venv/bin/python" -m pip install -qq --disable-pip-version-check -c constraints.txt \
+    -e ".${extra:+[$extra]}") || fail "pip couldn't install samesky${extra:+[$extra]}; what it said is above"
+  printf '%s\n' "$wanted" >"$venv/stamp-${extra:-plain}"
+}
+
+read_stamp() { cat "$venv/stamp-${1:-plain}" 2>/dev/null || true; }
+
+python=$(read_python)
