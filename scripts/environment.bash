@@ -26,25 +26,23 @@ read_python() {
     "Install one (Debian 12: apt-get install python3 python3-venv), or name it: SAMESKY_PYTHON=/path/to/python3.11"
 }
 
-# Prints the Debian package that gives $1 a working venv module.
+# Prints the Debian package that gives $python a working venv module.
 read_venv_package() {
-  case ${1##*/} in
-    python3.*) printf '%s-venv\n' "${1##*/}" ;;
+  case ${python##*/} in
+    python3.*) printf '%s-venv\n' "${python##*/}" ;;
     *) echo python3-venv ;;
   esac
 }
 
-can_make_venv() { "$1" -c 'import ensurepip, venv' 2>/dev/null; }
+can_make_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
 
-# Installs those of the given "program package" pairs whose program is missing, and the venv module of $python.
-ensure_packages() {
-  local missing=() program package
-  while (($#)); do
-    read -r program package <<<"$1"
-    shift
+# Installs those of the given "program package" pairs whose program is missing.
+ensure_programs() {
+  local missing=() pair program package
+  for pair in "$@"; do
+    read -r program package <<<"$pair"
     command -v "$program" >/dev/null || missing+=("$package")
   done
-  can_make_venv "$python" || missing+=("$(read_venv_package "$python")")
   ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
 }
 
@@ -88,6 +86,7 @@ ensure_venv() {
   if "$venv/bin/python" -c '' 2>/dev/null; then
     [[ $(read_stamp test) == "$wanted" || $(read_stamp "$extra") == "$wanted" ]] && return
   else
+    can_make_venv || install_packages "$(read_venv_package)"
     say "making .venv with $("$python" --version)"
     "$python" -m venv --clear "$venv" || fail "couldn't make $venv; what Python said is above"
   fi
