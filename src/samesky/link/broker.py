@@ -269,7 +269,7 @@ def _accepts(port: int) -> bool:
 
 
 def _hash_password(password: str) -> str:
-    """Return a line of mosquitto's password file for ``password``: PBKDF2 with SHA-512, as mosquitto_passwd makes it."""
+    """Return ``password`` as mosquitto_passwd writes it: PBKDF2 with SHA-512."""
     salt, rounds = secrets.token_bytes(12), 101
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"

@@ -1,7 +1,6 @@
 """The bounded window of QoS 1 messages on their way to the broker."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .message import Message
@@ -46,11 +45,12 @@ class Window:
         self._unsent.append(self._next)
         self._next += 1
 
-    def take_unsent(self) -> Iterator[tuple[int, Message]]:
-        """Yield (slot, message) to send now; the caller says ``sent`` for each before it asks for the next."""
-        while self._unsent and len(self._in_flight) < self._limit:
-            slot = self._unsent.popleft()
-            yield slot, self._kept[slot].message
+    def next_unsent(self) -> tuple[int, Message] | None:
+        """Return (slot, message) to send now, for which the caller then says ``sent``; None when there is none."""
+        if not self._unsent or len(self._in_flight) >= self._limit:
+            return None
+        slot = self._unsent.popleft()
+        return slot, self._kept[slot].message
 
     def sent(self, slot: int, mid: int) -> None:
         """Remember that the message of ``slot`` went out under the packet identifier ``mid``."""

@@ -1,0 +1,51 @@
+"""Why there is no connection, as sentences that say what to do now."""
+
+import socket
+import ssl
+
+_ADVICE = {
+    0x84: "; samesky needs MQTT version 5 (mosquitto 1.6 or newer)",
+    0x85: "; choose another client_id",
+    0x86: "; check username and password",
+    0x87: "; check username and password, and what the broker's ACL allows this user",
+    0x8E: "; another program connects with the same client_id",
+    0x95: "; a message was larger than the broker takes",
+}
+"""What to do about an MQTT v5 reason code (2.4)."""
+
+
+def describe_refusal(address: str, reason: object, code: int) -> str:
+    """Return the sentence for a CONNACK with a ``reason`` other than success."""
+    return f"{address} refused the connection: {reason}{_ADVICE.get(code, '')}"
+
+
+def describe_end(address: str, reason: object, code: int) -> str:
+    """Return the sentence for a DISCONNECT that came from the broker."""
+    return f"{address} ended the connection: {reason}{_ADVICE.get(code, '')}"
+
+
+def describe_silence(address: str) -> str:
+    """Return the sentence for a connection that ended before CONNACK: usually something that isn't MQTT v5."""
+    return (
+        f"{address} ended the connection before answering; "
+        "is it an MQTT broker, does it speak version 5, and is TLS wanted on that port?"
+    )
+
+
+def describe_error(address: str, error: Exception) -> str:
+    """Return the sentence for what connecting, reading or writing raised."""
+    match error:
+        case ConnectionRefusedError():
+            return f"{address} refused the connection; is the broker running there?"
+        case socket.gaierror():
+            return f"the host of {address} can't be found: {error.strerror}"
+        case TimeoutError():
+            return f"{address} doesn't answer"
+        case ssl.SSLCertVerificationError():
+            return f"the certificate of {address} isn't trusted: {error.verify_message}; check ca_file and host"
+        case ssl.SSLError():
+            return f"TLS with {address} failed: {error.reason}; is that the broker's TLS port?"
+        case OSError():
+            return f"no connection to {address}: {error.strerror or error}"
+        case _:
+            return f"{address} sent what can't be understood: {type(error).__name__} {error}"
