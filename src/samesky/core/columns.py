@@ -74,8 +74,13 @@ def encode_tables(tables: Iterable[Table]) -> bytes:
     """Return ``tables`` as bytes that ``decode_tables`` takes back to equal values of equal types.
 
     Raises ValueError, naming table and column, for what can't be taken back: NaN, an integer of more than 64 bits, a
-    lone surrogate, or a value that isn't of the column's kind (a text in a REAL column).
+    lone surrogate, a value that isn't of the column's kind (a text in a REAL column), or a name that is no identifier.
     """
+    tables = tuple(tables)
+    try:
+        _check_distinct([check_identifier(table.name) for table in tables])
+    except Refused as mistake:
+        raise ValueError(str(mistake)) from None
     return f'{{"tables":[{",".join(map(_encode_table, tables))}]}}'.encode()
 
 
@@ -89,11 +94,15 @@ def decode_tables(
     document = parse_json(payload, max_bytes=max_bytes)
     entries = _take_list(_take_fields(document, ("tables",))[0])
     tables = [_decode_table(entry, max_rows, max_columns) for entry in entries]
-    _check_distinct(table.name for table in tables)
+    _check_distinct([table.name for table in tables])
     return tables
 
 
 def _encode_table(table: Table) -> str:
+    try:
+        _check_distinct([check_identifier(column.name) for column in table.columns])
+    except Refused as mistake:
+        raise ValueError(f"table {table.name}: {mistake}") from None
     nulls = [None] * table.count
     encoded = [
         "null" if values == nulls else _encode_column(table.name, column, values)
@@ -137,13 +146,14 @@ def _decode_table(entry: object, max_rows: int, max_columns: int) -> Table:
     decoded = tuple(map(_decode_heading, _take_list(columns)))
     if len(decoded) > max_columns:
         raise Refused(Reason.SIZE, f"a table has more than {max_columns} columns")
-    _check_distinct(column.name for column in decoded)
+    _check_distinct([column.name for column in decoded])
     return Table(check_identifier(name), decoded, _decode_values(decoded, _take_list(values), count))
 
 
 def _decode_heading(entry: object) -> Column:
-    match entry:
-        case [name, str(kind)] if kind in _KINDS:
+    if isinstance(entry, list) and len(entry) == 2:
+        name, kind = entry
+        if isinstance(kind, str) and kind in _KINDS:
             return Column(check_identifier(name), _KINDS[kind])
     raise Refused(Reason.SHAPE, "a column must be given by its name and one of integer, real and text")
 
@@ -195,10 +205,9 @@ def _take_list(entry: object) -> list[object]:
     return entry
 
 
-def _check_distinct(names: Iterable[str]) -> None:
+def _check_distinct(names: Sequence[str]) -> None:
     """Refuse names that SQL takes for the same, which has no case in them."""
-    folded = [name.lower() for name in names]
-    if len(set(folded)) != len(folded):
+    if len(set(map(str.lower, names))) != len(names):
         raise Refused(Reason.DUPKEY, "a table or column is named twice")
 
 

@@ -10,7 +10,6 @@ import re
 import zlib
 from collections.abc import Sequence
 from enum import StrEnum
-from itertools import chain
 from typing import NoReturn, cast
 
 from ..errors import DataError
@@ -76,7 +75,7 @@ def decode_json(payload: bytes, *, max_bytes: int = MAX_PAYLOAD_BYTES, max_depth
     """
     document = _parse(payload, max_bytes, _STRICT_DECODER)
     _check_values(document, max_depth)
-    if b"\\u" in payload:  # raw UTF-8 has no lone surrogates, escapes may
+    if b"\\" in payload:  # raw UTF-8 has no lone surrogates, escapes may
         check_text(json.dumps(document, ensure_ascii=False))
     return document
 
@@ -169,11 +168,13 @@ def check_numbers(values: Sequence[object], kinds: set[type]) -> None:
     if not kinds <= _NUMBERS_AND_NULL:
         values = [value for value in values if type(value) in _NUMBERS]
     numbers = cast(list[float], values)
-    if int not in kinds and math.isfinite(sum(filter(None, numbers))):
-        return
-    lowest, highest = min(filter(None, numbers), default=0), max(filter(None, numbers), default=0)
-    if lowest >= LOWEST_INTEGER and highest <= HIGHEST_INTEGER:
-        return
+    if int not in kinds:
+        if math.isfinite(sum(filter(None, numbers))):
+            return
+    elif float not in kinds:
+        lowest, highest = min(filter(None, numbers), default=0), max(filter(None, numbers), default=0)
+        if lowest >= LOWEST_INTEGER and highest <= HIGHEST_INTEGER:
+            return
     for number in filter(None, numbers):
         check_number(number)
 
@@ -252,8 +253,13 @@ def _check_values(document: object, max_depth: int) -> None:
             check_numbers(layer, kinds - {int})  # the parser proved the integers
         if kinds.isdisjoint(_CONTAINERS):
             return
-        containers = [value for value in layer if isinstance(value, (dict, list))]
-        layer = list(chain.from_iterable(value.values() if type(value) is dict else value for value in containers))
+        deeper: list[object] = []
+        for value in layer:
+            if isinstance(value, dict):
+                deeper.extend(value.values())
+            elif isinstance(value, list):
+                deeper.extend(value)
+        layer = deeper
     raise Refused(Reason.DEPTH, f"the JSON payload is nested more than {max_depth} deep")
 
 
