@@ -143,9 +143,10 @@ def _decode_table(entry: object, max_rows: int, max_columns: int) -> Table:
         raise Refused(Reason.TYPE, "the count of a table isn't a number of rows")
     if count > max_rows:
         raise Refused(Reason.SIZE, f"a table has more than {max_rows} rows")
-    decoded = tuple(map(_decode_heading, _take_list(columns)))
-    if len(decoded) > max_columns:
+    headings = _take_list(columns)
+    if len(headings) > max_columns:
         raise Refused(Reason.SIZE, f"a table has more than {max_columns} columns")
+    decoded = tuple(map(_decode_heading, headings))
     _check_distinct([column.name for column in decoded])
     return Table(check_identifier(name), decoded, _decode_values(decoded, _take_list(values), count))
 
