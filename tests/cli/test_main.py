@@ -159,6 +159,7 @@ print({"paho", "rich", "sqlite3", "weewx", "asyncio"} & set(sys.modules), file=s
     assert call(code=code).stderr == "set()\n"
 
 
+@pytest.mark.alone
 def test_the_first_help_answers_in_a_fifth_of_a_second() -> None:
     def measure() -> float:
         started = time.perf_counter()
