@@ -1,0 +1,508 @@
+"""One binding's WeeWX database, read and written by position: SQLite and MariaDB/MySQL alike.
+
+`open_archive` takes a `Location` and returns an `Archive`. Every read is one short transaction whose cursor is closed
+before anything is returned; every write is one transaction, durable when the method returns. Methods raise
+`Unreachable` (locked, disconnected: try again, `reopen` first) or `DataError`, nothing else of the database's.
+
+An archive belongs to the thread that opened it.
+"""
+
+import hashlib
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from ..core.columns import Column, Kind, Table
+from ..errors import DataError
+from .days import next_archive_day, read_day_offsets, start_of_archive_day
+from .schema import METADATA_VERSION, SUMMARY_COLUMNS, Description, sql_type, summary_kind, summary_parts
+
+Row = Sequence[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteLocation:
+    """A SQLite file and the archive table in it."""
+
+    path: Path
+    table: str = "archive"
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlLocation:
+    """A MariaDB or MySQL database and the archive table in it."""
+
+    database: str
+    host: str = "localhost"
+    port: int = 3306
+    user: str = ""
+    password: str = field(default="", repr=False)
+    table: str = "archive"
+
+    def __str__(self) -> str:
+        return f"{self.database} on {self.host}:{self.port}"
+
+
+Location = SqliteLocation | MysqlLocation
+
+
+def open_archive(location: Location, *, create: bool = False) -> "Archive":
+    """The archive at ``location``, open. ``create`` makes an empty database where there is none (tables come later).
+
+    Raises `Unreachable` when the file or server isn't there or is locked, `SetupError` without a MySQL driver.
+    """
+    if isinstance(location, SqliteLocation):
+        from .archive_sqlite import SqliteArchive
+
+        return SqliteArchive(location, create=create)
+    from .archive_mysql import MysqlArchive
+
+    return MysqlArchive(location, create=create)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What one page of reading covered."""
+
+    after: int
+    count: int
+    first: int | None
+    last: int
+    """Time of the last record read, or ``after`` when there was none."""
+    newest: int | None
+    """Time of the newest record in the table that isn't from the future."""
+
+    @property
+    def more(self) -> bool:
+        """Whether records remain after this page."""
+        return self.newest is not None and self.newest > self.last
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one write changed."""
+
+    stored: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    """Duplicates whose content differs from what is stored; the stored row is kept."""
+    refused: int = 0
+
+    def __add__(self, other: "Applied") -> "Applied":
+        return Applied(
+            self.stored + other.stored,
+            self.duplicates + other.duplicates,
+            self.conflicts + other.conflicts,
+            self.refused + other.refused,
+        )
+
+
+class Archive:
+    """What SQLite and MySQL have in common; the two dialects fill in the hooks at the end."""
+
+    dialect = ""
+    mark = "?"
+
+    def __init__(self, location: Location, connection: Any) -> None:
+        self.location = location
+        self.table = location.table
+        self._connection = connection
+        self._counted: tuple[int, int, int] | None = None
+        self._columns: tuple[Column, ...] | None = None
+        self._summary_kinds: dict[str, str] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; harmless when it is closed already."""
+        self._connection.close()
+
+    # ------------------------------------------------------------------ reading
+
+    def read_columns(self) -> tuple[Column, ...]:
+        """The archive table's columns in order, empty when there is no table; kept until `forget_schema`."""
+        if not self._columns:
+            self._columns = self._read_columns()
+        return self._columns
+
+    def read_summary_kinds(self) -> dict[str, str]:
+        """Observation -> ``scalar`` or ``vector`` for every daily summary table of version 4.0's shape; kept likewise."""
+        if self._summary_kinds is None:
+            self._summary_kinds = self._read_summary_kinds()
+        return self._summary_kinds
+
+    def forget_schema(self) -> None:
+        """Read columns and tables anew at the next use: somebody may have changed them."""
+        self._columns = self._summary_kinds = None
+
+    def read_tables(self) -> set[str]:
+        """Names of all tables in the database."""
+        raise NotImplementedError
+
+    def read_change_mark(self) -> object:
+        """A value that changes when another connection has added a record."""
+        raise NotImplementedError
+
+    def _read_summary_kinds(self) -> dict[str, str]:
+        prefix = f"{self.table}_day_"
+        names = (
+            name for name in sorted(self.read_tables()) if name.startswith(prefix) and not name.endswith("__metadata")
+        )
+        kinds = ((name.removeprefix(prefix), summary_kind(self._read_column_names(name))) for name in names)
+        return {obs: kind for obs, kind in kinds if kind}
+
+    def read_position(self, now: float, *, future_limit_s: int = 3600) -> int:
+        """Time of the newest record that isn't from the future; 0 when there is none."""
+        (value,) = self._read_row(
+            f"SELECT MAX(`dateTime`) FROM `{self.table}` WHERE `dateTime` <= {self.mark}", int(now) + future_limit_s
+        )
+        return int(value or 0)
+
+    def read_previous(self, timestamp: int) -> int:
+        """Time of the newest record before ``timestamp``; 0 when there is none."""
+        (value,) = self._read_row(
+            f"SELECT MAX(`dateTime`) FROM `{self.table}` WHERE `dateTime` < {self.mark}", timestamp
+        )
+        return int(value or 0)
+
+    def read_unit_system(self) -> int | None:
+        """``usUnits`` of the first record; None when the table is empty."""
+        row = self._read_one(f"SELECT `usUnits` FROM `{self.table}` ORDER BY `dateTime` LIMIT 1")
+        return int(row[0]) if row else None
+
+    def read_record(self, timestamp: int) -> dict[str, Any] | None:
+        """The record stamped exactly ``timestamp``, all columns, or None."""
+        return next(iter(self.read_records(timestamp - 1, 1, until=timestamp)), None)
+
+    def read_nearest(self, timestamp: int, *, delta_s: int) -> dict[str, Any] | None:
+        """The record nearest to ``timestamp`` within ``delta_s`` either way, or None (seed: secondary bindings)."""
+        around = self.read_records(timestamp - delta_s - 1, 1000, until=timestamp + delta_s)
+        return min(around, key=lambda record: abs(record["dateTime"] - timestamp), default=None)
+
+    def read_records(self, after: int, limit: int, *, until: int | None = None) -> list[dict[str, Any]]:
+        """At most ``limit`` records after ``after`` (and not after ``until``), oldest first, as name -> value."""
+        names = [column.name for column in self.read_columns()]
+        return [dict(zip(names, row, strict=True)) for row in self._read_rows(names, after, limit, until)]
+
+    def read_origin(self, now: float, *, future_limit_s: int = 3600) -> str:
+        """Identity of this database (`origin_id`); empty while it holds no record."""
+        return origin_id(self.read_records(0, 1, until=int(now) + future_limit_s))
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Make the reads inside see one state of the database."""
+        with self._transaction(write=False):
+            yield
+
+    def read_description(self, accepts: tuple[str, ...], *, now: float, future_limit_s: int = 3600) -> Description:
+        """Describe the database to a peer. Counting is incremental: the first call reads the whole table."""
+        self.forget_schema()
+        with self._transaction(write=False):
+            first, last = self._read_row(
+                f"SELECT MIN(`dateTime`), MAX(`dateTime`) FROM `{self.table}` WHERE `dateTime` <= {self.mark}",
+                int(now) + future_limit_s,
+            )
+            newest = self.read_records(last - 1, 1) if last else []
+            return Description(
+                columns=self.read_columns(),
+                summaries=tuple(self.read_summary_kinds().items()),
+                unit_system=self.read_unit_system(),
+                interval_s=_interval_s(newest),
+                day_offsets=read_day_offsets(first, last) if last else (),
+                count=self._count(first, last) if last else 0,
+                first=first,
+                last=last,
+                origin=self.read_origin(now),
+                accepts=accepts,
+            )
+
+    def read_page(
+        self, after: int, max_records: int, *, now: float, summaries: bool, future_limit_s: int = 3600
+    ) -> tuple[Span, tuple[Table, ...]]:
+        """Records after ``after`` and the summary rows of the days they complete, read in one transaction.
+
+        Returns the span and the tables ``archive`` and (if ``summaries``) ``summary``. The current, incomplete day's
+        summary rows come with the page that reaches the newest record.
+        """
+        columns = self.read_columns()
+        until = int(now) + future_limit_s
+        with self._transaction(write=False):
+            rows = self._read_rows([column.name for column in columns], after, max_records, until)
+            at = [column.name for column in columns].index("dateTime")
+            span = self._span(after, len(rows), rows[0][at] if rows else None, rows[-1][at] if rows else after, until)
+            tables = [Table.from_rows("archive", columns, rows)]
+            if summaries:
+                tables.append(self.read_summaries(*self._summary_range(span)))
+        return span, tuple(tables)
+
+    def read_summaries(self, from_day: int, to_day: int) -> Table:
+        """Daily summary rows with ``from_day`` <= dateTime <= ``to_day``, all observations in one table."""
+        rows: list[tuple[Any, ...]] = []
+        for obs, kind in self.read_summary_kinds().items():
+            parts = summary_parts(kind)
+            padding = (None,) * (len(SUMMARY_COLUMNS) - 1 - len(parts))
+            query = f"SELECT {_names(parts)} FROM `{self.table}_day_{obs}` WHERE `dateTime` BETWEEN {self.mark} AND {self.mark} ORDER BY `dateTime`"
+            rows += [(obs, *row, *padding) for row in self._read_all(query, from_day, to_day)]
+        return Table.from_rows("summary", SUMMARY_COLUMNS, rows)
+
+    # ------------------------------------------------------------------ writing
+
+    def apply_rows(
+        self, names: Sequence[str], rows: Sequence[Row], *, mark_update: bool, then: Callable[[], None] | None = None
+    ) -> Applied:
+        """Insert the rows that are absent, in one transaction; what is stored already is kept.
+
+        ``mark_update`` moves the summaries' ``lastUpdate`` to the newest row (only where the summaries are brought up
+        to it by other means); ``then`` runs inside the same transaction. A row that the database refuses is counted
+        and left out, its neighbours are stored.
+        """
+        with self._transaction(write=True):
+            applied = self._insert_rows(names, rows)
+            if mark_update and rows:
+                at = list(names).index("dateTime")
+                self._mark_update(max(int(row[at]) for row in rows))
+            if then:
+                then()
+        return applied
+
+    def apply_summaries(self, summary: Table) -> int:
+        """Put the rows of a ``summary`` table in place of those stored; returns how many were written."""
+        with self._transaction(write=True):
+            return self.write_summaries(summary.rows())
+
+    def write_summaries(self, rows: Iterable[Row]) -> int:
+        """As `apply_summaries`, within the caller's transaction; observations that have no table here are left out."""
+        kinds = self.read_summary_kinds()
+        by_obs: dict[str, list[Row]] = {}
+        for row in rows:
+            by_obs.setdefault(row[0], []).append(row)
+        written = 0
+        for obs, obs_rows in by_obs.items():
+            if obs in kinds:
+                parts = summary_parts(kinds[obs])
+                query = f"REPLACE INTO `{self.table}_day_{obs}` ({_names(parts)}) VALUES ({self._marks(len(parts))})"
+                self._execute_many(query, [row[1 : len(parts) + 1] for row in obs_rows])
+                written += len(obs_rows)
+        return written
+
+    def ensure_record(self, record: Mapping[str, Any], names: Sequence[str]) -> bool:
+        """Make the stored row equal to ``record`` in the columns ``names``; returns whether anything changed."""
+        timestamp = record["dateTime"]
+        wanted = {name: record.get(name) for name in names}
+        with self._transaction(write=True):
+            stored = self.read_record(timestamp)
+            if stored is None:
+                self._insert_rows(list(wanted), [tuple(wanted.values())])
+                return True
+            changed = {name: value for name, value in wanted.items() if stored[name] != value}
+            if changed:
+                settings = ", ".join(f"`{name}` = {self.mark}" for name in changed)
+                self._execute(
+                    f"UPDATE `{self.table}` SET {settings} WHERE `dateTime` = {self.mark}", *changed.values(), timestamp
+                )
+        return bool(changed)
+
+    def ensure_tables(self, description: Description) -> bool:
+        """Create the archive, summary and metadata tables as WeeWX would, where they are missing; returns whether any was."""
+        present = self.read_tables()
+        missing = self.table not in present
+        with self._transaction(write=True):
+            if missing:
+                self._execute(f"CREATE TABLE `{self.table}` ({self._declarations(description.columns)})")
+            metadata = f"{self.table}_day__metadata"
+            if missing and description.summaries and metadata not in present:
+                for obs, kind in description.summaries:
+                    self._create_summary(obs, kind)
+                self._execute(f"CREATE TABLE `{metadata}` (`name` CHAR(20) NOT NULL PRIMARY KEY, `value` TEXT)")
+                self._execute(f"INSERT INTO `{metadata}` VALUES ('Version', '{METADATA_VERSION}')")
+        self.forget_schema()
+        return missing
+
+    def ensure_columns(self, columns: Iterable[Column], summaries: Mapping[str, str]) -> None:
+        """Add archive columns that are missing, and their summary tables (column policy ``add``)."""
+        present = {column.name for column in self.read_columns()}
+        kinds = self.read_summary_kinds()
+        for column in columns:
+            if column.name not in present:
+                self._execute(
+                    f"ALTER TABLE `{self.table}` ADD COLUMN `{column.name}` {sql_type(column, dialect=self.dialect)}"
+                )
+                if kinds and column.name in summaries and column.name not in kinds:
+                    self._create_summary(column.name, summaries[column.name])
+        self.forget_schema()
+
+    # ------------------------------------------------------------------ parts
+
+    def _create_summary(self, obs: str, kind: str) -> None:
+        columns = [column for column in SUMMARY_COLUMNS if column.name in summary_parts(kind)]
+        self._execute(f"CREATE TABLE `{self.table}_day_{obs}` ({self._declarations(columns)})")
+
+    def _declarations(self, columns: Iterable[Column]) -> str:
+        return ", ".join(f"`{column.name}` {sql_type(column, dialect=self.dialect)}" for column in columns)
+
+    def _insert_rows(self, names: Sequence[str], rows: Sequence[Row]) -> Applied:
+        query = self._insert_query(names)
+        try:
+            stored = self._execute_many(query, rows)
+        except DataError:
+            return self._insert_each(query, names, rows)
+        duplicates = len(rows) - stored
+        return Applied(
+            stored=stored, duplicates=duplicates, conflicts=self._conflicts(names, rows) if duplicates else 0
+        )
+
+    def _insert_each(self, query: str, names: Sequence[str], rows: Sequence[Row]) -> Applied:
+        total = Applied()
+        for row in rows:
+            try:
+                stored = self._execute_many(query, [row])
+                total += Applied(stored=stored, duplicates=1 - stored)
+            except DataError:
+                total += Applied(refused=1)
+        return total
+
+    def _conflicts(self, names: Sequence[str], rows: Sequence[Row]) -> int:
+        """How many of the rows differ from what is stored under their time."""
+        at = list(names).index("dateTime")
+        times = [row[at] for row in rows]
+        query = f"SELECT {_names(names)} FROM `{self.table}` WHERE `dateTime` BETWEEN {self.mark} AND {self.mark}"
+        stored = {row[at]: tuple(row) for row in self._read_all(query, min(times), max(times))}
+        return sum(stored[row[at]] != tuple(row) for row in rows if row[at] in stored)
+
+    def _mark_update(self, newest: int) -> None:
+        """Move ``lastUpdate`` forward to ``newest``, never back: else WeeWX recomputes days and wipes LOOP highs."""
+        metadata = f"{self.table}_day__metadata"
+        if metadata not in self.read_tables():
+            return
+        row = self._read_one(f"SELECT `value` FROM `{metadata}` WHERE `name` = 'lastUpdate'")
+        if row is None or int(row[0] or 0) < newest:
+            self._execute(
+                f"REPLACE INTO `{metadata}` (`name`, `value`) VALUES ('lastUpdate', {self.mark})", str(newest)
+            )
+
+    def _count(self, first: int, last: int) -> int:
+        known, base = (first - 1, 0)
+        if self._counted and self._counted[0] == first:
+            known, base = self._counted[1], self._counted[2]
+        (added,) = self._read_row(
+            f"SELECT COUNT(*) FROM `{self.table}` WHERE `dateTime` > {self.mark} AND `dateTime` <= {self.mark}",
+            known,
+            last,
+        )
+        self._counted = (first, last, base + int(added))
+        return self._counted[2]
+
+    def _span(self, after: int, count: int, first: int | None, last: int, until: int) -> Span:
+        (newest,) = self._read_row(f"SELECT MAX(`dateTime`) FROM `{self.table}` WHERE `dateTime` <= {self.mark}", until)
+        return Span(after=after, count=count, first=first, last=last, newest=newest)
+
+    def _summary_range(self, span: Span) -> tuple[int, int]:
+        """First and last day whose summary rows belong to the page: from the day of ``after`` to the last complete one."""
+        from_day = start_of_archive_day(span.after) if span.after else 0
+        if not span.last:
+            return from_day, from_day
+        last_day = start_of_archive_day(span.last)
+        if span.more:
+            (following,) = self._read_row(
+                f"SELECT MIN(`dateTime`) FROM `{self.table}` WHERE `dateTime` > {self.mark}", span.last
+            )
+            if following is not None and following <= next_archive_day(last_day):
+                last_day -= 1
+        return from_day, last_day
+
+    def _read_rows(self, names: Sequence[str], after: int, limit: int, until: int | None) -> Sequence[Row]:
+        bound = "" if until is None else f" AND `dateTime` <= {int(until)}"
+        query = f"SELECT {_names(names)} FROM `{self.table}` WHERE `dateTime` > {self.mark}{bound} ORDER BY `dateTime` LIMIT {int(limit)}"
+        return self._read_all(query, after)
+
+    def _read_column_names(self, table: str) -> tuple[str, ...]:
+        with closing(self._connection.cursor()) as cursor:
+            self._run(cursor, f"SELECT * FROM `{table}` LIMIT 0")
+            return tuple(entry[0] for entry in cursor.description)
+
+    def _read_one(self, query: str, *values: Any) -> Row | None:
+        return next(iter(self._read_all(query, *values)), None)
+
+    def _read_row(self, query: str, *values: Any) -> Row:
+        return self._read_all(query, *values)[0]
+
+    def _read_all(self, query: str, *values: Any) -> Sequence[Row]:
+        with closing(self._connection.cursor()) as cursor:
+            self._run(cursor, query, values)
+            rows: Sequence[Row] = cursor.fetchall()
+            return rows
+
+    def _execute(self, query: str, *values: Any) -> int:
+        with closing(self._connection.cursor()) as cursor:
+            self._run(cursor, query, values)
+            return int(cursor.rowcount)
+
+    def _marks(self, count: int) -> str:
+        return ", ".join([self.mark] * count)
+
+    # ------------------------------------------------------------------ the dialects' hooks
+
+    def _read_columns(self) -> tuple[Column, ...]:
+        raise NotImplementedError
+
+    def reopen(self) -> None:
+        """Close and connect again; raises `Unreachable` when that fails."""
+        raise NotImplementedError
+
+    def _run(self, cursor: Any, query: str, values: Row = ()) -> None:
+        """Execute on ``cursor``; the database's exceptions become ours."""
+        raise NotImplementedError
+
+    def _execute_many(self, query: str, rows: Sequence[Row]) -> int:
+        """Execute for every row; returns how many rows were written."""
+        raise NotImplementedError
+
+    def _insert_query(self, names: Sequence[str]) -> str:
+        """INSERT that leaves a row alone whose dateTime is there already, and hides no other error."""
+        raise NotImplementedError
+
+    def _transaction(self, *, write: bool) -> AbstractContextManager[None]:
+        """One transaction; nested use joins the outer one."""
+        raise NotImplementedError
+
+
+def origin_id(first_records: Sequence[Mapping[str, Any]]) -> str:
+    """Identity of a database: a digest of its first record, so that every holder of the same data names the same origin."""
+    if not first_records:
+        return ""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(first_records[0].items()):
+        if value is not None:
+            digest.update(name.encode() + b"\0" + _value_bytes(value))
+    return digest.hexdigest()
+
+
+def _value_bytes(value: Any) -> bytes:
+    return str(value).encode() if isinstance(value, str) else struct.pack(">d", float(value) + 0.0)
+
+
+def _interval_s(newest: Sequence[Mapping[str, Any]]) -> int | None:
+    minutes = newest[0].get("interval") if newest else None
+    return round(minutes * 60) if isinstance(minutes, int | float) else None
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def kind_of(declaration: str) -> Kind:
+    """The kind of a column declared so (SQLite's affinity rules, which fit MySQL's types as well)."""
+    text = declaration.upper()
+    if "INT" in text:
+        return Kind.INTEGER
+    return Kind.TEXT if any(word in text for word in ("CHAR", "TEXT", "CLOB")) else Kind.REAL

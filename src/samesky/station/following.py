@@ -1,0 +1,393 @@
+"""The thread around the requester's brains: receives, stores, publishes, acknowledges, and decides nothing.
+
+One thread and one queue. What has come in by the time the thread looks is taken together, so that a burst of live
+records is one transaction. A message is acknowledged when the transaction that holds its data has been committed; one
+whose data could not be stored is acknowledged too, because the position hasn't moved and a page will bring it again.
+"""
+
+import logging
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..core.status import Counters, Snapshot
+from ..core.status import State as StreamState
+from ..core.strict import Reason, Refused
+from ..errors import ConfigError, SameskyError
+from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
+from .copying import Copy, CopySettings, WeewxCode
+from .engine_queue import EngineQueue
+from .messages import Incoming, LoopMessage, RecordMessage, decode_answer, decode_live, decode_loop, decode_summary
+from .requester import Action, Ask, Asking, Insert, Prepare, PutSummary, Requester, Store
+from .state import State
+from .trouble import Trouble
+
+_log = logging.getLogger(__name__)
+
+MAX_WAITING = 5000
+MAX_BATCH = 500
+_STATES: dict[str, StreamState] = {
+    "disconnected": "disconnected",
+    "describing": "waiting",
+    "catching-up": "catching-up",
+    "live": "live",
+    "version-1": "live",
+    "stopped": "stopped",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FollowSettings:
+    """What a copy follows, and on which topics; secondary bindings are asked for first, main last (seed)."""
+
+    copies: tuple[CopySettings, ...]
+    asking: Mapping[str, Asking]
+    """Stream -> where and how to ask."""
+    reply_to: str
+    archive_topic: str = "replicate/archive"
+    loop_topic: str = "replicate/loop"
+    loop_packets: bool = True
+    subscribe_qos: int = 1
+    accept_origin: str = ""
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """What the link has to subscribe to."""
+        topics = [self.reply_to, self.archive_topic, f"{self.archive_topic}/summary"]
+        loop = [Subscription(self.loop_topic, 0)] if self.loop_packets else []
+        return (*(Subscription(topic, self.subscribe_qos) for topic in topics), *loop)
+
+
+@dataclass(slots=True)
+class _Stream:
+    copy: Copy
+    brain: Requester
+    counts: Counters
+    since: float
+    phase: str = "disconnected"
+    stored: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _EngineDone:
+    """The engine has stored records."""
+
+
+class Following:
+    """A running requester; a context manager. ``engine`` takes the main binding's newest records (the driver's)."""
+
+    def __init__(
+        self,
+        settings: FollowSettings,
+        make_link: Callable[[tuple[Subscription, ...], OnEvent], Link],
+        *,
+        state: State,
+        engine: EngineQueue | None = None,
+        weewx_code: Mapping[str, WeewxCode] | None = None,
+        clock: Callable[[], float] = time.time,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.settings = settings
+        self.refused = Counters()
+        self.loop_packet: dict[str, Any] | None = None
+        self._clock = clock
+        self._state = state
+        self._random = (rng or random.Random()).random
+        self._engine = engine
+        self._weewx_code = weewx_code or {}
+        self._trouble = Trouble(_log, clock)
+        self._events: queue.Queue[Event | _EngineDone | None] = queue.Queue(MAX_WAITING)
+        self._streams = {
+            each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
+        }
+        self._progress = threading.Condition()
+        self._stopping = threading.Event()
+        self._connected = False
+        if engine is not None:
+            engine.on_done = lambda: self._take(_EngineDone())
+        self._link = make_link(settings.subscriptions, self._take)
+        self._thread = threading.Thread(target=self._run, name="samesky-requester", daemon=True)
+
+    def _make_stream(self, settings: CopySettings) -> _Stream:
+        engine = self._engine if settings.main else None
+        copy = Copy(settings, engine=engine, weewx_code=self._weewx_code.get(settings.stream))
+        brain = Requester(settings.stream, 0, asking=self.settings.asking[settings.stream], random=self._random)
+        return _Stream(copy, brain, Counters(), self._clock())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to connect and to follow; returns at once whether or not there is a broker."""
+        self._thread.start()
+        self._link.start()
+
+    def close(self) -> None:
+        """Stop following; waits for the transaction under way."""
+        self._stopping.set()
+        self._take(None)
+        self._thread.join(timeout=30)
+        self._link.close()
+
+    def wait_caught_up(self, patience_s: float) -> bool:
+        """Wait until every stream has what its primary had; gives up after ``patience_s`` without any progress."""
+        with self._progress:
+            while not self._stopping.is_set():
+                if all(stream.brain.caught_up or stream.brain.phase == "stopped" for stream in self._streams.values()):
+                    return True
+                before = self._marks()
+                if not self._progress.wait_for(lambda: self._marks() != before, patience_s):  # noqa: B023
+                    return False
+        return False
+
+    def _marks(self) -> list[tuple[str, int]]:
+        return [(stream.brain.phase, stream.brain.taken) for stream in self._streams.values()]
+
+    def snapshots(self) -> list[Snapshot]:
+        """What each stream is doing; from any thread."""
+        return [self._snapshot(name, stream) for name, stream in self._streams.items()]
+
+    def _snapshot(self, name: str, stream: _Stream) -> Snapshot:
+        brain, newest = stream.brain, stream.brain.newest
+        behind_s = None if newest is None else max(0, newest - brain.taken)
+        return Snapshot(
+            stream=name,
+            role="requester",
+            state=_STATES[brain.phase],
+            position=brain.taken,
+            newest=newest,
+            behind=None if behind_s is None else round(behind_s / stream.copy.interval_s),
+            stored=stream.stored,
+            duplicates=stream.counts["duplicate"],
+            refused=self.refused.copy() | brain.counts.copy() | {"conflict": stream.counts["conflict"]},
+            last_error=brain.trouble or self._trouble.last,
+            since=stream.since,
+        )
+
+    # ------------------------------------------------------------------ the thread
+
+    def _take(self, event: Event | _EngineDone | None) -> None:
+        try:
+            self._events.put_nowait(event)
+        except queue.Full:
+            self.refused.add("overflow")
+            if isinstance(event, Arrived):
+                self._link.acknowledge(event.message)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._step()
+            except Exception:
+                _log.exception("requester_fault")
+                self._stopping.wait(1.0)
+        for stream in self._streams.values():
+            stream.copy.close()
+
+    def _step(self) -> None:
+        """Handle what has come in, then what is due."""
+        arrived: list[Message] = []
+        inserts: dict[str, list[RecordMessage]] = {}
+        for event in self._next_events():
+            match event:
+                case Arrived(message):
+                    arrived.append(message)
+                    self._on_message(message, inserts)
+                case Connected():
+                    self._on_connected()
+                case Disconnected(reason, _):
+                    self._on_disconnected(reason)
+                case Denied(topic, action, reason):
+                    self._trouble.report(f"denied {action} {topic}", reason)
+                case _EngineDone():
+                    self._settle()
+        self._flush(inserts)
+        for message in arrived:
+            self._link.acknowledge(message)
+        self._tick()
+        self._note_progress()
+
+    def _next_events(self) -> list[Event | _EngineDone | None]:
+        events: list[Event | _EngineDone | None] = []
+        try:
+            events.append(self._events.get(timeout=self._patience_s()))
+            while len(events) < MAX_BATCH:
+                events.append(self._events.get_nowait())
+        except queue.Empty:
+            pass
+        return events
+
+    def _patience_s(self) -> float:
+        if not self._connected:
+            return 60.0
+        due = min(stream.brain.next_time() for stream in self._streams.values())
+        return min(60.0, max(0.01, due - self._clock()))
+
+    def _note_progress(self) -> None:
+        for stream in self._streams.values():
+            if stream.phase != stream.brain.phase:
+                stream.phase, stream.since = stream.brain.phase, self._clock()
+                _log.info("state stream=%s phase=%s position=%d", stream.brain.stream, stream.phase, stream.brain.taken)
+        with self._progress:
+            self._progress.notify_all()
+
+    def _on_connected(self) -> None:
+        self._connected = True
+        self._trouble.clear("broker")
+        for stream in self._streams.values():
+            self._do(stream, stream.brain.on_connected(self._clock()), {})
+
+    def _on_disconnected(self, reason: str) -> None:
+        self._connected = False
+        self._trouble.report("broker", reason)
+        for stream in self._streams.values():
+            stream.brain.on_disconnected()
+
+    def _tick(self) -> None:
+        if not self._connected:
+            return
+        for stream in self._streams.values():
+            inserts: dict[str, list[RecordMessage]] = {}
+            self._do(stream, stream.brain.on_tick(self._clock()), inserts)
+            self._flush(inserts)
+
+    def _settle(self) -> None:
+        for stream in self._streams.values():
+            if stream.copy.engine is not None:
+                self._attempt(stream, lambda stream=stream: stream.copy.settle(self._clock()))  # type: ignore[misc]
+
+    # ------------------------------------------------------------------ messages
+
+    def _on_message(self, message: Message, inserts: dict[str, list[RecordMessage]]) -> None:
+        if not message.payload and message.retain:
+            return  # somebody cleared a retained message
+        now = self._clock()
+        try:
+            decoded = self._decode(message, now)
+        except Refused as refusal:
+            self._refuse(message, refusal)
+            return
+        if isinstance(decoded, LoopMessage):
+            self.loop_packet = decoded.packet
+            return
+        stream = self._streams.get(decoded.stream)
+        if stream is not None:
+            self._do(stream, stream.brain.on_message(decoded, now), inserts, message)
+
+    def _decode(self, message: Message, now: float) -> Incoming:
+        kinds = {name: stream.copy.kinds for name, stream in self._streams.items()}
+        if message.topic == self.settings.reply_to:
+            return decode_answer(message, kinds, now=now)
+        if message.topic == self.settings.archive_topic:
+            return decode_live(message, kinds, now=now)
+        if message.topic == f"{self.settings.archive_topic}/summary":
+            return decode_summary(message)
+        if message.topic == self.settings.loop_topic:
+            return decode_loop(message, now=now)
+        raise Refused(Reason.NAME, "a topic that isn't followed here")
+
+    def _refuse(self, message: Message, refusal: Refused) -> None:
+        self.refused.add(refusal.reason)
+        self._state.keep_refused(message, refusal.reason, self._clock())
+        self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
+
+    # ------------------------------------------------------------------ actions
+
+    def _do(
+        self,
+        stream: _Stream,
+        actions: list[Action],
+        inserts: dict[str, list[RecordMessage]],
+        message: Message | None = None,
+    ) -> None:
+        for action in actions:
+            match action:
+                case Ask(request):
+                    self._link.publish(request)
+                case Insert(record):
+                    inserts.setdefault(record.stream, []).append(record)
+                case Prepare():
+                    self._prepare(stream, action)
+                case Store(page):
+                    self._flush(inserts)
+                    self._attempt(stream, lambda page=page: self._store(stream, page), message)  # type: ignore[misc]
+                case PutSummary(summary):
+                    self._flush(inserts)
+                    self._attempt(
+                        stream, lambda summary=summary: stream.copy.put_summary(summary, self._clock()), message
+                    )  # type: ignore[misc]
+
+    def _store(self, stream: _Stream, page: Any) -> None:
+        self._count(stream, stream.copy.store_page(page, self._clock()))
+
+    def _flush(self, inserts: dict[str, list[RecordMessage]]) -> None:
+        """Insert what has been gathered, one transaction a stream."""
+        for name, records in inserts.items():
+            stream = self._streams[name]
+            self._attempt(stream, lambda: self._count(stream, stream.copy.insert(records, self._clock())))  # noqa: B023
+        inserts.clear()
+
+    def _prepare(self, stream: _Stream, action: Prepare) -> None:
+        description, name = action.description, stream.brain.stream
+        known = self._state.read_origin(name)
+        if known and description.origin and description.origin not in (known, self.settings.accept_origin):
+            stream.brain.stop(
+                f"{name}: the primary's database is another one than before (origin {description.origin}, not {known}); "
+                f"nothing was changed. If that is right, set accept_origin = {description.origin} and restart."
+            )
+            self._trouble.report(name, stream.brain.trouble)
+            return
+        self._attempt(stream, lambda: self._prepare_copy(stream, action))
+        if description.origin and stream.brain.phase != "stopped":
+            self._state.write_origin(name, description.origin)
+
+    def _prepare_copy(self, stream: _Stream, action: Prepare) -> None:
+        now = self._clock()
+        prepared = stream.copy.prepare(action.description, now)
+        actions = stream.brain.on_prepared(
+            action.description,
+            position=prepared.position,
+            accepts=prepared.accepts,
+            summaries=prepared.summaries,
+            now=now,
+        )
+        self._trouble.clear(stream.brain.stream)
+        self._do(stream, actions, {})
+
+    def _count(self, stream: _Stream, applied: Any) -> None:
+        stream.stored += applied.stored
+        stream.counts.add("duplicate", applied.duplicates)
+        stream.counts.add("conflict", applied.conflicts)
+        if applied.refused:
+            self.refused.add("row", applied.refused)
+
+    def _attempt(self, stream: _Stream, work: Callable[[], None], message: Message | None = None) -> None:
+        """Do ``work`` on a copy; when it fails, the brain asks again from what is stored."""
+        try:
+            work()
+        except Refused as refusal:
+            if message is not None:
+                self._refuse(message, refusal)
+            self._fail(stream, refusal)
+        except ConfigError as error:
+            stream.brain.stop(f"{error} {error.hint}".strip())
+            self._trouble.report(stream.brain.stream, error)
+        except SameskyError as error:
+            self._trouble.report(stream.brain.stream, error)
+            stream.copy.recover()
+            self._fail(stream, error)
+
+    def _fail(self, stream: _Stream, error: SameskyError) -> None:
+        try:
+            position = stream.copy.read_position(self._clock())
+        except SameskyError:
+            position = 0  # nothing is asked before a description has come and `prepare` has read the position anew
+        stream.brain.on_failed(position, f"{error} {error.hint}".strip(), self._clock())

@@ -1,0 +1,72 @@
+"""What a WeeWX database looks like: archive columns, daily summaries, and the description a peer is given."""
+
+from dataclasses import dataclass
+
+from ..core.columns import Column, Kind
+
+KEY_COLUMNS = ("dateTime", "usUnits", "interval")
+UNIT_SYSTEMS = {1: "US", 16: "METRIC", 17: "METRICWX"}
+
+# Columns of WeeWX's daily summary tables, version 4.0 (weewx.manager.DaySummaryManager.day_schemas).
+_INTEGER_PARTS = ("dateTime", "mintime", "maxtime", "count", "sumtime", "dirsumtime")
+SCALAR_PARTS = ("dateTime", "min", "mintime", "max", "maxtime", "sum", "count", "wsum", "sumtime")
+VECTOR_PARTS = (*SCALAR_PARTS, "max_dir", "xsum", "ysum", "dirsumtime", "squaresum", "wsquaresum")
+
+# All summary rows travel in one table: the observation's name, then the parts a vector has (a scalar's are NULL).
+SUMMARY_COLUMNS = (
+    Column("obs", Kind.TEXT),
+    *(Column(part, Kind.INTEGER if part in _INTEGER_PARTS else Kind.REAL) for part in VECTOR_PARTS),
+)
+METADATA_VERSION = "4.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a responder says of one binding's database (version 2, ``op=describe``)."""
+
+    columns: tuple[Column, ...]
+    """Archive columns in the table's order, ``dateTime`` among them."""
+    summaries: tuple[tuple[str, str], ...]
+    """(observation, ``scalar`` or ``vector``) of every daily summary table that has version 4.0's columns."""
+    unit_system: int | None
+    """``usUnits`` of the table; None while it is empty."""
+    interval_s: int | None
+    """Archive interval of the newest record in seconds."""
+    day_offsets: tuple[tuple[int, int], ...]
+    """`days.read_day_offsets` over first to last."""
+    count: int
+    first: int | None
+    last: int | None
+    origin: str
+    """Changes when the database is replaced by another; empty while it holds no record."""
+    accepts: tuple[str, ...]
+    """Content types of pages this side can make, best first."""
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the archive columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+
+def summary_parts(kind: str) -> tuple[str, ...]:
+    """Column names of a daily summary table of that kind (``scalar`` or ``vector``)."""
+    return VECTOR_PARTS if kind == "vector" else SCALAR_PARTS
+
+
+def summary_kind(parts: tuple[str, ...]) -> str | None:
+    """The kind of summary table that has exactly these columns, or None for another program's table."""
+    if set(parts) == set(SCALAR_PARTS):
+        return "scalar"
+    return "vector" if set(parts) == set(VECTOR_PARTS) else None
+
+
+def sql_type(column: Column, *, dialect: str) -> str:
+    """The declaration WeeWX gives such a column, in ``sqlite`` or ``mysql``; times are 64 bits wide (2038)."""
+    if column.name == "dateTime":
+        return "BIGINT NOT NULL PRIMARY KEY" if dialect == "mysql" else "INTEGER NOT NULL PRIMARY KEY"
+    if column.kind is Kind.INTEGER:
+        wide = dialect == "mysql" and column.name.endswith("time")
+        return ("BIGINT" if wide else "INTEGER") + (" NOT NULL" if column.name in KEY_COLUMNS else "")
+    if column.kind is Kind.TEXT:
+        return "TEXT"
+    return "DOUBLE" if dialect == "mysql" else "REAL"

@@ -1,0 +1,376 @@
+"""The thread around the responder's brain: reads databases, publishes, acknowledges, and decides nothing.
+
+One thread does it all, in this order: what came in, live records, then one piece of a waiting answer. So a live record
+waits for one page at most, and whoever calls `Serving.publish_record` waits for nothing at all.
+"""
+
+import logging
+import queue
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from ..core.columns import encode_tables
+from ..core.status import Counters, Snapshot
+from ..errors import SameskyError, Unreachable
+from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
+from .archive import Archive, Location, open_archive
+from .days import DAY_S, start_of_archive_day
+from .messages import (
+    Request,
+    SummaryMessage,
+    encode_description,
+    encode_loop,
+    encode_page,
+    encode_record,
+    encode_summary,
+)
+from .paging import COMPRESSION_LEVEL, Pager
+from .responder import STREAM_CHUNK, Job, Responder, Throttle
+from .trouble import Trouble
+
+_log = logging.getLogger(__name__)
+
+MAX_WAITING = 5000
+TAIL_INTERVAL_S = 0.05
+SUMMARY_INTERVAL_S = 0.5
+RETRY_S = 1.0
+# What a PUBLISH of ours needs beside its payload: topic, properties, digest.
+ENVELOPE_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBinding:
+    """One binding of the primary: its name, database, and whether the station archives into it."""
+
+    name: str
+    location: Location
+    main: bool = True
+    delta_s: int = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """How a primary answers; the topics are version 1's unless told otherwise."""
+
+    instance: str
+    bindings: tuple[ServedBinding, ...]
+    request_topics: tuple[str, ...]
+    archive_topic: str = "replicate/archive"
+    loop_topic: str = "replicate/loop"
+    loop_packets: bool = True
+    response_topics: tuple[str, ...] = ()
+    publish_qos: int = 1
+    subscribe_qos: int = 1
+    throttle: Throttle = field(default_factory=Throttle)
+    max_page_bytes: int = 1 << 20
+    tail: bool = False
+    """Watch the databases for new records oneself, where no WeeWX service reports them."""
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """What the link has to subscribe to."""
+        return tuple(Subscription(topic, self.subscribe_qos) for topic in self.request_topics)
+
+
+class Serving:
+    """A running responder; a context manager. ``make_link`` is given the subscriptions and the event callback."""
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        make_link: Callable[[tuple[Subscription, ...], OnEvent], Link],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.settings = settings
+        self.sent = Counters()
+        self._clock = clock
+        self._streams = {f"{settings.instance}/{binding.name}": binding for binding in settings.bindings}
+        self.brain = Responder(
+            self._streams,
+            throttle=settings.throttle,
+            response_topics=settings.response_topics,
+            qos=settings.publish_qos,
+        )
+        self._events: queue.Queue[Event | Mapping[str, Any] | None] = queue.Queue(MAX_WAITING)
+        self._archives: dict[str, tuple[Archive, Pager]] = {}
+        self._origins: dict[str, str] = {}
+        self._tails: dict[str, tuple[object, int]] = {}
+        self._published: dict[str, int] = {}
+        self._dirty_days: dict[str, int] = {}
+        self._summary_due = 0.0
+        self._retry_times: dict[str, float] = {}
+        self._trouble = Trouble(_log, clock)
+        self._state, self._since = "disconnected", clock()
+        self._stopping = threading.Event()
+        self._link = make_link(settings.subscriptions, self._take)
+        self._thread = threading.Thread(target=self._run, name=f"samesky-responder-{settings.instance}", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to connect and to answer; returns at once whether or not there is a broker."""
+        self._thread.start()
+        self._link.start()
+
+    def close(self) -> None:
+        """Stop answering; waits for the piece of work under way."""
+        self._stopping.set()
+        self._take(None)
+        self._thread.join(timeout=10)
+        self._link.close()
+
+    def publish_record(self, record: Mapping[str, Any]) -> None:
+        """Have a new archive record published; returns at once, from any thread. Nothing is lost when this is: pages bring it."""
+        self._take(dict(record))
+
+    def publish_loop(self, packet: Mapping[str, Any]) -> None:
+        """Have a LOOP packet published, if the link has room for it now; from any thread."""
+        if self.settings.loop_packets and self._link.connected:
+            main = next(
+                (stream for stream, binding in self._streams.items() if binding.main), next(iter(self._streams))
+            )
+            self._link.publish(encode_loop(self.settings.loop_topic, main, packet))
+
+    def snapshots(self) -> list[Snapshot]:
+        """What each stream is doing; from any thread."""
+        state = self._state if self._link.connected else "disconnected"
+        return [
+            Snapshot(
+                stream=stream,
+                role="responder",
+                state="live" if state == "live" else "disconnected",
+                newest=self._published.get(stream),
+                refused=self.brain.refused.copy(),
+                last_error=self._trouble.last,
+                since=self._since,
+            )
+            for stream in self._streams
+        ]
+
+    # ------------------------------------------------------------------ the thread
+
+    def _take(self, event: Event | Mapping[str, Any] | None) -> None:
+        try:
+            self._events.put_nowait(event)
+        except queue.Full:
+            self.sent.add("overflow")
+            if isinstance(event, Arrived):
+                self._link.acknowledge(event.message)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._step()
+            except SameskyError as error:
+                self._trouble.report("responder", error)
+            except Exception:
+                _log.exception("responder_fault instance=%s", self.settings.instance)
+                self._stopping.wait(1.0)
+        for archive, _ in self._archives.values():
+            archive.close()
+
+    def _step(self) -> None:
+        """Handle one event, or what is due while there is none."""
+        try:
+            event = self._events.get(timeout=self._patience_s())
+        except queue.Empty:
+            self._work()
+            return
+        match event:
+            case Arrived(message):
+                self._on_request(message)
+            case Connected():
+                self._on_state("live")
+                self._tell("connected", f"instance={self.settings.instance}")
+            case Disconnected(reason, _):
+                self._on_state("disconnected")
+                self.brain.forget()
+                self._trouble.report("broker", reason)
+            case Denied(topic, action, reason):
+                self._trouble.report(f"denied {action} {topic}", reason)
+            case dict():
+                self._on_record(event)
+
+    def _patience_s(self) -> float:
+        """How long to wait for an event before doing what is due."""
+        now = self._clock()
+        due = [now + 60.0]
+        if (job_time := self.brain.next_time()) is not None:
+            due.append(job_time)
+        if self._dirty_days:
+            due.append(self._summary_due)
+        if self.settings.tail:
+            due.append(now + TAIL_INTERVAL_S)
+        return max(0.0, min(due) - now)
+
+    def _work(self) -> None:
+        if self.settings.tail:
+            self._tail()
+        if self._dirty_days and self._clock() >= self._summary_due:
+            self._publish_summaries()
+        job = self.brain.next_job(self._clock())
+        if job is not None:
+            self._answer(job)
+
+    def _on_state(self, state: str) -> None:
+        self._state, self._since = state, self._clock()
+
+    def _tell(self, event: str, text: str) -> None:
+        self._trouble.clear("broker")
+        _log.info("%s %s", event, text)
+
+    # ------------------------------------------------------------------ requests
+
+    def _on_request(self, message: Message) -> None:
+        answer = self.brain.on_request(message, self._clock())
+        self._link.acknowledge(message)
+        if answer is not None:
+            self._link.publish(answer)
+
+    def _answer(self, job: Job) -> None:
+        answer = self.brain.error(job.request, "failed")
+        with self._guarded(job.request.stream):
+            if job.request.version == 1:
+                self._stream(job)
+                return
+            answer = self._make_answer(job.request)
+        self.brain.on_done(job)
+        if answer is not None:
+            self._link.publish(answer, timeout_s=5.0)
+            self.sent.add(job.request.op)
+
+    def _make_answer(self, request: Request) -> Message:
+        archive, pager = self._archive(request.stream)
+        now = self._clock()
+        if request.op == "describe":
+            description = archive.read_description(pager.accepts, now=now)
+            self._origins[request.stream] = description.origin
+            return encode_description(request, description, qos=self.settings.publish_qos)
+        room = min(self.settings.max_page_bytes, self._link.max_packet_bytes - ENVELOPE_BYTES)
+        page = pager.make_page(request, origin=self._origin(request.stream, archive), max_bytes=room, now=now)
+        return encode_page(request, page, qos=self.settings.publish_qos)
+
+    def _stream(self, job: Job) -> None:
+        """Send the next chunk of a version 1 stream, each record acknowledged by the broker before the next chunk."""
+        request, last, count = job.request, job.request.after, 0
+        archive, _ = self._archive(request.stream)
+        for record in archive.read_records(request.after, STREAM_CHUNK, until=int(self._clock()) + 3600):
+            message = encode_record(request.reply_to, request.stream, record, qos=self.settings.publish_qos)
+            if not self._link.publish(message, timeout_s=5.0):
+                self.brain.on_unsent(Job(replace(request, after=last)), self._clock())
+                return
+            last, count = record["dateTime"], count + 1
+        self._link.drain(5.0)
+        self.sent.add("streamed", count)
+        self.brain.on_chunk(job, last, count, self._clock())
+
+    # ------------------------------------------------------------------ live records
+
+    def _on_record(self, record: Mapping[str, Any]) -> None:
+        """Publish a record that the station has just archived: secondary bindings first, each from its database."""
+        for stream, binding in self._streams.items():
+            if not binding.main:
+                with self._guarded(stream):
+                    archive, _ = self._archive(stream)
+                    nearest = archive.read_nearest(int(record["dateTime"]), delta_s=binding.delta_s)
+                    if nearest and nearest["dateTime"] != self._published.get(stream):
+                        self._publish_live(stream, archive, nearest)
+        for stream, binding in self._streams.items():
+            if binding.main:
+                with self._guarded(stream):
+                    self._publish_live(stream, self._archive(stream)[0], record)
+
+    def _publish_live(self, stream: str, archive: Archive, record: Mapping[str, Any]) -> None:
+        timestamp = int(record["dateTime"])
+        message = encode_record(
+            self.settings.archive_topic,
+            stream,
+            record,
+            qos=self.settings.publish_qos,
+            previous=archive.read_previous(timestamp),
+            origin=self._origin(stream, archive),
+        )
+        # Without room the record is left to the pages: a follower sees the gap at the next one.
+        self.sent.add("live" if self._link.publish(message) else "unsent")
+        self._published[stream] = timestamp
+        self._trouble.clear(stream)
+        if not self._dirty_days:
+            self._summary_due = self._clock() + (0.0 if self._events.empty() else SUMMARY_INTERVAL_S)
+        day = start_of_archive_day(timestamp)
+        self._dirty_days[stream] = min(day, self._dirty_days.get(stream, day))
+
+    def _publish_summaries(self) -> None:
+        """Publish the daily summary rows of the days that live records have touched since the last time."""
+        dirty, self._dirty_days = self._dirty_days, {}
+        for stream, day in dirty.items():
+            with self._guarded(stream):
+                archive, _ = self._archive(stream)
+                if archive.read_summary_kinds():
+                    self._link.publish(self._make_summary(stream, archive, day))
+
+    def _make_summary(self, stream: str, archive: Archive, day: int) -> Message:
+        with archive.reading():
+            through = archive.read_position(self._clock())
+            # In a day's first hours yesterday's rows come along: their last message may have been lost.
+            from_day = start_of_archive_day(day - DAY_S // 2) if through - day < DAY_S // 12 else day
+            table = archive.read_summaries(from_day, start_of_archive_day(through))
+        body = zlib.compress(encode_tables([table]), COMPRESSION_LEVEL)
+        summary = SummaryMessage(stream, through, self._origin(stream, archive), body)
+        return encode_summary(f"{self.settings.archive_topic}/summary", summary, qos=self.settings.publish_qos)
+
+    def _tail(self) -> None:
+        """Publish what has come into the databases since the last look."""
+        for stream in sorted(self._streams, key=lambda name: self._streams[name].main):
+            with self._guarded(stream):
+                self._tail_stream(stream, self._archive(stream)[0])
+
+    def _tail_stream(self, stream: str, archive: Archive) -> None:
+        mark, last = self._tails.get(stream, (None, -1))
+        seen = archive.read_change_mark()
+        if seen == mark:
+            return
+        newest = archive.read_position(self._clock())
+        records = archive.read_records(last, STREAM_CHUNK, until=newest) if last >= 0 else []
+        for record in records:
+            self._publish_live(stream, archive, record)
+        reached = records[-1]["dateTime"] if records else newest
+        self._tails[stream] = (seen if len(records) < STREAM_CHUNK else None, reached)
+
+    # ------------------------------------------------------------------ databases
+
+    def _archive(self, stream: str) -> tuple[Archive, Pager]:
+        """The open database of a stream; after a failure it isn't tried again for a second."""
+        if stream not in self._archives:
+            if self._clock() < self._retry_times.get(stream, 0.0):
+                raise Unreachable(f"{stream}: the database failed a moment ago")
+            archive = open_archive(self._streams[stream].location)
+            self._archives[stream] = (archive, Pager(archive))
+        return self._archives[stream]
+
+    @contextmanager
+    def _guarded(self, stream: str) -> Iterator[None]:
+        """Trouble with one stream's database is reported and leaves the other streams alone."""
+        try:
+            yield
+        except SameskyError as error:
+            archive, _ = self._archives.pop(stream, (None, None))
+            if archive is not None:
+                archive.close()
+                self._retry_times[stream] = self._clock() + RETRY_S
+                self._trouble.report(stream, error)
+
+    def _origin(self, stream: str, archive: Archive) -> str:
+        if not self._origins.get(stream):
+            self._origins[stream] = archive.read_origin(self._clock())
+        return self._origins[stream]

@@ -1,0 +1,94 @@
+"""Following a version 1 primary, which streams without flow control and never says where its stream ends.
+
+A broker may drop any part of such a stream, so a hole in it proves nothing, and the position may not pass it. Three
+things prove that nothing lies between two records: the second is the first one to arrive after a request (a broker's
+queue is empty then); they are one archive interval apart; or the same hole was seen in an earlier stream as well. At
+the first hole that isn't proven nothing more is stored; when the stream has fallen silent, the rest is asked for again.
+"""
+
+from .messages import RecordMessage
+
+QUIET_S = 10.0
+UNANSWERED_S = 30.0
+CHECK_INTERVAL_S = 3600.0
+MAX_HOLES = 100_000
+# A lost record leaves a hole of at least two intervals; hardware clocks wander by less than half of one.
+TOLERANCE = 1.5
+
+
+class StreamV1:
+    """Decides which records continue the position; ``answered``: a stream is under way already."""
+
+    def __init__(self, position: int, *, answered: bool, now: float) -> None:
+        self.taken = position
+        self._streaming = answered
+        self._first = answered
+        self._blocked = False
+        self._missed = False
+        self._previous = position
+        self._holes: set[tuple[int, int]] = set()
+        self._deadline = now + (QUIET_S if answered else 0.0)
+
+    @property
+    def streaming(self) -> bool:
+        """Whether records of a stream are still expected."""
+        return self._streaming
+
+    def next_time(self) -> float:
+        """When `on_tick` has something to do."""
+        return self._deadline
+
+    def on_record(self, message: RecordMessage, now: float) -> tuple[bool, bool]:
+        """A record came: whether to insert it, and whether to publish a request from ``taken``."""
+        return self._on_live(message, now) if message.live else (self._on_streamed(message, now), False)
+
+    def on_tick(self, now: float) -> bool:
+        """The deadline has passed: whether to publish a request from ``taken``."""
+        if self._streaming and not (self._blocked or self._missed):
+            self._streaming = False
+            self._deadline = now + CHECK_INTERVAL_S
+            return False
+        return self._ask(now)
+
+    def _ask(self, now: float) -> bool:
+        self._streaming, self._first = True, True
+        self._blocked, self._missed = False, False
+        self._previous = self.taken
+        self._deadline = now + UNANSWERED_S
+        return True
+
+    def _on_streamed(self, message: RecordMessage, now: float) -> bool:
+        timestamp = int(message.record["dateTime"])
+        proven = self._first or _is_next(message, self.taken) or (self.taken, timestamp) in self._holes
+        self._first = False
+        if not _is_next(message, self._previous) and len(self._holes) < MAX_HOLES:
+            self._holes.add((self._previous, timestamp))
+        self._previous = timestamp
+        self._streaming, self._deadline = True, now + QUIET_S
+        if timestamp <= self.taken:
+            return True
+        if self._blocked or not proven:
+            self._blocked = True
+            return False
+        self.taken = timestamp
+        return True
+
+    def _on_live(self, message: RecordMessage, now: float) -> tuple[bool, bool]:
+        timestamp = int(message.record["dateTime"])
+        if timestamp <= self.taken:
+            return True, False
+        if self._streaming:
+            self._missed = True
+            return False, False
+        if _is_next(message, self.taken):
+            self.taken = timestamp
+            return True, False
+        return False, self._ask(now)
+
+
+def _is_next(message: RecordMessage, previous: int) -> bool:
+    """Whether the record is at most one archive interval after ``previous``."""
+    minutes = message.record.get("interval")
+    if not isinstance(minutes, int | float) or minutes <= 0:
+        return False
+    return int(message.record["dateTime"]) - minutes * 60 * TOLERANCE < previous

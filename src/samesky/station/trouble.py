@@ -1,0 +1,51 @@
+"""One place that logs a stream's errors: at once, then rarely and with a count, then one line on recovery."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FIRST_SILENCE_S = 60.0
+LONGEST_SILENCE_S = 3600.0
+
+
+@dataclass(slots=True)
+class _Case:
+    next_line: float
+    silence_s: float
+    unsaid: int = 0
+
+
+class Trouble:
+    """Errors by subject. Not for several threads at once."""
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float]) -> None:
+        self.last: str | None = None
+        self._log = log
+        self._clock = clock
+        self._cases: dict[str, _Case] = {}
+
+    def report(self, subject: str, error: object) -> None:
+        """Log ``error`` of ``subject`` unless its like was logged a short while ago."""
+        hint = getattr(error, "hint", "")
+        self.last = f"{error}{' ' if hint else ''}{hint}"
+        now = self._clock()
+        case = self._cases.get(subject)
+        if case is None:
+            self._cases[subject] = _Case(now + FIRST_SILENCE_S, FIRST_SILENCE_S)
+            self._log.warning("trouble subject=%r error=%r hint=%r", subject, str(error), hint)
+        elif now < case.next_line:
+            case.unsaid += 1
+        else:
+            self._log.warning(
+                "trouble subject=%r error=%r hint=%r repeated=%d", subject, str(error), hint, case.unsaid + 1
+            )
+            case.silence_s = min(case.silence_s * 2, LONGEST_SILENCE_S)
+            case.next_line, case.unsaid = now + case.silence_s, 0
+
+    def clear(self, subject: str) -> None:
+        """``subject`` works again: says so once, if there was trouble."""
+        case = self._cases.pop(subject, None)
+        if case is not None:
+            self._log.info("recovered subject=%r unsaid=%d", subject, case.unsaid)
+            if not self._cases:
+                self.last = None
