@@ -1,8 +1,20 @@
-"""What holds for every test."""
+"""What holds for every test, and the servers that tests share."""
 
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+# The stands are a package beside the tests: `from stands.weewx_station import WeewxStation`.
+sys.path.append(str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from samesky.link.broker import MosquittoBroker
+    from stands.mariadb import MariadbServer
 
 # Two tests run at a time on two cores, beside databases and brokers, so a slow draw says nothing about a strategy.
 # CI tries the same inputs every time: what it finds, everybody finds.
@@ -14,3 +26,21 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("samesky")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> "Iterator[MosquittoBroker]":
+    """A mosquitto with Debian's defaults, fresh for each test; `stop`, `start` and `kill` keep its port."""
+    from samesky.link.broker import MosquittoBroker
+
+    with MosquittoBroker(dir=tmp_path / "broker") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MariadbServer]":
+    """One MariaDB server for the session; take a database of your own with `create_database`."""
+    from stands.mariadb import MariadbServer
+
+    with MariadbServer(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server

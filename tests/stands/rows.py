@@ -1,0 +1,158 @@
+"""Two WeeWX databases read row by row and compared, with sqlite3 and PyMySQL alone.
+
+Nothing here knows how samesky reads, writes or compares, so it can say whether samesky is right. Values are compared
+as numbers: 2 and 2.0 are the same observation, to the last bit of the double.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pymysql
+
+from .databases import Database, SqliteDatabase, query
+from .waiting import wait_for
+
+Row = dict[str, Any]
+Rows = dict[int, Row]
+_MOST_SHOWN = 5
+
+
+def read_newest(database: Database, *, table: str = "archive") -> int | None:
+    """Time of the newest archive record; None when there is no database, no table or no record."""
+    try:
+        ((newest,),) = query(database, f"SELECT MAX(dateTime) FROM {table}")
+    except (FileNotFoundError, sqlite3.OperationalError, pymysql.err.ProgrammingError):
+        return None
+    return newest
+
+
+def read_count(database: Database, *, table: str = "archive", after: int = 0) -> int:
+    """How many archive records there are after ``after``; 0 when there is no table."""
+    if read_newest(database, table=table) is None:
+        return 0
+    ((count,),) = query(database, f"SELECT COUNT(*) FROM {table} WHERE dateTime > ?", after)
+    return int(count)
+
+
+def read_tables(database: Database, *, table: str = "archive") -> list[str]:
+    """Names of the archive table and its daily summary tables, without the metadata table, sorted."""
+    if isinstance(database, SqliteDatabase):
+        names = query(database, "SELECT name FROM sqlite_master WHERE type = 'table'")
+    else:
+        names = query(database, "SHOW TABLES")
+    days = f"{table}_day_"
+    return sorted(
+        name for (name,) in names if name == table or (name.startswith(days) and name != f"{table}_day__metadata")
+    )
+
+
+def read_rows(database: Database, table: str, *, until: int | None = None) -> Rows:
+    """dateTime -> row (name -> value) of one table, up to ``until``."""
+    names = read_columns(database, table)
+    limit = f" WHERE dateTime <= {int(until)}" if until is not None else ""
+    quoted = ", ".join(f"`{name}`" for name in names)
+    rows = (dict(zip(names, row, strict=True)) for row in query(database, f"SELECT {quoted} FROM `{table}`{limit}"))
+    return {row["dateTime"]: row for row in rows}
+
+
+def read_columns(database: Database, table: str) -> list[str]:
+    """Column names of one table, in order."""
+    if isinstance(database, SqliteDatabase):
+        return [row[1] for row in query(database, f"PRAGMA table_info(`{table}`)")]
+    return [row[0] for row in query(database, f"SHOW COLUMNS IN `{table}`")]
+
+
+def read_metadata(database: Database, *, table: str = "archive") -> dict[str, str]:
+    """The daily summaries' metadata: Version, lastUpdate."""
+    return dict(query(database, f"SELECT name, value FROM `{table}_day__metadata`"))
+
+
+def find_row_differences(
+    primary: Mapping[int, Row], copy: Mapping[int, Row], *, columns: Iterable[str] | None = None
+) -> list[str]:
+    """One sentence for each row that is missing, extra or different, in the columns named or all of them."""
+    chosen = None if columns is None else {"dateTime", *columns}
+    found = [f"{time} is missing at the copy" for time in sorted(primary.keys() - copy.keys())]
+    found += [f"{time} is only at the copy" for time in sorted(copy.keys() - primary.keys())]
+    for time in sorted(primary.keys() & copy.keys()):
+        ours, theirs = primary[time], copy[time]
+        if ours != theirs or chosen is not None:
+            names = chosen if chosen is not None else ours.keys() | theirs.keys()
+            wrong = [name for name in sorted(names) if ours.get(name) != theirs.get(name)]
+            if wrong:
+                pairs = ", ".join(f"{name} {ours.get(name)!r} -> {theirs.get(name)!r}" for name in wrong[:4])
+                found.append(f"{time} differs in {len(wrong)} columns: {pairs}")
+    return found
+
+
+def find_differences(
+    primary: Database,
+    copy: Database,
+    *,
+    table: str = "archive",
+    summaries: bool = True,
+    columns: Iterable[str] | None = None,
+    until: int | None = None,
+) -> list[str]:
+    """What differs between two databases, table by table, a few lines each; empty when they are the same.
+
+    ``summaries`` compares the daily summary tables and lastUpdate as well; ``columns`` limits everything to these
+    observations; ``until`` leaves later records out (a summary row has no such limit: its day may go on).
+    """
+    wanted = None if columns is None else set(columns)
+    found: list[str] = []
+    names = read_tables(primary, table=table) if summaries else [table]
+    present = set(read_tables(copy, table=table))
+    for name in names:
+        obs = name.removeprefix(f"{table}_day_")
+        if name != table and wanted is not None and obs not in wanted:
+            continue
+        if name not in present:
+            found.append(f"{name}: no such table at the copy")
+            continue
+        limit = until if name == table else None
+        rows = read_rows(primary, name, until=limit), read_rows(copy, name, until=limit)
+        wrong = find_row_differences(*rows, columns=wanted if name == table else None)
+        shown = wrong[:_MOST_SHOWN] + ([f"and {len(wrong) - _MOST_SHOWN} more"] if len(wrong) > _MOST_SHOWN else [])
+        found += [f"{name}: {sentence}" for sentence in shown]
+    if summaries and read_metadata(primary, table=table) != read_metadata(copy, table=table):
+        ours, theirs = (read_metadata(database, table=table) for database in (primary, copy))
+        found.append(f"{table}_day__metadata: {ours} -> {theirs}")
+    return found
+
+
+def wait_until_same(
+    primary: Database,
+    copy: Database,
+    deadline_s: float,
+    *,
+    table: str = "archive",
+    summaries: bool = True,
+    columns: Iterable[str] | None = None,
+    explain: Callable[[], str] | None = None,
+) -> int:
+    """Wait until a copy equals its primary, which may be recording all the while; returns the newest record's time.
+
+    A comparison counts only when no record came to the primary from its beginning to its end. Raises AssertionError
+    with the differences of the last comparison that counted.
+    """
+    last: list[str] = ["nothing was compared yet"]
+
+    def same() -> int | None:
+        newest = read_newest(primary, table=table)
+        if newest is None or read_newest(copy, table=table) != newest:
+            last[:] = [f"newest record {newest} at the primary, {read_newest(copy, table=table)} at the copy"]
+            return None
+        found = find_differences(primary, copy, table=table, summaries=summaries, columns=columns)
+        if read_newest(primary, table=table) != newest:
+            return None
+        last[:] = found
+        return None if found else newest
+
+    def report() -> str:
+        return "\n".join([*last, explain() if explain else ""])
+
+    newest = wait_for(same, deadline_s, what=f"{copy} the same as {primary}", every_s=0.2, explain=report)
+    assert newest is not None
+    return newest
