@@ -136,7 +136,7 @@ class Archive:
         return self._columns
 
     def read_summary_kinds(self) -> dict[str, str]:
-        """Observation -> ``scalar`` or ``vector`` for every daily summary table of version 4.0's shape; kept likewise."""
+        """Observation -> ``scalar`` or ``vector`` for each daily summary table of version 4.0's shape; kept as well."""
         if self._summary_kinds is None:
             self._summary_kinds = self._read_summary_kinds()
         return self._summary_kinds
@@ -251,7 +251,10 @@ class Archive:
         for obs, kind in self.read_summary_kinds().items():
             parts = summary_parts(kind)
             padding = (None,) * (len(SUMMARY_COLUMNS) - 1 - len(parts))
-            query = f"SELECT {_names(parts)} FROM `{self.table}_day_{obs}` WHERE `dateTime` BETWEEN {self.mark} AND {self.mark} ORDER BY `dateTime`"
+            query = (
+                f"SELECT {_names(parts)} FROM `{self.table}_day_{obs}` "
+                f"WHERE `dateTime` BETWEEN {self.mark} AND {self.mark} ORDER BY `dateTime`"
+            )
             rows += [(obs, *row, *padding) for row in self._read_all(query, from_day, to_day)]
         return Table.from_rows("summary", SUMMARY_COLUMNS, rows)
 
@@ -313,7 +316,7 @@ class Archive:
         return bool(changed)
 
     def ensure_tables(self, description: Description) -> bool:
-        """Create the archive, summary and metadata tables as WeeWX would, where they are missing; returns whether any was."""
+        """Create the archive, summary and metadata tables as WeeWX would; returns whether they were missing."""
         present = self.read_tables()
         missing = self.table not in present
         with self._transaction(write=True):
@@ -407,7 +410,7 @@ class Archive:
         return Span(after=after, count=count, first=first, last=last, newest=newest)
 
     def _summary_range(self, span: Span) -> tuple[int, int]:
-        """First and last day whose summary rows belong to the page: from the day of ``after`` to the last complete one."""
+        """First and last day whose summary rows belong to the page: the day of ``after`` to the last complete one."""
         from_day = start_of_archive_day(span.after) if span.after else 0
         if not span.last:
             return from_day, from_day
@@ -422,7 +425,10 @@ class Archive:
 
     def _read_rows(self, names: Sequence[str], after: int, limit: int, until: int | None) -> Sequence[Row]:
         bound = "" if until is None else f" AND `dateTime` <= {int(until)}"
-        query = f"SELECT {_names(names)} FROM `{self.table}` WHERE `dateTime` > {self.mark}{bound} ORDER BY `dateTime` LIMIT {int(limit)}"
+        query = (
+            f"SELECT {_names(names)} FROM `{self.table}` WHERE `dateTime` > {self.mark}{bound} "
+            f"ORDER BY `dateTime` LIMIT {int(limit)}"
+        )
         return self._read_all(query, after)
 
     def _read_column_names(self, table: str) -> tuple[str, ...]:
@@ -477,7 +483,7 @@ class Archive:
 
 
 def origin_id(first_records: Sequence[Mapping[str, Any]]) -> str:
-    """Identity of a database: a digest of its first record, so that every holder of the same data names the same origin."""
+    """Identity of a database: a digest of its first record, so that all who hold the same data name the same origin."""
     if not first_records:
         return ""
     digest = hashlib.blake2b(digest_size=8)

@@ -13,7 +13,7 @@ from .archive import Archive, MysqlLocation, Row, kind_of
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 120
-# Error numbers that may pass: lock wait, deadlock, too many connections, disk full, server shutting down, refused, gone.
+# Errors that may pass: lock wait, deadlock, too many connections, disk full, server shutting down, refused, gone.
 _TRANSIENT = {1205, 1213, 1040, 1021, 1053, 1927, 2002, 2003, 2005, 2006, 2013, 2055, 3024, 0}
 
 

@@ -64,7 +64,10 @@ class SqliteArchive(Archive):
 
     def _insert_query(self, names: Sequence[str]) -> str:
         columns = ", ".join(f"`{name}`" for name in names)
-        return f"INSERT INTO `{self.table}` ({columns}) VALUES ({self._marks(len(names))}) ON CONFLICT (`dateTime`) DO NOTHING"
+        return (
+            f"INSERT INTO `{self.table}` ({columns}) VALUES ({self._marks(len(names))}) "
+            "ON CONFLICT (`dateTime`) DO NOTHING"
+        )
 
     @contextmanager
     def _transaction(self, *, write: bool) -> Iterator[None]:

@@ -131,7 +131,7 @@ class Copy:
         if not archive.read_columns():
             if not self.settings.create:
                 raise ConfigError(
-                    f"{self.settings.stream}: the copy's database {self.settings.location} has no table {archive.table!r}",
+                    f"{self.settings.stream}: the database {self.settings.location} has no table {archive.table!r}",
                     hint="Create it with weectl database create, or set initialize = true for this binding.",
                 )
             if not description.columns:
@@ -164,7 +164,8 @@ class Copy:
             missing = [column for column in missing if column not in addable]
         if missing:
             self._say(
-                f"columns_ignored stream={self.settings.stream} columns={_some(missing)!r} hint='missing_columns = add takes them'"
+                f"columns_ignored stream={self.settings.stream} columns={_some(missing)!r} "
+                "hint='missing_columns = add takes them'"
             )
         self._learn_columns(self.archive.read_columns())
         self._names = tuple(column.name for column in description.columns if column not in missing)
@@ -335,7 +336,7 @@ class Copy:
         archive = self.archive
         if not archive.read_columns():
             raise ConfigError(
-                f"{self.settings.stream}: the primary speaks version 1, which doesn't describe its tables, and the copy has none",
+                f"{self.settings.stream}: a version 1 primary doesn't describe its tables, and the copy has none",
                 hint="Create the copy's database first: weectl database create.",
             )
         if self._source_units is None:
@@ -372,7 +373,7 @@ class Copy:
     # ------------------------------------------------------------------ writing
 
     def _flush_engine(self, overtaking: bool) -> None:
-        """Before later records are written directly, write what the engine still has: no hole may lie behind the position."""
+        """Before later records are written directly, write what the engine still has: there may be no hole behind."""
         if overtaking and self.engine is not None:
             self._apply_records(self.engine.drain(), converted=True)
 
@@ -409,7 +410,7 @@ def _holds(here: Kind | None, there: Kind) -> bool:
 
 
 def _is_final(row: Sequence[Any], through: int, position: int) -> bool:
-    """Whether a summary row read when ``through`` was the newest record is still right with records up to ``position``."""
+    """Whether a summary row read when ``through`` was the newest record is still right at ``position``."""
     return through == position or next_archive_day(int(row[1])) <= through
 
 

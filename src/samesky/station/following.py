@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 from ..core.status import Counters, Snapshot
@@ -19,9 +20,19 @@ from ..core.status import State as StreamState
 from ..core.strict import Reason, Refused
 from ..errors import ConfigError, SameskyError
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
+from .archive import Applied
 from .copying import Copy, CopySettings, WeewxCode
 from .engine_queue import EngineQueue
-from .messages import Incoming, LoopMessage, RecordMessage, decode_answer, decode_live, decode_loop, decode_summary
+from .messages import (
+    Incoming,
+    LoopMessage,
+    PageAnswer,
+    RecordMessage,
+    decode_answer,
+    decode_live,
+    decode_loop,
+    decode_summary,
+)
 from .requester import Action, Ask, Asking, Insert, Prepare, PutSummary, Requester, Store
 from .state import State
 from .trouble import Trouble
@@ -262,7 +273,7 @@ class Following:
     def _settle(self) -> None:
         for stream in self._streams.values():
             if stream.copy.engine is not None:
-                self._attempt(stream, lambda stream=stream: stream.copy.settle(self._clock()))  # type: ignore[misc]
+                self._attempt(stream, partial(stream.copy.settle, self._clock()))
 
     # ------------------------------------------------------------------ messages
 
@@ -318,21 +329,22 @@ class Following:
                     self._prepare(stream, action)
                 case Store(page):
                     self._flush(inserts)
-                    self._attempt(stream, lambda page=page: self._store(stream, page), message)  # type: ignore[misc]
+                    self._attempt(stream, partial(self._store, stream, page), message)
                 case PutSummary(summary):
                     self._flush(inserts)
-                    self._attempt(
-                        stream, lambda summary=summary: stream.copy.put_summary(summary, self._clock()), message
-                    )  # type: ignore[misc]
+                    self._attempt(stream, partial(stream.copy.put_summary, summary, self._clock()), message)
 
-    def _store(self, stream: _Stream, page: Any) -> None:
+    def _store(self, stream: _Stream, page: PageAnswer) -> None:
         self._count(stream, stream.copy.store_page(page, self._clock()))
+
+    def _insert(self, stream: _Stream, records: list[RecordMessage]) -> None:
+        self._count(stream, stream.copy.insert(records, self._clock()))
 
     def _flush(self, inserts: dict[str, list[RecordMessage]]) -> None:
         """Insert what has been gathered, one transaction a stream."""
         for name, records in inserts.items():
             stream = self._streams[name]
-            self._attempt(stream, lambda: self._count(stream, stream.copy.insert(records, self._clock())))  # noqa: B023
+            self._attempt(stream, partial(self._insert, stream, records))
         inserts.clear()
 
     def _prepare(self, stream: _Stream, action: Prepare) -> None:
@@ -340,12 +352,12 @@ class Following:
         known = self._state.read_origin(name)
         if known and description.origin and description.origin not in (known, self.settings.accept_origin):
             stream.brain.stop(
-                f"{name}: the primary's database is another one than before (origin {description.origin}, not {known}); "
+                f"{name}: the primary's database is another one (origin {description.origin}, not {known}); "
                 f"nothing was changed. If that is right, set accept_origin = {description.origin} and restart."
             )
             self._trouble.report(name, stream.brain.trouble)
             return
-        self._attempt(stream, lambda: self._prepare_copy(stream, action))
+        self._attempt(stream, partial(self._prepare_copy, stream, action))
         if description.origin and stream.brain.phase != "stopped":
             self._state.write_origin(name, description.origin)
 
@@ -362,7 +374,7 @@ class Following:
         self._trouble.clear(stream.brain.stream)
         self._do(stream, actions, {})
 
-    def _count(self, stream: _Stream, applied: Any) -> None:
+    def _count(self, stream: _Stream, applied: Applied) -> None:
         stream.stored += applied.stored
         stream.counts.add("duplicate", applied.duplicates)
         stream.counts.add("conflict", applied.conflicts)

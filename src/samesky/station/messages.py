@@ -153,7 +153,7 @@ def encode_request(request: Request, topic: str, *, qos: int) -> Message:
 
 
 def decode_request(message: Message, *, response_topics: Iterable[str] = ()) -> Request:
-    """The request in ``message``; ``response_topics`` are exact topics allowed besides ``replicate/response/<one level>``.
+    """The request in ``message``; ``response_topics`` are allowed besides ``replicate/response/<one level>``.
 
     Raises `Refused`; `reply_address` tells whether the sender can be told.
     """
@@ -183,7 +183,7 @@ def decode_request(message: Message, *, response_topics: Iterable[str] = ()) -> 
 
 
 def check_reply_topic(topic: str | None, allowed: Iterable[str] = ()) -> str:
-    """``replicate/response/<one level>``, or its version 1 form ``replicate/request/<client id>``, or one of ``allowed``.
+    """``replicate/response/<one level>``, its version 1 form ``replicate/request/<client id>``, or one of ``allowed``.
 
     Raises `Refused` (replyto): a stranger's ResponseTopic never makes us publish elsewhere.
     """
@@ -200,7 +200,7 @@ def check_reply_topic(topic: str | None, allowed: Iterable[str] = ()) -> str:
 
 
 def reply_address(message: Message, *, response_topics: Iterable[str] = ()) -> tuple[str, bytes, str] | None:
-    """(topic, correlation, stream) to send an error to, or None when the sender isn't version 2 or gave no lawful topic."""
+    """(topic, correlation, stream) to send an error to; None for a sender of version 1 or without a lawful topic."""
     properties = dict(message.properties[:32])
     if "samesky" not in properties or not message.correlation:
         return None
@@ -403,7 +403,7 @@ def _digest(payload: bytes, properties: Mapping[str, str]) -> str:
 
 
 def _envelope(message: Message) -> dict[str, str]:
-    """The checked user properties; refuses what is empty, too large, of another version, or signed by an unknown key."""
+    """The checked user properties; refuses the empty, the too large, another version, and signatures."""
     if not message.payload and dict(message.properties[:32]).get("kind") != "error":
         raise Refused(Reason.EMPTY, "the payload is empty")
     if len(message.payload) > MAX_PAYLOAD_BYTES:

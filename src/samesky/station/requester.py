@@ -172,7 +172,7 @@ class Requester:
     def on_prepared(
         self, description: Description, *, position: int, accepts: tuple[str, ...], summaries: bool, now: float
     ) -> list[Action]:
-        """The copy is ready for that primary: its durable position, the content types it takes, whether it takes summaries."""
+        """The copy is ready for that primary: its position, the content types it takes, whether it takes summaries."""
         self.origin = description.origin
         self.taken, self.newest = position, description.last
         self.accepts, self.summaries = accepts, summaries
@@ -211,7 +211,7 @@ class Requester:
         continues = page.after == self.taken  # else live records have overtaken the check
         self.taken = max(self.taken, page.last) if continues else self.taken
         store: list[Action] = [Store(page)] if continues else []
-        if page.newest > self.taken and (page.count or not continues) or self._promised > self.taken:
+        if (page.newest > self.taken and (page.count or not continues)) or self._promised > self.taken:
             self._promised = 0
             self.phase = "catching-up"
             return [*self._ask("page", now), *store]

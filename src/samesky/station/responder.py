@@ -1,7 +1,7 @@
 """The responder's brain: what to do with a request. It reads no database and sends nothing.
 
 `Responder.on_request` takes a message and the time; `Responder.next_job` gives out the work, one piece at a time, oldest
-first; version 1 streams are cut into chunks and wait at the back of the queue between them, so that a page is never
+first. Version 1 streams are cut into chunks and wait at the back of the queue between them, so that no page is ever
 behind a stream. The thread around it is `serving`.
 """
 

@@ -131,7 +131,7 @@ class Serving:
         self._link.close()
 
     def publish_record(self, record: Mapping[str, Any]) -> None:
-        """Have a new archive record published; returns at once, from any thread. Nothing is lost when this is: pages bring it."""
+        """Have a new archive record published; returns at once, from any thread. If it gets lost, pages bring it."""
         self._take(dict(record))
 
     def publish_loop(self, packet: Mapping[str, Any]) -> None:

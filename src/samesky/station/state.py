@@ -18,7 +18,7 @@ KEPT_BYTES = 4096
 
 
 class State:
-    """The state file in ``directory``; without one, or where it can't be written, what is remembered ends with the process."""
+    """The state file in ``directory``; without one, or where it can't be written, memory ends with the process."""
 
     def __init__(self, directory: Path | None) -> None:
         self._lock = threading.Lock()
@@ -28,7 +28,8 @@ class State:
                 "CREATE TABLE IF NOT EXISTS origin (stream TEXT PRIMARY KEY, origin TEXT NOT NULL)"
             )
             self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS refused (id INTEGER PRIMARY KEY, time REAL, topic TEXT, reason TEXT, size INTEGER, head BLOB)"
+                "CREATE TABLE IF NOT EXISTS refused "
+                "(id INTEGER PRIMARY KEY, time REAL, topic TEXT, reason TEXT, size INTEGER, head BLOB)"
             )
 
     def close(self) -> None:
