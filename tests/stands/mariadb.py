@@ -134,7 +134,7 @@ class MariadbServer:
 
     def execute(self, *statements: str) -> list[tuple[Any, ...]]:
         """Execute as the server's root; returns the rows of the last statement."""
-        connection = pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True)
+        connection = pymysql.connect(unix_socket=str(self.socket), user="root", autocommit=True, ssl_disabled=True)
         with connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pymysql
 
-from .databases import Database, SqliteDatabase, query
+from .databases import Database, SqliteDatabase, query, query_with_names
 from .waiting import wait_for
 
 Row = dict[str, Any]
@@ -49,18 +49,10 @@ def read_tables(database: Database, *, table: str = "archive") -> list[str]:
 
 def read_rows(database: Database, table: str, *, until: int | None = None) -> Rows:
     """dateTime -> row (name -> value) of one table, up to ``until``."""
-    names = read_columns(database, table)
     limit = f" WHERE dateTime <= {int(until)}" if until is not None else ""
-    quoted = ", ".join(f"`{name}`" for name in names)
-    rows = (dict(zip(names, row, strict=True)) for row in query(database, f"SELECT {quoted} FROM `{table}`{limit}"))
-    return {row["dateTime"]: row for row in rows}
-
-
-def read_columns(database: Database, table: str) -> list[str]:
-    """Column names of one table, in order."""
-    if isinstance(database, SqliteDatabase):
-        return [row[1] for row in query(database, f"PRAGMA table_info(`{table}`)")]
-    return [row[0] for row in query(database, f"SHOW COLUMNS IN `{table}`")]
+    names, rows = query_with_names(database, f"SELECT * FROM `{table}`{limit}")
+    at = names.index("dateTime")
+    return {row[at]: dict(zip(names, row, strict=True)) for row in rows}
 
 
 def read_metadata(database: Database, *, table: str = "archive") -> dict[str, str]:
