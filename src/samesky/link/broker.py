@@ -62,10 +62,13 @@ class _ChildBroker:
     def start(self) -> Self:
         """Start the process, if it isn't running, and wait until its port takes connections.
 
-        Raises ``SetupError`` when it ends or doesn't listen within ``START_TIMEOUT_S``, with its last words.
+        Raises ``SetupError`` when the port is in use, or when the process ends or doesn't listen within
+        ``START_TIMEOUT_S``, with its last words.
         """
         if self.pid:
             return self
+        if _accepts(self.port):
+            raise SetupError(f"port {self.port} of 127.0.0.1 is in use", hint="choose another one, or 0 for a free one")
         self.dir.mkdir(parents=True, exist_ok=True)
         command = self._prepare()
         with open(self.log_file, "ab") as output:
@@ -133,7 +136,7 @@ class _ChildBroker:
         last = self.log_file.read_text(errors="replace").strip().splitlines()[-3:]
         return SetupError(
             f"the private {self.name} broker {what}: {' | '.join(last) or 'it said nothing'}",
-            hint=f"is port {self.port} in use? Its configuration and log are in {self.dir}",
+            hint=f"its configuration and its log are in {self.dir}",
         )
 
 

@@ -78,6 +78,7 @@ class MqttLink:
         self._closing = threading.Event()
         self._abandoned = False
         self._generation = 0
+        self._cut_short = 0
         self._thread = threading.Thread(target=self._run, name=f"samesky-mqtt-{settings.client_id}", daemon=True)
 
     @property
@@ -162,12 +163,22 @@ class MqttLink:
         )
         began = time.monotonic()
         reason = connection.run()
-        if self._outbox.open and time.monotonic() - began >= STEADY_AFTER_S:
-            self._backoff.reset()
+        if self._outbox.open:
+            reason += self._judge(time.monotonic() - began)
         dropped = self._outbox.end()
         if dropped:
             self._emit(Denied(dropped.topic, "publish", "the connection ended each time this message was sent"))
         return reason
+
+    def _judge(self, lasted_s: float) -> str:
+        """Begin the delays anew after a steady connection; return a remark when one after the other is cut short."""
+        if lasted_s >= STEADY_AFTER_S:
+            self._backoff.reset()
+            self._cut_short = 0
+            return ""
+        # mosquitto hangs up without a reason on the one of two clients that was there first.
+        self._cut_short += 1
+        return f"; does another program connect as client_id {self.client_id}?" if self._cut_short > 1 else ""
 
     def _wait(self, reason: str) -> None:
         delay_s = self._backoff.next_s()

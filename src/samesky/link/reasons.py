@@ -37,6 +37,8 @@ def describe_error(address: str, error: Exception) -> str:
     match error:
         case ConnectionRefusedError():
             return f"{address} refused the connection; is the broker running there?"
+        case ConnectionResetError() | BrokenPipeError():
+            return describe_silence(address)
         case socket.gaierror():
             return f"the host of {address} can't be found: {error.strerror}"
         case TimeoutError():
@@ -48,4 +50,4 @@ def describe_error(address: str, error: Exception) -> str:
         case OSError():
             return f"no connection to {address}: {error.strerror or error}"
         case _:
-            return f"{address} sent what can't be understood: {type(error).__name__} {error}"
+            return f"the connection to {address} failed: {type(error).__name__} {error}"

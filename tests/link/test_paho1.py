@@ -1,0 +1,99 @@
+"""The MQTT link under paho-mqtt 1.6.1, which Debian 12 ships, in a process of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from samesky.link.broker import MosquittoBroker
+
+ROOT = Path(__file__).parents[2]
+CACHE = ROOT / ".cache" / "paho-1.6.1"
+
+CONVERSATION = """
+import json, sys, threading, time
+from samesky.link.message import Arrived, Connected, Denied, Disconnected, Message, Subscription
+from samesky.link.mqtt import MqttLink, MqttSettings
+import paho.mqtt
+
+port = int(sys.argv[1])
+seen = {"version": paho.mqtt.__version__, "answering": [], "asking": []}
+done = threading.Event()
+
+def note(name, event):
+    seen[name].append(type(event).__name__)
+
+def answer(event):
+    note("answering", event)
+    if isinstance(event, Arrived):
+        question = event.message
+        answering.publish(Message(question.response_topic, question.payload, correlation=question.correlation,
+            content_type="t/x", properties=(("samesky", "2"), ("again", "ä"), ("again", "€"))))
+        answering.acknowledge(question)
+
+def ask(event):
+    note("asking", event)
+    if isinstance(event, Arrived):
+        answer = event.message
+        seen["answer"] = [len(answer.payload), answer.correlation.decode(), answer.content_type, answer.properties]
+        asking.acknowledge(answer)
+        done.set()
+
+def wait_for(condition):
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+user = {"port": port, "username": "station", "password": "right"}
+answering = MqttLink(MqttSettings("answering", **user), [Subscription("ours/request/+")], answer)
+asking = MqttLink(MqttSettings("asking", **user), [Subscription("ours/response/asking")], ask)
+with answering, asking:
+    wait_for(lambda: answering.connected and asking.connected)
+    question = Message("ours/request/home", b"x" * (1 << 20), response_topic="ours/response/asking", correlation=b"123")
+    seen["published"] = asking.publish(question)
+    seen["answered"] = done.wait(10)
+    seen["large"] = asking.publish(Message("ours/a", b"x" * (1 << 21)))
+    seen["forbidden"] = asking.publish(Message("theirs/a", b""))
+    seen["drained"] = asking.drain(10) and answering.drain(10)
+refused = []
+with MqttLink(MqttSettings("wrong", port=port, username="station", password="wrong"), [], refused.append):
+    wait_for(lambda: refused)
+seen["refused"] = refused[0].reason
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def paho1(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory that holds paho-mqtt 1.6.1, installed the first time."""
+    if not CACHE.exists():
+        new = tmp_path_factory.mktemp("paho") / "new"
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(new), "paho-mqtt==1.6.1"]
+        made = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if made.returncode:
+            pytest.skip(f"paho-mqtt 1.6.1 can't be installed here: {made.stderr.strip().splitlines()[-1]}")
+        shutil.copytree(new, CACHE, dirs_exist_ok=True)
+    return CACHE
+
+
+def test_the_same_conversation_works_under_paho_1_6_1(paho1: Path) -> None:
+    acl = "user station\ntopic readwrite ours/#\n"
+    options = ["max_packet_size 2000000"]
+    with MosquittoBroker(users={"station": "right"}, acl=acl, options=options) as broker:
+        environment = {**os.environ, "PYTHONPATH": f"{paho1}{os.pathsep}{ROOT / 'src'}"}
+        command = [sys.executable, "-c", CONVERSATION, str(broker.port)]
+        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    seen = json.loads(ran.stdout)
+    assert seen["version"] == "1.6.1"
+    assert seen["answering"] == ["Connected", "Arrived", "Disconnected"]
+    assert seen["asking"] == ["Connected", "Arrived", "Disconnected"]
+    assert seen["answer"] == [1 << 20, "123", "t/x", [["samesky", "2"], ["again", "ä"], ["again", "€"]]]
+    assert (seen["published"], seen["answered"], seen["large"], seen["drained"]) == (True, True, False, True)
+    assert "check username and password" in seen["refused"]
+    assert "Exception" not in ran.stderr
