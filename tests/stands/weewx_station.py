@@ -10,6 +10,7 @@ A primary:
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -210,6 +211,13 @@ class WeewxStation:
         chosen = self.bindings[binding] if binding else self.main
         return read_newest(chosen.database, table=chosen.table)
 
+    def read_additions(self) -> list[tuple[float, int]]:
+        """(when it was written, its own time) of each record that WeeWX says it added to the main database."""
+        database = self.main.database
+        name = database.path.name if isinstance(database, SqliteDatabase) else database.name
+        pattern = rf"^([\d.]+) .* Added record .* \((\d+)\) to database '{re.escape(name)}'$"
+        return [(float(when), int(time)) for when, time in re.findall(pattern, self.log_text, re.MULTILINE)]
+
     # ------------------------------------------------------------------ parts
 
     def _create(self) -> None:
@@ -272,5 +280,7 @@ def _configure_rest(config: Any, *, log_path: Path, target_unit: str, archive: M
         "handlers": {
             "file": {"class": "logging.FileHandler", "filename": str(log_path), "formatter": "stand"},
         },
-        "formatters": {"stand": {"format": "%(asctime)s %(threadName)s %(levelname)s %(name)s: %(message)s"}},
+        "formatters": {
+            "stand": {"format": "%(created).3f %(asctime)s %(threadName)s %(levelname)s %(name)s: %(message)s"}
+        },
     }
