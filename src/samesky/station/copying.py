@@ -91,6 +91,11 @@ class Copy:
         self._said: set[str] = set()
 
     @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns that are taken from the primary."""
+        return tuple(name for name in self._names if name in self.kinds)
+
+    @property
     def interval_s(self) -> int:
         """The primary's archive interval, as far as it is known."""
         return self._interval_s
@@ -383,7 +388,7 @@ class Copy:
         if not records and not then:
             return Applied()
         archive = self.archive
-        names = [name for name in self._names if name in self.kinds]
+        names = self.column_names
         rows = [tuple(map(record.get, names)) for record in (records if converted else self._converted(records))]
         mark = self._summaries == "copied"
         return archive.apply_rows(

@@ -104,7 +104,8 @@ class Following:
     ) -> None:
         self.settings = settings
         self.refused = Counters()
-        self.loop_packet: dict[str, Any] | None = None
+        self._loop_packet: dict[str, Any] | None = None
+        self._loop_came = threading.Condition()
         self._clock = clock
         self._state = state
         self._random = (rng or random.Random()).random
@@ -161,6 +162,17 @@ class Following:
 
     def _marks(self) -> list[tuple[str, int]]:
         return [(stream.brain.phase, stream.brain.taken) for stream in self._streams.values()]
+
+    def take_loop_packet(self, timeout_s: float) -> dict[str, Any] | None:
+        """The primary's newest LOOP packet, once; waits up to ``timeout_s`` for one. From any thread."""
+        with self._loop_came:
+            self._loop_came.wait_for(lambda: self._loop_packet is not None, timeout_s)
+            packet, self._loop_packet = self._loop_packet, None
+            return packet
+
+    def column_names(self, stream: str) -> tuple[str, ...]:
+        """The columns that a copy takes from its primary; from any thread."""
+        return self._streams[stream].copy.column_names
 
     def snapshots(self) -> list[Snapshot]:
         """What each stream is doing; from any thread."""
@@ -287,11 +299,16 @@ class Following:
             self._refuse(message, refusal)
             return
         if isinstance(decoded, LoopMessage):
-            self.loop_packet = decoded.packet
+            self._put_loop_packet(decoded.packet)
             return
         stream = self._streams.get(decoded.stream)
         if stream is not None:
             self._do(stream, stream.brain.on_message(decoded, now), inserts, message)
+
+    def _put_loop_packet(self, packet: dict[str, Any]) -> None:
+        with self._loop_came:
+            self._loop_packet = packet
+            self._loop_came.notify_all()
 
     def _decode(self, message: Message, now: float) -> Incoming:
         kinds = {name: stream.copy.kinds for name, stream in self._streams.items()}

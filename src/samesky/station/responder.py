@@ -1,8 +1,8 @@
 """The responder's brain: what to do with a request. It reads no database and sends nothing.
 
-`Responder.on_request` takes a message and the time; `Responder.next_job` gives out the work, one piece at a time, oldest
-first. Version 1 streams are cut into chunks and wait at the back of the queue between them, so that no page is ever
-behind a stream. The thread around it is `serving`.
+`Responder.on_request` takes a message and the time; `Responder.next_job` gives out the work, one piece at a time. The
+oldest goes first. Version 1 streams are cut into chunks and wait at the back of the queue between them, so that no
+page is ever behind a stream. The thread around it is `serving`.
 """
 
 from collections import deque

@@ -1,0 +1,185 @@
+"""Reading options out of a configuration, weewx.conf's or samesky.toml's: every mistake is noted, none raises."""
+
+import difflib
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import ConfigError
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing about a configuration: where it is, what is wrong, what to write."""
+
+    where: str
+    what: str
+    severity: Severity = "error"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found; `raise_errors` ends the reading."""
+
+    found: list[Finding] = field(default_factory=list)
+
+    def error(self, where: str, what: str) -> None:
+        """Note a mistake."""
+        self._note(Finding(where, what))
+
+    def warn(self, where: str, what: str) -> None:
+        """Note something that works but may not be meant."""
+        self._note(Finding(where, what, "warning"))
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The mistakes."""
+        return tuple(each for each in self.found if each.severity == "error")
+
+    def raise_errors(self, what: str) -> None:
+        """Raise `ConfigError` with all the mistakes, if there are any."""
+        if self.errors:
+            raise ConfigError(f"{what}: {self.errors[0]}", problems=tuple(map(str, self.errors)))
+
+    def _note(self, finding: Finding) -> None:
+        if finding not in self.found:
+            self.found.append(finding)
+
+
+class Options:
+    """A section of options. What it lacks is looked for in the sections around it, as WeeWX users expect."""
+
+    def __init__(
+        self, values: Mapping[str, Any], where: str, findings: Findings, parent: "Options | None" = None
+    ) -> None:
+        self.where = where
+        self.findings = findings
+        self._values = values
+        self._parent = parent
+        self._used: set[str] = set()
+
+    def section(self, name: str) -> "Options | None":
+        """The subsection ``name``, or None; its missing options are looked for here."""
+        values = self._values.get(name)
+        if not isinstance(values, Mapping):
+            return None
+        self._used.add(name)
+        return Options(values, _within(self.where, name), self.findings, self)
+
+    def sections(self) -> Iterator[tuple[str, "Options"]]:
+        """The subsections that nobody has asked for by name."""
+        for name, values in self._values.items():
+            if isinstance(values, Mapping) and name not in self._used:
+                yield name, Options(values, _within(self.where, name), self.findings, self)
+
+    def warn_unknown(self, known: frozenset[str]) -> None:
+        """Note options that mean nothing here, with the name that was perhaps meant."""
+        for name, value in self._values.items():
+            if not isinstance(value, Mapping) and name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                self.findings.warn(
+                    self.where, f"{name} is no option" + (f"; did you mean {near[0]}?" if near else " here")
+                )
+
+    def has(self, name: str) -> bool:
+        """Whether the option is set here or around."""
+        return self._find(name) is not None
+
+    def text(self, name: str, default: str = "") -> str:
+        """The option as text."""
+        value = self._find(name)
+        return default if value is None else str(value).strip()
+
+    def own(self, name: str, default: str) -> str:
+        """The option of this very section, as text; the sections around it mean something else by the name."""
+        return str(self._values.get(name, default))
+
+    def integer(self, name: str, default: int, low: int, high: int) -> int:
+        """The option as a whole number from ``low`` to ``high``."""
+        return int(self._number(name, default, low, high, int))
+
+    def number(self, name: str, default: float, low: float, high: float) -> float:
+        """The option as a number from ``low`` to ``high``."""
+        return self._number(name, default, low, high, float)
+
+    def flag(self, name: str, default: bool) -> bool:
+        """The option as true or false."""
+        text = self.text(name, str(default)).lower()
+        if text in ("true", "yes", "on", "1"):
+            return True
+        if text not in ("false", "no", "off", "0"):
+            self._mistake(name, text, "true or false")
+        return False if text in ("false", "no", "off", "0") else default
+
+    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        """The option, one of ``allowed``."""
+        text = self.text(name, default).lower()
+        if text in allowed:
+            return text
+        self._mistake(name, text, " or ".join(allowed))
+        return default
+
+    def path(self, name: str) -> str | None:
+        """The option as the path of a file that can be read; None when it isn't set."""
+        text = self.text(name)
+        if text and not os.access(os.path.expanduser(text), os.R_OK):
+            self._mistake(name, text, "the path of a file that this user may read")
+        return text or None
+
+    def secret(self, name: str, variable: str) -> str | None:
+        """The option, or the contents of the file that ``<name>_file`` names, or the environment's ``variable``."""
+        text, file = self.text(name), self.text(f"{name}_file")
+        if text and file:
+            self.findings.error(self.where, f"{name} and {name}_file are both set: keep one")
+        if text:
+            return text
+        return self._read_secret(f"{name}_file", Path(file).expanduser()) if file else os.environ.get(variable)
+
+    def _read_secret(self, name: str, file: Path) -> str | None:
+        try:
+            mode = file.stat().st_mode
+            text = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self.findings.error(self.where, f"{name} = {file} can't be read: {error}")
+            return None
+        if mode & stat.S_IROTH:
+            say = self.findings.error if self.flag("strict", False) else self.findings.warn
+            say(self.where, f"{name} = {file} can be read by everybody: chmod 600 {file}")
+        if not text:
+            self.findings.error(self.where, f"{name} = {file} is empty")
+        return text or None
+
+    def _number(self, name: str, default: float, low: float, high: float, convert: Callable[[str], float]) -> float:
+        text = self.text(name, str(default))
+        try:
+            number = convert(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            self._mistake(name, text, f"a number from {low} to {high}")
+            return default
+        return number
+
+    def _mistake(self, name: str, text: str, expected: str) -> None:
+        self.findings.error(self.where, f"{name} = {text!r} should be {expected}")
+
+    def _find(self, name: str) -> Any:
+        if name in self._values and not isinstance(self._values[name], Mapping):
+            return self._values[name]
+        return self._parent._find(name) if self._parent is not None else None
+
+
+def _within(where: str, name: str) -> str:
+    """``[A] [[B]]`` + ``C`` -> ``[A] [[B]] [[[C]]]``, as weewx.conf writes it; ``a.b`` + ``c`` -> ``a.b.c``."""
+    if where and not where.endswith("]"):
+        return f"{where}.{name}"
+    depth = len(where.split()[-1]) - len(where.split()[-1].lstrip("[")) + 1 if where else 1
+    return f"{where} {'[' * depth}{name}{']' * depth}".strip()
