@@ -108,7 +108,8 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
 
     def _is_fresh(self, packet: Record, now: float) -> bool:
         """Whether the packet belongs to this moment and doesn't go back in time: WeeWX's accumulators bear neither."""
-        return abs(packet["dateTime"] - now) <= LOOP_FRESH_S and packet["dateTime"] >= self._last_packet_time
+        timestamp = int(packet["dateTime"])
+        return abs(timestamp - now) <= LOOP_FRESH_S and timestamp >= self._last_packet_time
 
     def closePort(self) -> None:
         """Stop following."""
@@ -157,7 +158,7 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
                 return
 
     def _make_exact(self, record: Record) -> None:
-        """After the engine: the stored row has to be the primary's, even if the engine dropped or changed the record."""
+        """After the engine: the stored row has to be the primary's, even if the engine dropped or changed it."""
         if not self._main.exact:
             return
         try:
