@@ -461,6 +461,35 @@ def test_what_cannot_be_mqtt_is_a_value_error(mosquitto, open_link) -> None:
 # Going away and coming back
 
 
+def test_a_broker_that_stands_still_is_noticed_by_keepalive(private, open_link) -> None:
+    link = open_link(private.port, keepalive_s=1)
+    signal_broker(private, signal.SIGSTOP)
+    link.seen.wait_for(Disconnected)
+    signal_broker(private, signal.SIGCONT)
+    link.seen.wait_for(Connected, count=2)
+
+
+def test_a_hostile_message_of_many_properties_does_not_stall_the_link(mosquitto, open_link) -> None:
+    link = open_link(mosquitto.port, "hostile")
+    sender = open_link(mosquitto.port, client_id="hostile-sender")
+    assert sender.publish(Message("hostile", b"", properties=(("", ""),) * 10_000))
+    assert sender.publish(Message("hostile", b"good"))
+    messages = link.seen.wait_for_messages(2, deadline_s=5)
+    assert messages[1].payload == b"good"
+    assert len(messages[0].properties) > 32
+
+
+def test_what_paho_logs_is_there_when_asked_for(mosquitto, open_link, caplog) -> None:
+    caplog.set_level("DEBUG", logger="samesky")
+    link = open_link(mosquitto.port, "logged", username="name", password="secret-word", log_mqtt=True)
+    link.publish(Message("logged", b"payload of it"))
+    link.seen.wait_for(Arrived)
+    assert "Sending PUBLISH" in caplog.text
+    assert "mqtt_received" in caplog.text
+    assert "secret-word" not in caplog.text
+    assert "payload of it" not in caplog.text
+
+
 def test_a_restarted_broker_is_found_again_and_the_subscriptions_are_renewed(private, open_link) -> None:
     link = open_link(private.port, "a")
     private.kill()

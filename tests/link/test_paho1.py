@@ -37,6 +37,8 @@ def answer(event):
 
 def ask(event):
     note("asking", event)
+    if isinstance(event, Denied):
+        seen["denied"] = [event.topic, event.action, event.reason]
     if isinstance(event, Arrived):
         answer = event.message
         seen["answer"] = [len(answer.payload), answer.correlation.decode(), answer.content_type, answer.properties]
@@ -64,6 +66,21 @@ refused = []
 with MqttLink(MqttSettings("wrong", port=port, username="station", password="wrong"), [], refused.append):
     wait_for(lambda: refused)
 seen["refused"] = refused[0].reason
+
+for attempt in ("first", "second"):
+    seen[attempt] = []
+    def keep(event):
+        if isinstance(event, Arrived):
+            seen[attempt].append(event.message.payload.decode())
+            if event.message.payload == b"1":
+                careful.acknowledge(event.message)
+    with MqttLink(MqttSettings("careful", **user), [Subscription("ours/kept")], keep) as careful:
+        wait_for(lambda: careful.connected)
+        if attempt == "first":
+            careful.publish(Message("ours/kept", b"1"))
+            careful.publish(Message("ours/kept", b"2"))
+            careful.drain(10)
+        wait_for(lambda: len(seen[attempt]) == (2 if attempt == "first" else 1))
 print(json.dumps(seen))
 """
 
@@ -92,8 +109,10 @@ def test_the_same_conversation_works_under_paho_1_6_1(paho1: Path) -> None:
     seen = json.loads(ran.stdout)
     assert seen["version"] == "1.6.1"
     assert seen["answering"] == ["Connected", "Arrived", "Disconnected"]
-    assert seen["asking"] == ["Connected", "Arrived", "Disconnected"]
+    assert seen["asking"] == ["Connected", "Arrived", "Denied", "Disconnected"]
+    assert seen["denied"] == ["theirs/a", "publish", "the broker refused it: Not authorized"]
     assert seen["answer"] == [1 << 20, "123", "t/x", [["samesky", "2"], ["again", "ä"], ["again", "€"]]]
     assert (seen["published"], seen["answered"], seen["large"], seen["drained"]) == (True, True, False, True)
     assert "check username and password" in seen["refused"]
+    assert (seen["first"], seen["second"]) == (["1", "2"], ["2"])
     assert "Exception" not in ran.stderr

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from .message import LARGEST_PACKET_BYTES, Arrived, Connected, Denied, Message, OnEvent, Subscription
 from .outbox import Outbox, Receipt
+from .packet import decode_publish
 from .reasons import describe_end, describe_error, describe_refusal, describe_silence
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Connection:
         self._early: deque[Message] = deque()
         self._unacknowledged: dict[int, bool] = {}
         self._settled = False
+        self._puback_reason: Any = 0
         self._why = ""
 
     def run(self) -> str:
@@ -81,14 +83,16 @@ class Connection:
         paho, settings = self._paho, self._settings
         arguments: dict[str, Any] = {"client_id": settings.client_id, "protocol": paho.MQTTv5}
         if hasattr(paho, "CallbackAPIVersion"):  # 2.0 and newer
-            arguments |= {"callback_api_version": paho.CallbackAPIVersion.VERSION2, "manual_ack": True}
+            arguments["callback_api_version"] = paho.CallbackAPIVersion.VERSION2
         client = paho.Client(**arguments)
+        client._handle_publish = self._take_publish
+        if not hasattr(paho, "CallbackAPIVersion"):
+            client._handle_pubackcomp = self._read_puback
         client.max_inflight_messages_set(0)  # the window is ours
         client.on_socket_open = _set_nodelay
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
-        client.on_message = self._on_message
         client.on_disconnect = self._on_disconnect
         if settings.username is not None:
             client.username_pw_set(settings.username, settings.password)
@@ -200,9 +204,9 @@ class Connection:
         waiting[receipt.mid] = True
         while waiting and waiting[first := next(iter(waiting))]:
             del waiting[first]
-            self._client.ack(first, 1)
+            self._client._send_puback(first)
 
-    # paho's callbacks. Its versions call them with different arguments; what they raise ends the connection.
+    # What paho calls. Its versions have different arguments; what is raised here ends the connection.
 
     def _on_connect(self, _client: Any, _userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if _code(reason):
@@ -246,27 +250,38 @@ class Connection:
         while self._early:
             self._emit(Arrived(self._early.popleft()))
 
-    def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any = 0, _properties: Any = None) -> None:
+    def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any = None, _properties: Any = None) -> None:
         message = self._outbox.finished(mid)
+        reason = self._puback_reason if reason is None else reason
         if message and _code(reason) >= 128:
             self._emit(Denied(message.topic, "publish", f"the broker refused it: {reason}"))
 
-    def _on_message(self, client: Any, _userdata: Any, incoming: Any) -> None:
-        receipt = None
-        if incoming.qos and hasattr(client, "ack"):
-            receipt = Receipt(self._generation, incoming.mid)
-            self._unacknowledged[incoming.mid] = False
-        try:
-            message = replace(_decode_message(incoming), receipt=receipt)
-        except (ValueError, TypeError, AttributeError):
-            log.warning("mqtt_message_refused client=%s bytes=%d", self._settings.client_id, len(incoming.payload))
+    def _read_puback(self, kind: str) -> int:
+        """Note the reason code of a PUBACK, which paho 1.6.1 doesn't hand on, and let paho go on with it."""
+        octets = self._client._in_packet["packet"]
+        code = octets[2] if len(octets) > 2 else 0
+        self._puback_reason = self._paho.ReasonCodes(4, identifier=code) if code >= 128 else 0
+        return int(type(self._client)._handle_pubackcomp(self._client, kind))
+
+    def _take_publish(self) -> int:
+        """Take over from paho a PUBLISH that came, for the sake of ``packet.py`` and of acknowledging by hand."""
+        came = decode_publish(self._client._in_packet["command"], self._client._in_packet["packet"])
+        receipt = Receipt(self._generation, came.mid) if came.qos == 1 else None
+        if receipt:
+            self._unacknowledged[came.mid] = False
+        elif came.qos == 2:  # we never ask for it, but an old session may; then once is not exactly once
+            self._client._send_pubrec(came.mid)
+        if self._settings.log_mqtt:
+            log.debug("mqtt_received mid=%d %r", came.mid, came.message or came.fault)
+        if came.message is None:
+            log.warning("mqtt_message_refused client=%s reason=%r", self._settings.client_id, came.fault)
             if receipt:
                 self._outbox.acknowledge(receipt)
-            return
-        if self._settled:
-            self._emit(Arrived(message))
-        elif message.qos and len(self._early) < self._settings.receive_maximum:
-            self._early.append(message)
+        elif self._settled:
+            self._emit(Arrived(replace(came.message, receipt=receipt)))
+        elif came.qos and len(self._early) < self._settings.receive_maximum:
+            self._early.append(replace(came.message, receipt=receipt))
+        return 0
 
     def _on_disconnect(self, _client: Any, _userdata: Any, *rest: Any) -> None:
         # paho 2: flags, reason, properties; paho 1.6.1: reason or error number, properties
@@ -276,21 +291,6 @@ class Connection:
             self._why = self._why or describe_end(self._settings.address, reason, _code(reason))
         elif not self._connack:
             self._why = self._why or describe_silence(self._settings.address)
-
-
-def _decode_message(incoming: Any) -> Message:
-    properties = incoming.properties
-    return Message(
-        topic=incoming.topic,
-        payload=bytes(incoming.payload),
-        qos=incoming.qos,
-        retain=bool(incoming.retain),
-        response_topic=getattr(properties, "ResponseTopic", None),
-        correlation=getattr(properties, "CorrelationData", None),
-        content_type=getattr(properties, "ContentType", None),
-        properties=tuple((name, value) for name, value in getattr(properties, "UserProperty", ())),
-        expiry_s=getattr(properties, "MessageExpiryInterval", None),
-    )
 
 
 def _set_nodelay(_client: Any, _userdata: Any, sock: socket.socket) -> None:

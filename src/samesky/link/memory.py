@@ -13,7 +13,8 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Self
 
-from .message import Arrived, Connected, Disconnected, Message, OnEvent, Subscription, packet_bytes
+from .message import Arrived, Connected, Disconnected, Message, OnEvent, Subscription
+from .packet import packet_bytes
 
 MAX_PACKET_BYTES = 2 << 20
 

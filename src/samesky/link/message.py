@@ -9,20 +9,12 @@ The rules that both implementations (``mqtt.py``, ``memory.py``) keep:
 * QoS 2 is treated as QoS 1: applying is idempotent, so the second handshake would buy nothing.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
 LARGEST_PACKET_BYTES = 268_435_460
 """The largest MQTT packet there is: four length bytes, and the byte before them."""
-
-# Brokers end the connection when a text holds one of these (MQTT v5, 1.5.4: "SHOULD NOT", and mosquitto doesn't).
-_FORBIDDEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
-    + "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
-    + "]"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +111,7 @@ class Link(Protocol):
         At QoS 1 it takes a slot of the bounded window until the broker acknowledges it (and is sent again on the next
         connection if this one ends first); waits up to ``timeout_s`` for a slot. Returns False, and keeps nothing,
         when not connected, when no slot came free, or when the broker takes no packet so large. Raises ``ValueError``
-        for a message that can't be MQTT (``packet_bytes``).
+        for a message that can't be MQTT (``packet.packet_bytes``).
         """
 
     def drain(self, timeout_s: float) -> bool:
@@ -127,53 +119,3 @@ class Link(Protocol):
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that ``message`` is safe with us. Any thread; harmless twice, or after a reconnection."""
-
-
-def check_text(text: str, what: str, *, least_bytes: int = 0) -> int:
-    """Return the UTF-8 length of ``text`` in bytes; ``ValueError`` naming ``what`` if MQTT or a broker refuses it."""
-    if not (text.isascii() and text.isprintable()) and _FORBIDDEN.search(text):
-        raise ValueError(f"{what} holds a control character or something else that isn't text")
-    size_bytes = len(text) if text.isascii() else len(text.encode())
-    if not least_bytes <= size_bytes <= 0xFFFF:
-        raise ValueError(f"{what} is {size_bytes} bytes long; MQTT takes {least_bytes} to 65,535")
-    return size_bytes
-
-
-def check_topic(topic: str, what: str = "topic") -> int:
-    """Return the length in bytes of a topic to publish on; ``ValueError`` if it isn't one (wildcards, empty, long)."""
-    size_bytes = check_text(topic, what, least_bytes=1)
-    if "+" in topic or "#" in topic:
-        raise ValueError(f"{what} holds a wildcard")
-    return size_bytes
-
-
-def packet_bytes(message: Message) -> int:
-    """Return the size of ``message`` as an MQTT v5 PUBLISH packet; ``ValueError`` if it can't be one.
-
-    A broker ends the connection over a malformed packet, so everything is looked at before anything is sent.
-    """
-    properties = _properties_bytes(message)
-    body = 2 + check_topic(message.topic) + (2 if message.qos else 0) + len(message.payload)
-    body += _varint_bytes(properties) + properties
-    return 1 + _varint_bytes(body) + body
-
-
-def _properties_bytes(message: Message) -> int:
-    size = 5 if message.expiry_s is not None else 0
-    if message.expiry_s is not None and not 0 <= message.expiry_s <= 0xFFFFFFFF:
-        raise ValueError("expiry_s is outside 0 to 4,294,967,295")
-    if message.response_topic is not None:
-        size += 3 + check_topic(message.response_topic, "response topic")
-    if message.correlation is not None:
-        if len(message.correlation) > 0xFFFF:
-            raise ValueError("correlation is longer than 65,535 bytes")
-        size += 3 + len(message.correlation)
-    if message.content_type is not None:
-        size += 3 + check_text(message.content_type, "content type")
-    for name, value in message.properties:
-        size += 5 + check_text(name, "property name") + check_text(value, "property value")
-    return size
-
-
-def _varint_bytes(number: int) -> int:
-    return 1 if number < 128 else 2 if number < 16_384 else 3 if number < 2_097_152 else 4

@@ -3,8 +3,7 @@
 One thread a link does everything on the network and every event; other threads only leave things in the outbox.
 What survives a connection is the outbox's window: unacknowledged messages are sent again on the next connection.
 
-Under paho 1.6.1 a message is acknowledged to the broker as soon as ``on_event`` returns, and a refused publish isn't
-noticed: it has neither manual acknowledgement nor the reason code. Everything else is the same.
+paho 2.x and 1.6.1 (which Debian 12 ships) do the same here; ``connection.py`` makes up for what 1.6.1 lacks.
 """
 
 import logging
@@ -19,8 +18,9 @@ from typing import Self
 from ..core.backoff import Backoff
 from ..errors import SetupError
 from .connection import Connection
-from .message import Arrived, Connected, Denied, Disconnected, Event, Message, OnEvent, Subscription, packet_bytes
+from .message import Arrived, Connected, Denied, Disconnected, Event, Message, OnEvent, Subscription
 from .outbox import Outbox, Receipt
+from .packet import packet_bytes
 from .tls import TlsSettings
 
 log = logging.getLogger(__name__)
