@@ -1,9 +1,22 @@
 """`samesky station`: the two roles without weewxd, and the extension for WeeWX."""
 
+import json
 import logging
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from ..config import Findings
+    from ..core.status import Snapshot
+    from ..station.following import Following
+    from ..station.serving import Serving
+
+REPORT_INTERVAL_S = 60.0
 
 _config = click.option(
     "-c",
@@ -14,6 +27,7 @@ _config = click.option(
     envvar="SAMESKY_CONFIG",
     help="The configuration; SAMESKY_CONFIG in the environment names it too.",
 )
+_json = click.option("--json", "as_json", is_flag=True, help="Report each stream's state as a JSON line, for programs.")
 
 
 @click.group("station", epilog="Example: samesky station follow --config /etc/samesky.toml")
@@ -27,12 +41,21 @@ def command() -> None:
     epilog="Example: samesky station serve --config /etc/samesky.toml",
 )
 @_config
-def serve(config: Path) -> None:
+@_json
+def serve(config: Path, as_json: bool) -> None:
     """Answer for a WeeWX database where weewxd isn't running, or isn't yours; ends at Ctrl-C or SIGTERM."""
-    from ..station.serving import serve as run
+    from ..config import Findings, read_toml
+    from ..link.mqtt import MqttLink
+    from ..station.serving import Serving
+    from ..station.stanza import read_toml_responder
 
-    _log_events()
-    run(config)
+    findings = Findings()
+    settings = read_toml_responder(read_toml(config), findings)
+    _tell_findings(config, findings)
+    assert settings is not None
+    mqtt = settings.mqtt
+    click.echo(f"serving {settings.serve.instance} over {mqtt.address} as {mqtt.client_id}", err=as_json)
+    _stay(Serving(settings.serve, lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event)), as_json)
 
 
 @command.command(
@@ -41,29 +64,76 @@ def serve(config: Path) -> None:
     epilog="Example: samesky station follow --config /etc/samesky.toml",
 )
 @_config
-def follow(config: Path) -> None:
+@_json
+def follow(config: Path, as_json: bool) -> None:
     """Keep a copy on a machine without WeeWX, in SQLite or MariaDB; ends at Ctrl-C or SIGTERM."""
-    from ..station.following import follow as run
+    from ..config import Findings, read_toml
+    from ..link.mqtt import MqttLink
+    from ..station.following import Following
+    from ..station.stanza import read_toml_requester
+    from ..station.state import State
 
-    _log_events()
-    run(config)
+    findings = Findings()
+    tables = read_toml(config)
+    settings = read_toml_requester(tables, findings)
+    _tell_findings(config, findings)
+    assert settings is not None
+    mqtt = settings.mqtt
+    state_dir = Path(tables["station"]["follow"].get("state_dir", config.absolute().parent)).expanduser()
+    streams = ", ".join(each.stream for each in settings.follow.copies)
+    click.echo(f"following {streams} over {mqtt.address} as {mqtt.client_id}", err=as_json)
+    following = Following(
+        settings.follow,
+        lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
+        state=State(state_dir),
+    )
+    _stay(following, as_json)
 
 
 @command.command(
     "extension",
-    short_help="Write the extension for WeeWX.",
-    epilog="Example: samesky station extension samesky-weewx.zip",
+    short_help="Write the extension that WeeWX installs.",
+    epilog="Example: samesky station extension && weectl extension install samesky-extension.zip",
 )
-@click.argument("out", type=click.Path(dir_okay=False, path_type=Path), default=Path("samesky-weewx.zip"))
-def extension(out: Path) -> None:
-    """Write the extension for a WeeWX without samesky to OUT (default: samesky-weewx.zip)."""
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    default=Path("samesky-extension.zip"),
+    show_default=True,
+    help="The zip to write.",
+)
+def extension(output: Path) -> None:
+    """Write the WeeWX extension, a zip that needs no samesky where it is installed, only WeeWX and paho."""
     from ..station.extension.build import build_extension
 
-    build_extension(out)
-    click.echo(f"wrote {out}; next: weectl extension install {out}")
+    build_extension(output)
+    click.echo(f"wrote {output}; install it with: weectl extension install {output}")
 
 
-def _log_events() -> None:
-    """A role that runs for months tells its events unasked: its log is what is read afterwards."""
-    logger = logging.getLogger("samesky")
-    logger.setLevel(min(logging.INFO, logger.getEffectiveLevel()))
+def _tell_findings(config: Path, findings: "Findings") -> None:
+    for finding in findings.found:
+        if finding.severity == "warning":
+            click.echo(f"{config}: warning: {finding}", err=True)
+    findings.raise_errors(str(config))
+
+
+def _stay(role: "Serving | Following", as_json: bool) -> None:
+    """Run until Ctrl-C or SIGTERM; say how each stream does when its state changes, and once a minute."""
+    logging.getLogger("samesky").setLevel(min(logging.getLogger().level, logging.INFO))
+    with role:
+        _report(role.snapshots, as_json)
+
+
+def _report(snapshots: Callable[[], list["Snapshot"]], as_json: bool) -> None:
+    said: list[object] = []
+    next_report = 0.0
+    pause = threading.Event()
+    while True:
+        now = snapshots()
+        states: list[object] = [each.state for each in now]
+        if states != said or time.monotonic() >= next_report:
+            said, next_report = states, time.monotonic() + REPORT_INTERVAL_S
+            for snapshot in now:
+                click.echo(json.dumps(snapshot.as_dict()) if as_json else snapshot.describe())
+        pause.wait(1.0)

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..config import Findings, Options
 from .archive import Location, MysqlLocation, SqliteLocation
-from .options import Findings, Options
 
 
 def read_weewx_location(config: Mapping[str, Any], binding: str, findings: Findings) -> Location | None:
@@ -36,9 +36,9 @@ def _location(database: Mapping[str, Any], table: str, config: Mapping[str, Any]
     if driver.endswith("mysql"):
         return MysqlLocation(
             database=name,
-            host=options.text("host", "localhost"),
-            port=options.integer("port", 3306, 1, 65_535),
-            user=options.text("user"),
+            host=options.own("host", "localhost"),
+            port=options.own_port(3306),
+            user=options.own("user", ""),
             password=str(database.get("password", "")),
             table=table,
         )
@@ -46,21 +46,22 @@ def _location(database: Mapping[str, Any], table: str, config: Mapping[str, Any]
     return None
 
 
-def read_toml_location(options: Options, values: Mapping[str, Any]) -> Location | None:
+def read_toml_location(options: Options) -> Location | None:
     """Location that a binding's table in samesky.toml gives: ``sqlite = "<path>"`` or a table ``mysql``."""
     table = options.text("table", "archive")
     mysql = options.section("mysql")
-    if "sqlite" in values and mysql is None:
-        return SqliteLocation(Path(os.path.expanduser(str(values["sqlite"]))), table)
-    if mysql is None or "sqlite" in values:
+    sqlite = options.own("sqlite", "")
+    if sqlite and mysql is None:
+        return SqliteLocation(Path(sqlite).expanduser(), table)
+    if mysql is None or sqlite:
         options.findings.error(options.where, 'name the database: sqlite = "<path>" or mysql = { database = "…" }')
         return None
-    if not mysql.text("database"):
+    if not mysql.own("database", ""):
         options.findings.error(mysql.where, "database is missing")
     return MysqlLocation(
-        database=mysql.text("database"),
+        database=mysql.own("database", ""),
         host=mysql.own("host", "localhost"),
-        port=int(mysql.own("port", "3306")) if mysql.own("port", "3306").isdigit() else 3306,
+        port=mysql.own_port(3306),
         user=mysql.own("user", ""),
         password=mysql.secret("password", "SAMESKY_MYSQL_PASSWORD") or "",
         table=table,

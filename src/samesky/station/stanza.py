@@ -8,17 +8,18 @@ has subsections of any name, one a binding, with ``data_binding`` (responder) or
 import hashlib
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from ..config import Findings, Options
 from ..core.strict import Refused, check_topic_level
 from ..link.mqtt import MqttSettings
 from ..link.tls import TlsSettings
 from .archive import Location
 from .copying import CopySettings, Policy
+from .databases import read_toml_location
 from .following import FollowSettings
 from .messages import RESPONSE_PREFIX
-from .options import Findings, Options
 from .requester import Asking
 from .responder import Throttle
 from .serving import ServedBinding, ServeSettings
@@ -304,3 +305,30 @@ def read_stanza(config: Mapping[str, Any], findings: Findings) -> Options:
         findings.error("[MQTTReplicate]", "the section is missing")
         section = {}
     return Options(section, "[MQTTReplicate]", findings)
+
+
+def read_toml_responder(tables: Mapping[str, Any], findings: Findings) -> ResponderConfig | None:
+    """``[station.serve]`` of samesky.toml, with ``[broker]`` around it; None when mistakes were noted."""
+    options = _toml_section(tables, "serve", findings)
+    if options is None:
+        return None
+    config = read_responder(options, lambda _, section: read_toml_location(section))
+    return None if config is None else replace(config, serve=replace(config.serve, tail=True))
+
+
+def read_toml_requester(tables: Mapping[str, Any], findings: Findings) -> RequesterConfig | None:
+    """``[station.follow]`` of samesky.toml, with ``[broker]`` around it; None when mistakes were noted."""
+    options = _toml_section(tables, "follow", findings)
+    if options is None:
+        return None
+    return read_requester(options, lambda _, section: read_toml_location(section), own_days=False)
+
+
+def _toml_section(tables: Mapping[str, Any], name: str, findings: Findings) -> Options | None:
+    broker = Options(tables.get("broker", {}), "broker", findings)
+    broker.warn_unknown(_LINK)
+    section = tables.get("station", {}).get(name)
+    if not isinstance(section, Mapping):
+        findings.error("station", f"the table [station.{name}] is missing")
+        return None
+    return Options(section, f"station.{name}", findings, broker)

@@ -21,13 +21,13 @@ from weewx.engine import StdEngine
 
 import weewx
 
+from ..config import Findings
 from ..errors import ConfigError, SameskyError
 from ..link.mqtt import MqttLink
 from .archive import Archive, open_archive
 from .databases import read_weewx_location, state_directory
 from .engine_queue import EngineQueue, Record
 from .following import Following
-from .options import Findings
 from .stanza import RequesterConfig, read_requester, read_stanza
 from .state import State
 from .weewx_code import BindingCode, target_unit_system

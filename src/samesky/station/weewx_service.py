@@ -16,10 +16,10 @@ from weewx.engine import StdEngine, StdService
 
 import weewx
 
+from ..config import Findings
 from ..errors import SameskyError
 from ..link.mqtt import MqttLink
 from .databases import read_weewx_location
-from .options import Findings
 from .serving import Serving
 from .stanza import read_responder, read_stanza
 

@@ -1,14 +1,19 @@
-"""Reading options out of a configuration, weewx.conf's or samesky.toml's: every mistake is noted, none raises."""
+"""Reading a configuration, samesky.toml or a section of weewx.conf: every mistake is noted with its file and key.
+
+`Options` wraps one section and notes mistakes in `Findings` instead of raising, so that a user sees all of them at
+once; `read_toml` reads samesky.toml. Secrets come from the file, from a file it names, or from the environment.
+"""
 
 import difflib
 import os
 import stat
+import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ..errors import ConfigError
+from .errors import ConfigError
 
 Severity = Literal["error", "warning"]
 
@@ -52,6 +57,18 @@ class Findings:
     def _note(self, finding: Finding) -> None:
         if finding not in self.found:
             self.found.append(finding)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of samesky.toml; raises `ConfigError` when it can't be read or isn't TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}", hint="Give its path with --config.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} isn't TOML: {error}", hint="docs/station.md has an example to start from."
+        ) from error
 
 
 class Options:
@@ -101,6 +118,12 @@ class Options:
     def own(self, name: str, default: str) -> str:
         """The option of this very section, as text; the sections around it mean something else by the name."""
         return str(self._values.get(name, default))
+
+    def own_port(self, default: int) -> int:
+        """The option ``port`` of this very section."""
+        return Options({"port": self.own("port", str(default))}, self.where, self.findings).integer(
+            "port", default, 1, 65_535
+        )
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         """The option as a whole number from ``low`` to ``high``."""
