@@ -103,10 +103,10 @@ def test_a_given_directory_stays(make, tmp_path) -> None:
 
 @BOTH
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_the_broker_ends_when_the_program_that_started_it_does(make, how) -> None:
+def test_the_broker_ends_when_the_program_that_started_it_does(make, how, tmp_path) -> None:
     program = (
         f"import sys, time; from samesky.link.broker import {make.__name__} as Broker\n"
-        "broker = Broker(); broker.start(); print(broker.pid, flush=True); time.sleep(60)"
+        f"broker = Broker(dir={str(tmp_path)!r}).start(); print(broker.pid, flush=True); time.sleep(60)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(broker_module.__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as parent:
