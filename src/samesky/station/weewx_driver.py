@@ -224,7 +224,7 @@ class MQTTReplicateConfEditor(weewx.drivers.AbstractConfEditor):
     @property
     def default_stanza(self) -> str:
         """The stanza of a copy."""
-        return (Path(__file__).parent / "extension" / "requester.conf").read_text(encoding="utf-8")
+        return (Path(__file__).parent / "extension" / "stanza.conf").read_text(encoding="utf-8")
 
 
 def confeditor_loader() -> MQTTReplicateConfEditor:
