@@ -68,6 +68,8 @@ class Responder:
             self._check_scope(request)
         except Refused as refusal:
             self.refused.add(refusal.reason)
+            if refusal.reason is Reason.NOT_FOUND and message.topic.rpartition("/")[2] not in self._instances:
+                return None  # on the topic that all instances share, another responder answers for its own
             return self._error(message, _code_of(refusal.reason))
         key = (request.reply_to, request.stream)
         if key in self._open or len(self._jobs) >= MAX_JOBS:
