@@ -1,7 +1,6 @@
 """Making a page: which content type, how many records, compressed to fit the wire."""
 
 import logging
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from ..core.columns import MAX_TABLES_BYTES, Column, Kind, Table, encode_tables
 from ..errors import DataError
 from .archive import Archive, Span
 from .archive_sqlite import SqliteArchive
+from .compression import compress
 from .messages import COLUMNS_TYPE, PageAnswer, Request
 from .page_file import CONTENT_TYPE as FILE_TYPE
 from .page_file import MAX_FILE_BYTES, WrongType, is_supported, read_page_file
@@ -16,8 +16,6 @@ from .page_file import MAX_FILE_BYTES, WrongType, is_supported, read_page_file
 _log = logging.getLogger(__name__)
 
 FEWEST_RECORDS = 1
-# Level 1 costs 3 µs a record and halves the page; level 6 costs ten times that for a tenth less.
-COMPRESSION_LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ class Pager:
         if isinstance(self._archive, SqliteArchive) and FILE_TYPE in request.accepts and is_supported():
             try:
                 span, raw = read_page_file(self._archive, request.after, records, now=now, summaries=request.summaries)
-                return _Body(FILE_TYPE, span, len(raw), zlib.compress(raw, COMPRESSION_LEVEL))
+                return _Body(FILE_TYPE, span, len(raw), compress(raw))
             except WrongType:
                 pass  # SQLite let a text into a REAL column; as columns, that row alone is left out
         span, tables = self._archive.read_page(request.after, records, now=now, summaries=request.summaries)
@@ -94,7 +92,7 @@ class Pager:
         except ValueError as error:
             _log.warning("record_left_out stream=%s error=%r", request.stream, str(error))
             raw = encode_tables([_without_wrong_types(table) for table in tables])
-        return _Body(COLUMNS_TYPE, span, len(raw), zlib.compress(raw, COMPRESSION_LEVEL))
+        return _Body(COLUMNS_TYPE, span, len(raw), compress(raw))
 
 
 def _without_wrong_types(table: Table) -> Table:

@@ -8,7 +8,6 @@ import logging
 import queue
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,6 +18,7 @@ from ..core.status import Counters, Snapshot
 from ..errors import SameskyError, Unreachable
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
 from .archive import Archive, Location, open_archive
+from .compression import compress
 from .days import DAY_S, start_of_archive_day
 from .messages import (
     Request,
@@ -29,7 +29,7 @@ from .messages import (
     encode_record,
     encode_summary,
 )
-from .paging import COMPRESSION_LEVEL, Pager
+from .paging import Pager
 from .responder import STREAM_CHUNK, Job, Responder, Throttle
 from .trouble import Trouble
 
@@ -325,7 +325,7 @@ class Serving:
             # In a day's first hours yesterday's rows come along: their last message may have been lost.
             from_day = start_of_archive_day(day - DAY_S // 2) if through - day < DAY_S // 12 else day
             table = archive.read_summaries(from_day, start_of_archive_day(through))
-        body = zlib.compress(encode_tables([table]), COMPRESSION_LEVEL)
+        body = compress(encode_tables([table]))
         summary = SummaryMessage(stream, through, self._origin(stream, archive), body)
         return encode_summary(f"{self.settings.archive_topic}/summary", summary, qos=self.settings.publish_qos)
 
