@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from .errors import ConfigError
 
-Severity = Literal["error", "warning"]
+Severity = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,15 @@ class Findings:
     def warn(self, where: str, what: str) -> None:
         """Note something that works but may not be meant."""
         self._note(Finding(where, what, "warning"))
+
+    def tell(self, where: str, what: str) -> None:
+        """Note what was looked at and is in order, or is good to know."""
+        self._note(Finding(where, what, "info"))
+
+    def include(self, other: "Findings") -> None:
+        """Note what ``other`` holds as well."""
+        for finding in other.found:
+            self._note(finding)
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -113,6 +122,8 @@ class Options:
     def text(self, name: str, default: str = "") -> str:
         """The option as text."""
         value = self._find(name)
+        if isinstance(value, list | tuple):  # what holds a comma comes as a list from weewx.conf
+            return ", ".join(map(str, value))
         return default if value is None else str(value).strip()
 
     def own(self, name: str, default: str) -> str:

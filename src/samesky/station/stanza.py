@@ -82,6 +82,7 @@ def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
     instances = list(options.sections())
     if len(instances) != 1:
         findings.error(options.where, f"one instance is needed, a subsection of its name; there are {len(instances)}")
+        read_link(options, "samesky")  # for the mistakes in there
         return None
     instance, section = instances[0]
     _check_level(section, instance, "the instance's name")
@@ -127,7 +128,8 @@ def read_requester(
         findings.error(options.where, "no instance is followed: add a subsection of the primary's instance name")
     _check_main([each.main for each in copies], options)
     _check_distinct(options, copies)
-    if findings.errors:
+    if not copies:
+        read_link(options, "samesky")  # for the mistakes in there
         return None
     return _requester_config(options, tuple(copies), bindings)
 
@@ -238,7 +240,7 @@ def _copied_binding(
 
 
 def _asking(options: Options, instance: str, reply_to: str) -> Asking:
-    base = options.text("request_topic", "replicate/request").rstrip("/")
+    base = options.text("request_topic", "replicate/request").rstrip("/").removesuffix(f"/{instance}")
     return Asking(
         reply_to=reply_to,
         request_topics=(f"{base}/{instance}", base),
