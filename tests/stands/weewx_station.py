@@ -136,6 +136,11 @@ class WeewxStation:
     # ------------------------------------------------------------------ weewxd
 
     @property
+    def environment(self) -> dict[str, str]:
+        """The environment that weewxd gets, for commands that belong to the station."""
+        return dict(self._environment)
+
+    @property
     def pid(self) -> int | None:
         """weewxd's process id while it runs."""
         return self._process.pid if self.running and self._process else None

@@ -41,8 +41,16 @@ STEP_S = 0.5
 
 
 def loader(config_dict: Mapping[str, Any], engine: StdEngine) -> "MQTTReplicateDriver":
-    """The driver, as WeeWX asks for it."""
-    return MQTTReplicateDriver(config_dict, engine)
+    """The driver, as WeeWX asks for it; what keeps it from working is logged line by line before WeeWX gives up."""
+    try:
+        return MQTTReplicateDriver(config_dict, engine)
+    except ConfigError as error:
+        for problem in error.problems:
+            _log.error("configuration %s", problem)
+        raise
+    except SameskyError as error:
+        _log.error("driver_off error=%r what_to_do=%r", str(error), error.hint)
+        raise
 
 
 class MQTTReplicateDriver(weewx.drivers.AbstractDevice):

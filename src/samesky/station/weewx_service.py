@@ -32,6 +32,10 @@ class MQTTReplicateResponder(StdService):
     def __init__(self, engine: StdEngine, config_dict: Mapping[str, Any]) -> None:
         super().__init__(engine, config_dict)
         self._serving: Serving | None = None
+        if getattr(engine, "samesky_responder", None) is not None:
+            _log.warning("responder_twice hint='[Engine] [[Services]] lists the responder twice: remove one'")
+            return
+        engine.samesky_responder = self
         try:
             self._serving = _make_serving(config_dict)
             if self._serving is not None:

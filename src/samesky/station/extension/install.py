@@ -1,6 +1,6 @@
 """Installer that weectl runs: ``weectl extension install samesky-extension.zip``. Written into the zip by `build`."""
 
-import importlib.util
+import importlib
 from io import StringIO
 from typing import Any
 
@@ -33,7 +33,9 @@ class SameskyInstaller(ExtensionInstaller):
 
     def configure(self, engine: Any) -> bool:
         """Add the commented stanza, unless there is one: a user's options are never touched."""
-        if importlib.util.find_spec("paho") is None:
+        try:
+            importlib.import_module("paho.mqtt.client")
+        except ImportError:
             print(
                 "samesky needs paho-mqtt, which isn't installed here. Install it before weewxd starts:\n"
                 "  apt install python3-paho-mqtt      (WeeWX from a Debian package)\n"
