@@ -264,13 +264,13 @@ class Following:
 
     def _on_connected(self) -> None:
         self._connected = True
-        self._trouble.clear("broker")
+        self._trouble.note(None)
         for stream in self._streams.values():
             self._do(stream, stream.brain.on_connected(self._clock()), {})
 
     def _on_disconnected(self, reason: str) -> None:
         self._connected = False
-        self._trouble.report("broker", reason)
+        self._trouble.note(reason)
         for stream in self._streams.values():
             stream.brain.on_disconnected()
 

@@ -192,11 +192,12 @@ class Serving:
                 self._on_request(message)
             case Connected():
                 self._on_state("live")
-                self._tell("connected", f"instance={self.settings.instance}")
+                self._trouble.note(None)
+                _log.info("connected instance=%s", self.settings.instance)
             case Disconnected(reason, _):
                 self._on_state("disconnected")
                 self.brain.forget()
-                self._trouble.report("broker", reason)
+                self._trouble.note(reason)
             case Denied(topic, action, reason):
                 self._trouble.report(f"denied {action} {topic}", reason)
             case dict():
@@ -225,10 +226,6 @@ class Serving:
 
     def _on_state(self, state: str) -> None:
         self._state, self._since = state, self._clock()
-
-    def _tell(self, event: str, text: str) -> None:
-        self._trouble.clear("broker")
-        _log.info("%s %s", event, text)
 
     # ------------------------------------------------------------------ requests
 

@@ -42,6 +42,10 @@ class Trouble:
             case.silence_s = min(case.silence_s * 2, LONGEST_SILENCE_S)
             case.next_line, case.unsaid = now + case.silence_s, 0
 
+    def note(self, error: str | None) -> None:
+        """Remember ``error`` for the status (None: it is over); somebody else logs it."""
+        self.last = error
+
     def clear(self, subject: str) -> None:
         """``subject`` works again: says so once, if there was trouble."""
         case = self._cases.pop(subject, None)
