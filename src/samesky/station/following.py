@@ -89,7 +89,10 @@ class _EngineDone:
 
 
 class Following:
-    """A running requester; a context manager. ``engine`` takes the main binding's newest records (the driver's)."""
+    """A running requester; a context manager. ``engine`` takes the main binding's newest records (the driver's).
+
+    ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines.
+    """
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class Following:
         engine: EngineQueue | None = None,
         weewx_code: Mapping[str, WeewxCode] | None = None,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
     ) -> None:
         self.settings = settings
@@ -107,11 +111,12 @@ class Following:
         self._loop_packet: dict[str, Any] | None = None
         self._loop_came = threading.Condition()
         self._clock = clock
+        self._timer = timer
         self._state = state
         self._random = (rng or random.Random()).random
         self._engine = engine
         self._weewx_code = weewx_code or {}
-        self._trouble = Trouble(_log, clock)
+        self._trouble = Trouble(_log, timer)
         self._events: queue.Queue[Event | _EngineDone | None] = queue.Queue(MAX_WAITING)
         self._streams = {
             each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
@@ -220,23 +225,30 @@ class Following:
         arrived: list[Message] = []
         inserts: dict[str, list[RecordMessage]] = {}
         for event in self._next_events():
-            match event:
-                case Arrived(message):
-                    arrived.append(message)
-                    self._on_message(message, inserts)
-                case Connected():
-                    self._on_connected()
-                case Disconnected(reason, _):
-                    self._on_disconnected(reason)
-                case Denied(topic, action, reason):
-                    self._trouble.report(f"denied {action} {topic}", reason)
-                case _EngineDone():
-                    self._settle()
+            if isinstance(event, Arrived):
+                arrived.append(event.message)
+            try:
+                self._on_event(event, inserts)
+            except Exception:
+                _log.exception("requester_fault")  # one message's, not its neighbours'
         self._flush(inserts)
         for message in arrived:
             self._link.acknowledge(message)
         self._tick()
         self._note_progress()
+
+    def _on_event(self, event: Event | _EngineDone | None, inserts: dict[str, list[RecordMessage]]) -> None:
+        match event:
+            case Arrived(message):
+                self._on_message(message, inserts)
+            case Connected():
+                self._on_connected()
+            case Disconnected(reason, _):
+                self._on_disconnected(reason)
+            case Denied(topic, action, reason):
+                self._trouble.report(f"denied {action} {topic}", reason)
+            case _EngineDone():
+                self._settle()
 
     def _next_events(self) -> list[Event | _EngineDone | None]:
         events: list[Event | _EngineDone | None] = []
@@ -252,7 +264,7 @@ class Following:
         if not self._connected:
             return 60.0
         due = min(stream.brain.next_time() for stream in self._streams.values())
-        return min(60.0, max(0.01, due - self._clock()))
+        return min(60.0, max(0.01, due - self._timer()))
 
     def _note_progress(self) -> None:
         for stream in self._streams.values():
@@ -266,7 +278,7 @@ class Following:
         self._connected = True
         self._trouble.note(None)
         for stream in self._streams.values():
-            self._do(stream, stream.brain.on_connected(self._clock()), {})
+            self._do(stream, stream.brain.on_connected(self._timer()), {})
 
     def _on_disconnected(self, reason: str) -> None:
         self._connected = False
@@ -279,7 +291,7 @@ class Following:
             return
         for stream in self._streams.values():
             inserts: dict[str, list[RecordMessage]] = {}
-            self._do(stream, stream.brain.on_tick(self._clock()), inserts)
+            self._do(stream, stream.brain.on_tick(self._timer()), inserts)
             self._flush(inserts)
 
     def _settle(self) -> None:
@@ -292,9 +304,8 @@ class Following:
     def _on_message(self, message: Message, inserts: dict[str, list[RecordMessage]]) -> None:
         if not message.payload and message.retain:
             return  # somebody cleared a retained message
-        now = self._clock()
         try:
-            decoded = self._decode(message, now)
+            decoded = self._decode(message, self._clock())
         except Refused as refusal:
             self._refuse(message, refusal)
             return
@@ -303,7 +314,7 @@ class Following:
             return
         stream = self._streams.get(decoded.stream)
         if stream is not None:
-            self._do(stream, stream.brain.on_message(decoded, now), inserts, message)
+            self._do(stream, stream.brain.on_message(decoded, self._timer()), inserts, message)
 
     def _put_loop_packet(self, packet: dict[str, Any]) -> None:
         with self._loop_came:
@@ -379,14 +390,13 @@ class Following:
             self._state.write_origin(name, description.origin)
 
     def _prepare_copy(self, stream: _Stream, action: Prepare) -> None:
-        now = self._clock()
-        prepared = stream.copy.prepare(action.description, now)
+        prepared = stream.copy.prepare(action.description, self._clock())
         actions = stream.brain.on_prepared(
             action.description,
             position=prepared.position,
             accepts=prepared.accepts,
             summaries=prepared.summaries,
-            now=now,
+            now=self._timer(),
         )
         self._trouble.clear(stream.brain.stream)
         self._do(stream, actions, {})
@@ -419,4 +429,4 @@ class Following:
             position = stream.copy.read_position(self._clock())
         except SameskyError:
             position = 0  # nothing is asked before a description has come and `prepare` has read the position anew
-        stream.brain.on_failed(position, f"{error} {error.hint}".strip(), self._clock())
+        stream.brain.on_failed(position, f"{error} {error.hint}".strip(), self._timer())

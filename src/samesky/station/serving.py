@@ -78,7 +78,10 @@ class ServeSettings:
 
 
 class Serving:
-    """A running responder; a context manager. ``make_link`` is given the subscriptions and the event callback."""
+    """A running responder; a context manager. ``make_link`` is given the subscriptions and the event callback.
+
+    ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines.
+    """
 
     def __init__(
         self,
@@ -86,10 +89,12 @@ class Serving:
         make_link: Callable[[tuple[Subscription, ...], OnEvent], Link],
         *,
         clock: Callable[[], float] = time.time,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.sent = Counters()
         self._clock = clock
+        self._timer = timer
         self._streams = {f"{settings.instance}/{binding.name}": binding for binding in settings.bindings}
         self.brain = Responder(
             self._streams,
@@ -105,7 +110,7 @@ class Serving:
         self._dirty_days: dict[str, int] = {}
         self._summary_due = 0.0
         self._retry_times: dict[str, float] = {}
-        self._trouble = Trouble(_log, clock)
+        self._trouble = Trouble(_log, timer)
         self._state, self._since = "disconnected", clock()
         self._stopping = threading.Event()
         self._link = make_link(settings.subscriptions, self._take)
@@ -205,7 +210,7 @@ class Serving:
 
     def _patience_s(self) -> float:
         """How long to wait for an event before doing what is due."""
-        now = self._clock()
+        now = self._timer()
         due = [now + 60.0]
         if (job_time := self.brain.next_time()) is not None:
             due.append(job_time)
@@ -218,9 +223,9 @@ class Serving:
     def _work(self) -> None:
         if self.settings.tail:
             self._tail()
-        if self._dirty_days and self._clock() >= self._summary_due:
+        if self._dirty_days and self._timer() >= self._summary_due:
             self._publish_summaries()
-        job = self.brain.next_job(self._clock())
+        job = self.brain.next_job(self._timer())
         if job is not None:
             self._answer(job)
 
@@ -230,7 +235,7 @@ class Serving:
     # ------------------------------------------------------------------ requests
 
     def _on_request(self, message: Message) -> None:
-        answer = self.brain.on_request(message, self._clock())
+        answer = self.brain.on_request(message, self._timer())
         self._link.acknowledge(message)
         if answer is not None:
             self._link.publish(answer)
@@ -265,12 +270,12 @@ class Serving:
         for record in archive.read_records(request.after, STREAM_CHUNK, until=int(self._clock()) + 3600):
             message = encode_record(request.reply_to, request.stream, record, qos=self.settings.publish_qos)
             if not self._link.publish(message, timeout_s=5.0):
-                self.brain.on_unsent(Job(replace(request, after=last)), self._clock())
+                self.brain.on_unsent(Job(replace(request, after=last)), self._timer())
                 return
             last, count = record["dateTime"], count + 1
         self._link.drain(5.0)
         self.sent.add("streamed", count)
-        self.brain.on_chunk(job, last, count, self._clock())
+        self.brain.on_chunk(job, last, count, self._timer())
 
     # ------------------------------------------------------------------ live records
 
@@ -303,7 +308,7 @@ class Serving:
         self._published[stream] = timestamp
         self._trouble.clear(stream)
         if not self._dirty_days:
-            self._summary_due = self._clock() + (0.0 if self._events.empty() else SUMMARY_INTERVAL_S)
+            self._summary_due = self._timer() + (0.0 if self._events.empty() else SUMMARY_INTERVAL_S)
         day = start_of_archive_day(timestamp)
         self._dirty_days[stream] = min(day, self._dirty_days.get(stream, day))
 
@@ -349,7 +354,7 @@ class Serving:
     def _archive(self, stream: str) -> tuple[Archive, Pager]:
         """The open database of a stream; after a failure it isn't tried again for a second."""
         if stream not in self._archives:
-            if self._clock() < self._retry_times.get(stream, 0.0):
+            if self._timer() < self._retry_times.get(stream, 0.0):
                 raise Unreachable(f"{stream}: the database failed a moment ago")
             archive = open_archive(self._streams[stream].location)
             self._archives[stream] = (archive, Pager(archive))
@@ -364,7 +369,7 @@ class Serving:
             archive, _ = self._archives.pop(stream, (None, None))
             if archive is not None:
                 archive.close()
-                self._retry_times[stream] = self._clock() + RETRY_S
+                self._retry_times[stream] = self._timer() + RETRY_S
                 self._trouble.report(stream, error)
 
     def _origin(self, stream: str, archive: Archive) -> str:
