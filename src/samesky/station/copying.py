@@ -380,7 +380,9 @@ class Copy:
     def _flush_engine(self, overtaking: bool) -> None:
         """Before later records are written directly, write what the engine still has: there may be no hole behind."""
         if overtaking and self.engine is not None:
-            self._apply_records(self.engine.drain(), converted=True)
+            pending = self.engine.pending()
+            self._apply_records(pending, converted=True)
+            self.engine.drop(pending)
 
     def _apply_records(
         self, records: Sequence[Record], *, then: Sequence[Sequence[Any]] = (), converted: bool = False

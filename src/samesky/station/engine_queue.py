@@ -45,9 +45,13 @@ class EngineQueue:
             self._in_hand = None
         self.on_done()
 
-    def drain(self) -> list[Record]:
-        """Take back everything that the engine hasn't dealt with, oldest first, the record in its hand included."""
+    def pending(self) -> list[Record]:
+        """Everything that the engine hasn't dealt with, oldest first, the record in its hand included."""
         with self._changed:
-            records = [*([self._in_hand] if self._in_hand else []), *self._records]
-            self._records.clear()
-            return records
+            return [*([self._in_hand] if self._in_hand else []), *self._records]
+
+    def drop(self, records: Iterable[Record]) -> None:
+        """Take these records back: they have been stored in another way."""
+        times = {record["dateTime"] for record in records}
+        with self._changed:
+            self._records = deque(record for record in self._records if record["dateTime"] not in times)
