@@ -158,7 +158,7 @@ class Archive:
         names = (
             name for name in sorted(self.read_tables()) if name.startswith(prefix) and not name.endswith("__metadata")
         )
-        kinds = ((name.removeprefix(prefix), summary_kind(self._read_column_names(name))) for name in names)
+        kinds = ((name.removeprefix(prefix), summary_kind(self.read_column_names(name))) for name in names)
         return {obs: kind for obs, kind in kinds if kind}
 
     def read_position(self, now: float, *, future_limit_s: int = 3600) -> int:
@@ -192,7 +192,31 @@ class Archive:
     def read_records(self, after: int, limit: int, *, until: int | None = None) -> list[dict[str, Any]]:
         """At most ``limit`` records after ``after`` (and not after ``until``), oldest first, as name -> value."""
         names = [column.name for column in self.read_columns()]
-        return [dict(zip(names, row, strict=True)) for row in self._read_rows(names, after, limit, until)]
+        return [dict(zip(names, row, strict=True)) for row in self.read_rows(names, after, limit, until=until)]
+
+    def read_rows(
+        self, names: Sequence[str], after: int, limit: int, *, until: int | None = None, table: str | None = None
+    ) -> Sequence[Row]:
+        """As `read_records`, as tuples of the columns ``names``; ``table`` may be another one keyed by dateTime."""
+        bound = "" if until is None else f" AND `dateTime` <= {int(until)}"
+        query = (
+            f"SELECT {_names(names)} FROM `{table or self.table}` WHERE `dateTime` > {self.mark}{bound} "
+            f"ORDER BY `dateTime` LIMIT {int(limit)}"
+        )
+        return self._read_all(query, after)
+
+    def read_column_names(self, table: str) -> tuple[str, ...]:
+        """Names of the columns of any table in the database, in order."""
+        with closing(self._connection.cursor()) as cursor:
+            self._run(cursor, f"SELECT * FROM `{table}` LIMIT 0")
+            return tuple(entry[0] for entry in cursor.description)
+
+    def read_metadata(self) -> dict[str, str]:
+        """What the daily summaries say of themselves (``Version``, ``lastUpdate``); empty without summaries."""
+        metadata = f"{self.table}_day__metadata"
+        if metadata not in self.read_tables():
+            return {}
+        return {row[0]: row[1] for row in self._read_all(f"SELECT `name`, `value` FROM `{metadata}`")}
 
     def read_origin(self, now: float, *, future_limit_s: int = 3600) -> str:
         """Identity of this database (`origin_id`); empty while it holds no record."""
@@ -237,7 +261,7 @@ class Archive:
         columns = self.read_columns()
         until = int(now) + future_limit_s
         with self._transaction(write=False):
-            rows = self._read_rows([column.name for column in columns], after, max_records, until)
+            rows = self.read_rows([column.name for column in columns], after, max_records, until=until)
             at = [column.name for column in columns].index("dateTime")
             span = self._span(after, len(rows), rows[0][at] if rows else None, rows[-1][at] if rows else after, until)
             tables = [Table.from_rows("archive", columns, rows)]
@@ -422,19 +446,6 @@ class Archive:
             if following is not None and following <= next_archive_day(last_day):
                 last_day -= 1
         return from_day, last_day
-
-    def _read_rows(self, names: Sequence[str], after: int, limit: int, until: int | None) -> Sequence[Row]:
-        bound = "" if until is None else f" AND `dateTime` <= {int(until)}"
-        query = (
-            f"SELECT {_names(names)} FROM `{self.table}` WHERE `dateTime` > {self.mark}{bound} "
-            f"ORDER BY `dateTime` LIMIT {int(limit)}"
-        )
-        return self._read_all(query, after)
-
-    def _read_column_names(self, table: str) -> tuple[str, ...]:
-        with closing(self._connection.cursor()) as cursor:
-            self._run(cursor, f"SELECT * FROM `{table}` LIMIT 0")
-            return tuple(entry[0] for entry in cursor.description)
 
     def _read_one(self, query: str, *values: Any) -> Row | None:
         return next(iter(self._read_all(query, *values)), None)
