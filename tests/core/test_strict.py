@@ -251,6 +251,11 @@ def test_a_time_that_cannot_be_one_is_refused(value, reason):
     assert reason_of(strict.check_time, value, now=NOW) is reason
 
 
+def test_imported_history_of_the_seventies_is_good_and_a_clock_that_was_never_set_is_not():
+    assert strict.check_time(63_072_000, now=NOW) == 63_072_000
+    assert reason_of(strict.check_time, 31_535_999, now=NOW) is Reason.PAST
+
+
 def test_no_clock_makes_a_time_after_the_latest_good():
     assert reason_of(strict.check_time, strict.LATEST_TIME + 1, now=1e300) is Reason.FUTURE
 

@@ -268,7 +268,7 @@ class NeverLooksAgain(Requester):
 
 
 class AsksOnce(Requester):
-    def _timeout_s(self, op: str) -> float:
+    def _timeout_s(self) -> float:
         return float("inf")
 
 

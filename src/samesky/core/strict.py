@@ -20,7 +20,7 @@ MAX_PROPERTIES = 32
 MAX_PROPERTY_LENGTH = 4096
 MAX_TOPIC_LEVEL_LENGTH = 128
 FUTURE_LIMIT_S = 3600
-EARLIEST_TIME = 631_152_000  # 1990-01-01: no station of this kind is older, and a clock that was never set says 1970
+EARLIEST_TIME = 31_536_000  # 1971-01-01: imported history may be that old, and a clock that was never set says 1970
 LATEST_TIME = 1 << 33  # 2242; seconds stay below, milliseconds are far above
 LOWEST_INTEGER = -(1 << 63)  # what SQLite's INTEGER and MariaDB's BIGINT can hold
 HIGHEST_INTEGER = (1 << 63) - 1
@@ -180,7 +180,7 @@ def check_numbers(values: Sequence[object], kinds: set[type]) -> None:
 
 
 def check_time(value: object, *, now: float) -> int:
-    """Return ``value``, a time in Unix seconds from 1990 to an hour after ``now``; whole floats become integers.
+    """Return ``value``, a time in Unix seconds from 1971 to an hour after ``now``; whole floats become integers.
 
     Raises ``Refused``: REQUIRED (None), TYPE, NONFINITE, RANGE, PAST, FUTURE (milliseconds are far in the future).
     """
@@ -192,7 +192,7 @@ def check_time(value: object, *, now: float) -> int:
     if time > min(now + FUTURE_LIMIT_S, LATEST_TIME):
         raise Refused(Reason.FUTURE, f"the time is more than {FUTURE_LIMIT_S} s in the future")
     if time < EARLIEST_TIME:
-        raise Refused(Reason.PAST, "the time is before 1990")
+        raise Refused(Reason.PAST, "the time is before 1971")
     return int(time)
 
 
@@ -285,7 +285,11 @@ _STRICT_DECODER = json.JSONDecoder(
     object_pairs_hook=_make_object, parse_constant=_refuse_constant, parse_int=_make_integer
 )
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_TOPIC_LEVEL = re.compile(rf"(?!\$)[^/+#\x00-\x1f\x7f-\x9f\ud800-\udfff]{{1,{MAX_TOPIC_LEVEL_LENGTH}}}")
+# MQTT v5 (1.5.4) lets a receiver end the connection over controls and over what Unicode calls no character.
+_NO_CHARACTERS = "".join(f"{chr(plane + 0xFFFE)}{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000))
+_TOPIC_LEVEL = re.compile(
+    rf"(?!\$)[^/+#\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef{_NO_CHARACTERS}]{{1,{MAX_TOPIC_LEVEL_LENGTH}}}"
+)
 _CONTAINERS = frozenset({dict, list})
 _NUMBERS = frozenset({int, float})
 _NUMBERS_AND_NULL = _NUMBERS | {type(None)}

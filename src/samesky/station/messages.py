@@ -14,6 +14,7 @@ from typing import Any
 
 from ..core.columns import Column, Kind
 from ..core.strict import (
+    FUTURE_LIMIT_S,
     MAX_PAYLOAD_BYTES,
     Reason,
     Refused,
@@ -27,7 +28,7 @@ from ..core.strict import (
     decode_json_object,
 )
 from ..link.message import Message
-from .schema import UNIT_SYSTEMS, Description
+from .schema import KEY_COLUMNS, UNIT_SYSTEMS, Description
 
 VERSION = "2"
 COLUMNS_TYPE = "application/vnd.samesky.columns+json"
@@ -205,13 +206,14 @@ def reply_address(message: Message, *, response_topics: Iterable[str] = ()) -> t
     if "samesky" not in properties or not message.correlation:
         return None
     try:
-        return (
-            check_reply_topic(message.response_topic, response_topics),
-            message.correlation[:64],
-            properties.get("data_binding", ""),
-        )
+        topic = check_reply_topic(message.response_topic, response_topics)
     except Refused:
         return None
+    try:
+        stream = decode_stream(properties)
+    except Refused:
+        stream = ""  # what isn't a name isn't sent on
+    return topic, message.correlation[:64], stream
 
 
 # ---------------------------------------------------------------------- answers and live messages
@@ -286,7 +288,7 @@ def decode_answer(message: Message, kinds: Mapping[str, Mapping[str, Kind]], *, 
     _check_seal(message, properties)
     match properties.get("kind"):
         case "page":
-            return _decode_page(message, stream, properties)
+            return _decode_page(message, stream, properties, now=now)
         case "description":
             return DescriptionAnswer(stream, message.correlation or b"", decode_description(message.payload))
         case "error":
@@ -346,27 +348,37 @@ def decode_record(payload: bytes, kinds: Mapping[str, Kind], *, now: float) -> d
 
 
 def decode_description(payload: bytes) -> Description:
-    """A peer's description of a stream; every name in it is safe to put into SQL."""
+    """A peer's description of a stream; every name in it is safe to put into SQL, every number in its range."""
     document = decode_json_object(payload)
     try:
         return Description(
-            columns=tuple(Column(check_identifier(name), Kind(kind)) for name, kind in _pairs(document, "columns")),
+            columns=_decode_columns(document),
             summaries=tuple(
                 (check_identifier(obs), _summary_kind(kind)) for obs, kind in _pairs(document, "summaries")
             ),
-            unit_system=_optional(document, "unit_system"),
-            interval_s=_optional(document, "interval"),
+            unit_system=None if document.get("unit_system") is None else _unit_system(document, "unit_system"),
+            interval_s=_optional(document, "interval", low=1),
             day_offsets=tuple(
                 (int(check_number(day)), int(check_number(offset))) for day, offset in _pairs(document, "day_offsets")
             ),
-            count=_optional(document, "count") or 0,
-            first=_optional(document, "first"),
-            last=_optional(document, "last"),
+            count=_optional(document, "count", low=0) or 0,
+            first=_optional(document, "first", low=-MAX_TIME),
+            last=_optional(document, "last", low=-MAX_TIME),
             origin=str(document.get("origin", ""))[:64],
             accepts=tuple(str(item)[:80] for item in _list(document, "accepts")[:16]),
         )
     except (TypeError, ValueError) as error:
         raise Refused(Reason.SHAPE, "the description hasn't the expected shape") from error
+
+
+def _decode_columns(document: Mapping[str, Any]) -> tuple[Column, ...]:
+    """The archive columns of a description: none, or the key columns and others, each once."""
+    columns = tuple(Column(check_identifier(name), Kind(kind)) for name, kind in _pairs(document, "columns"))
+    if len({column.name.lower() for column in columns}) != len(columns):
+        raise Refused(Reason.DUPKEY, "the description names a column twice")
+    if columns and not {Column(name, Kind.INTEGER) for name in KEY_COLUMNS} <= set(columns):
+        raise Refused(Reason.SHAPE, "the description lacks dateTime, usUnits or interval as integers")
+    return columns
 
 
 def decode_stream(properties: Mapping[str, str]) -> str:
@@ -431,21 +443,24 @@ def _answer(
     return seal(message, (("kind", kind), *properties))
 
 
-def _decode_page(message: Message, stream: str, properties: Mapping[str, str]) -> PageAnswer:
-    page = PageAnswer(
+def _decode_page(message: Message, stream: str, properties: Mapping[str, str], *, now: float) -> PageAnswer:
+    after, last = (_integer(properties, name, 0, MAX_TIME) for name in ("after", "last"))
+    count = _integer(properties, "count", 0, MAX_RECORDS)
+    if last < after or (count == 0) != (last == after):
+        raise Refused(Reason.SHAPE, "the page's span doesn't fit its count")
+    # Records of the future aren't stored, so they must not move the position: they are asked for again in time.
+    believable = int(now) + FUTURE_LIMIT_S
+    return PageAnswer(
         stream=stream,
         correlation=message.correlation or b"",
-        after=_integer(properties, "after", 0, MAX_TIME),
-        count=_integer(properties, "count", 0, MAX_RECORDS),
-        last=_integer(properties, "last", 0, MAX_TIME),
-        newest=_integer(properties, "newest", 0, MAX_TIME),
+        after=after,
+        count=count,
+        last=max(after, min(last, believable)),
+        newest=min(_integer(properties, "newest", 0, MAX_TIME), believable),
         origin=properties.get("origin", ""),
         content_type=message.content_type or "",
         body=message.payload,
     )
-    if page.last < page.after or (page.count == 0) != (page.last == page.after):
-        raise Refused(Reason.SHAPE, "the page's span doesn't fit its count")
-    return page
 
 
 def _check_value(name: str, value: Any, kind: Kind | None) -> None:
@@ -455,12 +470,12 @@ def _check_value(name: str, value: Any, kind: Kind | None) -> None:
         check_number(value)
 
 
-def _unit_system(record: Mapping[str, Any]) -> int:
-    units = record.get("usUnits")
+def _unit_system(record: Mapping[str, Any], name: str = "usUnits") -> int:
+    units = record.get(name)
     if units is None:
-        raise Refused(Reason.REQUIRED, "the record has no usUnits")
+        raise Refused(Reason.REQUIRED, f"the record has no {name}")
     if check_number(units) not in UNIT_SYSTEMS:
-        raise Refused(Reason.RANGE, "usUnits is none of 1 (US), 16 (METRIC), 17 (METRICWX)")
+        raise Refused(Reason.RANGE, f"{name} is none of 1 (US), 16 (METRIC), 17 (METRICWX)")
     return int(units)
 
 
@@ -497,9 +512,11 @@ def _list(document: Mapping[str, Any], name: str) -> list[Any]:
     return value
 
 
-def _optional(document: Mapping[str, Any], name: str) -> int | None:
+def _optional(document: Mapping[str, Any], name: str, *, low: int) -> int | None:
     value = document.get(name)
-    return None if value is None else int(check_number(value, integer=True))
+    if value is not None and not low <= check_number(value, integer=True) <= MAX_TIME:
+        raise Refused(Reason.RANGE, f"the description's {name} can't be right")
+    return value
 
 
 def _summary_kind(kind: Any) -> str:

@@ -11,6 +11,7 @@ the contiguous position, and nothing else has to be remembered across a restart.
 """
 
 import itertools
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,7 +39,11 @@ from .stream_v1 import StreamV1
 FIRST_TIMEOUT_S = 5.0
 LONGEST_TIMEOUT_S = 60.0
 FEWEST_PAGE_BYTES = 16 << 10
+LONGEST_RETRY_AFTER_S = 600
 CHECK_INTERVAL_S = 600.0
+# After a failure at the copy: at once, then every few seconds, with small pages, so that room on a disk is found soon.
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 5.0
 Phase = Literal["disconnected", "describing", "catching-up", "live", "version-1", "stopped"]
 
 
@@ -106,7 +111,9 @@ class Requester:
         self.summaries = True
         self._asking = asking
         self._random = random
-        self._backoff = Backoff(FIRST_TIMEOUT_S, LONGEST_TIMEOUT_S, random=random)
+        self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, random=random)
+        self._failed_at: int | None = None
+        self._told_busy = False
         self._numbers = itertools.count(int(random() * 1e12))
         self._waiting: Request | None = None
         self._recent: deque[bytes] = deque(maxlen=8)
@@ -123,7 +130,6 @@ class Requester:
         """The link is up and subscribed: find out what the primary has."""
         if self.phase == "stopped":
             return []
-        self._v1 = None
         self._attempts = 0
         return self._describe(now)
 
@@ -135,7 +141,7 @@ class Requester:
 
     def on_tick(self, now: float) -> list[Action]:
         """Time has passed; call it at `next_time` at the latest."""
-        if self.phase in ("disconnected", "stopped") or now < self.next_time():
+        if now < self.next_time():
             return []
         if self._v1 is not None:
             return self._asked_v1(self._v1.on_tick(now), now)
@@ -144,7 +150,9 @@ class Requester:
         return self._ask_again(now)
 
     def next_time(self) -> float:
-        """When `on_tick` has something to do."""
+        """When `on_tick` has something to do; never while stopped or disconnected."""
+        if self.phase in ("disconnected", "stopped"):
+            return math.inf
         return self._v1.next_time() if self._v1 is not None else self._deadline
 
     # ------------------------------------------------------------------ messages
@@ -183,8 +191,11 @@ class Requester:
     def on_failed(self, position: int, reason: str, now: float) -> None:
         """Storing failed and left the copy at ``position``: ask again from there after a pause."""
         self.taken, self.trouble = position, reason
+        if self.phase == "stopped":
+            return
         self._waiting, self._v1 = None, None
         self.phase = "describing"
+        self._failed_at, self._page_bytes = position, FEWEST_PAGE_BYTES
         self._deadline = now + self._backoff.next_s()
 
     def stop(self, reason: str) -> None:
@@ -198,7 +209,6 @@ class Requester:
         if not self._is_awaited(answer.correlation, "describe"):
             return []
         self._answered(now)
-        self._v1 = None
         return [Prepare(answer.description)]
 
     def _on_page(self, page: PageAnswer, now: float) -> list[Action]:
@@ -209,6 +219,7 @@ class Requester:
             return self._describe(now)
         self.newest = page.newest
         continues = page.after == self.taken  # else live records have overtaken the check
+        self._note_progress(page.after)
         self.taken = max(self.taken, page.last) if continues else self.taken
         store: list[Action] = [Store(page)] if continues else []
         if (page.newest > self.taken and (page.count or not continues)) or self._promised > self.taken:
@@ -222,17 +233,22 @@ class Requester:
     def _on_error(self, error: ErrorAnswer, now: float) -> list[Action]:
         if not self._is_awaited(error.correlation, None):
             return []
-        if error.code != "busy":
+        pause_s = max(1.0, min(error.retry_after_s, LONGEST_RETRY_AFTER_S)) * (0.5 + self._random())
+        if error.code == "busy":
+            self._told_busy = True  # it may still answer the question that it has already
+        else:
+            pause_s = max(pause_s, self._timeout_s())
+            self._attempts += 1
             self._waiting = None
             self.trouble = f"the primary answers {error.code!r} for {self.stream}"
-        self._deadline = now + max(1.0, error.retry_after_s) * (0.5 + self._random())
+        self._deadline = now + pause_s
         return []
 
     def _on_live(self, message: RecordMessage, now: float) -> list[Action]:
         timestamp, previous = int(message.record["dateTime"]), message.previous or 0
         if self.phase == "describing":
             return []
-        if message.origin != self.origin:
+        if message.origin != self.origin or self._v1 is not None:
             return self._describe(now)
         self.newest = max(self.newest or 0, timestamp)
         if timestamp <= self.taken:
@@ -273,15 +289,15 @@ class Requester:
     # ------------------------------------------------------------------ asking
 
     def _describe(self, now: float) -> list[Action]:
-        self.phase = "describing"
+        self.phase, self._v1 = "describing", None
         return self._ask("describe", now)
 
     def _ask(self, op: str, now: float) -> list[Action]:
         op = "describe" if self.phase == "describing" else op
         request = self._request(op, self._asking.protocol)
-        self._waiting = request
+        self._waiting, self._told_busy = request, False
         self._asked_at = now
-        self._deadline = now + self._timeout_s(op)
+        self._deadline = now + self._timeout_s()
         self._recent.append(request.correlation or b"")
         return [Ask(encode_request(request, self._topic(), qos=self._asking.qos))]
 
@@ -289,6 +305,8 @@ class Requester:
         """Nobody has answered in time: ask for less, wait longer, try the other topic; after a while start over."""
         assert self._waiting is not None
         op = self._waiting.op
+        if self._told_busy:
+            return self._ask(op, now)
         self._attempts += 1
         self.counts.add("timeout")
         self._page_bytes = max(FEWEST_PAGE_BYTES, self._page_bytes // 4)
@@ -300,7 +318,7 @@ class Requester:
             )
         return self._ask(op, now)
 
-    def _timeout_s(self, op: str) -> float:
+    def _timeout_s(self) -> float:
         longest = FIRST_TIMEOUT_S * 2.0 ** min(self._attempts, 4)
         return min(longest, LONGEST_TIMEOUT_S) * (0.8 + 0.4 * self._random())
 
@@ -334,9 +352,14 @@ class Requester:
         took_s = now - self._asked_at
         self._waiting, self._attempts, self.trouble = None, 0, None
         self._recent.clear()
-        self._backoff.reset()
         if took_s < FIRST_TIMEOUT_S / 4:
             self._page_bytes = min(MAX_PAYLOAD_BYTES, self._page_bytes * 2)
+
+    def _note_progress(self, after: int) -> None:
+        """A page that is asked for says that what was before it has been stored."""
+        if self._failed_at is not None and after > self._failed_at:
+            self._failed_at = None
+            self._backoff.reset()
 
     @property
     def caught_up(self) -> bool:

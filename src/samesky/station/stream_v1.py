@@ -1,9 +1,10 @@
 """Following a version 1 primary, which streams without flow control and never says where its stream ends.
 
 A broker may drop any part of such a stream, so a hole in it proves nothing, and the position may not pass it. Three
-things prove that nothing lies between two records: the second is the first one to arrive after a request (a broker's
-queue is empty then); they are one archive interval apart; or the same hole was seen in an earlier stream as well. At
-the first hole that isn't proven nothing more is stored; when the stream has fallen silent, the rest is asked for again.
+things prove that nothing lies between two records: the second is the first one to arrive after a request made in
+silence (a broker's queue is empty then); they are one archive interval apart; or several streams have shown the same
+hole, many if one of them was ever caught losing a record. At the first hole that isn't proven nothing more is stored;
+when the stream has fallen silent, the rest is asked for again.
 """
 
 from .messages import RecordMessage
@@ -14,19 +15,26 @@ CHECK_INTERVAL_S = 3600.0
 MAX_HOLES = 100_000
 # A lost record leaves a hole of at least two intervals; hardware clocks wander by less than half of one.
 TOLERANCE = 1.5
+WITNESSES = 3
+WITNESSES_IN_DOUBT = 12
+# More holes than one in so many records look like losses rather than like a station that was off.
+RECORDS_A_HOLE = 50
 
 
 class StreamV1:
-    """Decides which records continue the position; ``answered``: a stream is under way already."""
+    """Decides which records continue the position; ``answered``: a stream is under way already, perhaps an old one."""
 
     def __init__(self, position: int, *, answered: bool, now: float) -> None:
         self.taken = position
         self._streaming = answered
-        self._first = answered
+        self._first = answered and not position
         self._blocked = False
         self._missed = False
         self._previous = position
-        self._holes: set[tuple[int, int]] = set()
+        self._holes: dict[int, tuple[int, int]] = {}
+        """Time before the hole -> time after it, and how many streams have shown it."""
+        self._records = 0
+        self._doubt = False
         self._deadline = now + (QUIET_S if answered else 0.0)
 
     @property
@@ -59,11 +67,9 @@ class StreamV1:
 
     def _on_streamed(self, message: RecordMessage, now: float) -> bool:
         timestamp = int(message.record["dateTime"])
-        proven = self._first or _is_next(message, self.taken) or (self.taken, timestamp) in self._holes
-        self._first = False
-        if not _is_next(message, self._previous) and len(self._holes) < MAX_HOLES:
-            self._holes.add((self._previous, timestamp))
-        self._previous = timestamp
+        shown = self._note_hole(message, timestamp) if timestamp > self._previous else 0
+        proven = _is_next(message, self.taken) or (self._previous == self.taken and shown >= self._witnesses)
+        self._first, self._previous = False, timestamp
         self._streaming, self._deadline = True, now + QUIET_S
         if timestamp <= self.taken:
             return True
@@ -72,6 +78,28 @@ class StreamV1:
             return False
         self.taken = timestamp
         return True
+
+    @property
+    def _witnesses(self) -> int:
+        many = len(self._holes) * RECORDS_A_HOLE > self._records + RECORDS_A_HOLE
+        return WITNESSES_IN_DOUBT if self._doubt or many else WITNESSES
+
+    def _note_hole(self, message: RecordMessage, timestamp: int) -> int:
+        """How many streams have shown that ``timestamp`` comes right after the record before it in this one."""
+        self._records += 1
+        known, shown = self._holes.get(self._previous, (timestamp, 0))
+        if known != timestamp:
+            self._doubt = True  # one of the streams has lost a record here
+        if known < timestamp:
+            return 0
+        if known > timestamp:
+            shown = 0
+        if _is_next(message, self._previous):
+            self._holes.pop(self._previous, None)
+            return 0
+        if len(self._holes) < MAX_HOLES:
+            self._holes[self._previous] = (timestamp, shown + 1)
+        return WITNESSES_IN_DOUBT if self._first else shown + 1
 
     def _on_live(self, message: RecordMessage, now: float) -> tuple[bool, bool]:
         timestamp = int(message.record["dateTime"])
