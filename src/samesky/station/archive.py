@@ -21,6 +21,7 @@ from .days import next_archive_day, read_day_offsets, start_of_archive_day
 from .schema import METADATA_VERSION, SUMMARY_COLUMNS, Description, sql_type, summary_kind, summary_parts
 
 Row = Sequence[Any]
+_MANY_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ class Archive:
         self._counted: tuple[int, int, int] | None = None
         self._columns: tuple[Column, ...] | None = None
         self._summary_kinds: dict[str, str] | None = None
+        self._optional: frozenset[str] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -141,9 +143,15 @@ class Archive:
             self._summary_kinds = self._read_summary_kinds()
         return self._summary_kinds
 
+    def read_optional(self) -> frozenset[str]:
+        """Names of the archive columns that are NULL in a row that doesn't name them; kept as well."""
+        if self._optional is None:
+            self._optional = self._read_optional()
+        return self._optional
+
     def forget_schema(self) -> None:
         """Read columns and tables anew at the next use: somebody may have changed them."""
-        self._columns = self._summary_kinds = None
+        self._columns = self._summary_kinds = self._optional = None
 
     def read_tables(self) -> set[str]:
         """Names of all tables in the database."""
@@ -261,10 +269,9 @@ class Archive:
         columns = self.read_columns()
         until = int(now) + future_limit_s
         with self._transaction(write=False):
-            rows = self.read_rows([column.name for column in columns], after, max_records, until=until)
-            at = [column.name for column in columns].index("dateTime")
-            span = self._span(after, len(rows), rows[0][at] if rows else None, rows[-1][at] if rows else after, until)
-            tables = [Table.from_rows("archive", columns, rows)]
+            span, filled = self._read_extent(columns, after, max_records, until)
+            rows = self.read_rows(filled, after, span.count, until=span.last) if span.count else ()
+            tables = [_table_of("archive", columns, filled, rows)]
             if summaries:
                 tables.append(self.read_summaries(*self._summary_range(span)))
         return span, tuple(tables)
@@ -378,17 +385,33 @@ class Archive:
         return ", ".join(f"`{column.name}` {sql_type(column, dialect=self.dialect)}" for column in columns)
 
     def _insert_rows(self, names: Sequence[str], rows: Sequence[Row]) -> Applied:
-        query = self._insert_query(names)
+        filled, values = self._without_empty(names, rows)
+        query = self._insert_query(filled)
         try:
-            stored = self._execute_many(query, rows)
+            stored = self._execute_many(query, values)
         except DataError:
-            return self._insert_each(query, names, rows)
+            return self._insert_each(query, values)
         duplicates = len(rows) - stored
         return Applied(
             stored=stored, duplicates=duplicates, conflicts=self._conflicts(names, rows) if duplicates else 0
         )
 
-    def _insert_each(self, query: str, names: Sequence[str], rows: Sequence[Row]) -> Applied:
+    def _without_empty(self, names: Sequence[str], rows: Sequence[Row]) -> tuple[Sequence[str], Sequence[Row]]:
+        """The rows without the columns that are NULL in all of them, and will be NULL when they aren't named.
+
+        A wide table is mostly such columns: to bind or to write out their NULLs is most of the work.
+        """
+        if len(rows) < _MANY_ROWS:
+            return names, rows
+        nulls, optional = (None,) * len(rows), self.read_optional()
+        kept = [
+            (name, values)
+            for name, values in zip(names, zip(*rows, strict=True), strict=True)
+            if values != nulls or name not in optional
+        ]
+        return [name for name, _ in kept], list(zip(*(values for _, values in kept), strict=True))
+
+    def _insert_each(self, query: str, rows: Sequence[Row]) -> Applied:
         total = Applied()
         for row in rows:
             try:
@@ -433,6 +456,22 @@ class Archive:
         (newest,) = self._read_row(f"SELECT MAX(`dateTime`) FROM `{self.table}` WHERE `dateTime` <= {self.mark}", until)
         return Span(after=after, count=count, first=first, last=last, newest=newest)
 
+    def _read_extent(self, columns: Iterable[Column], after: int, limit: int, until: int) -> tuple[Span, list[str]]:
+        """What a page will hold, and which columns have any value in it: in a wide table most have none."""
+        extent = f"FROM `{self.table}` WHERE `dateTime` > {self.mark} AND `dateTime` <= {self.mark}"
+        (last,) = self._read_row(
+            f"SELECT MAX(`dateTime`) FROM (SELECT `dateTime` {extent} ORDER BY `dateTime` LIMIT {int(limit)}) AS page",
+            after,
+            until,
+        )
+        if last is None:
+            return self._span(after, 0, None, after, until), []
+        names = [column.name for column in columns]
+        counts = ", ".join(f"COUNT(`{name}`)" for name in names)
+        count, first, *filled = self._read_row(f"SELECT COUNT(*), MIN(`dateTime`), {counts} {extent}", after, last)
+        span = self._span(after, int(count), first, last, until)
+        return span, [name for name, values in zip(names, filled, strict=True) if values]
+
     def _summary_range(self, span: Span) -> tuple[int, int]:
         """First and last day whose summary rows belong to the page: the day of ``after`` to the last complete one."""
         from_day = start_of_archive_day(span.after) if span.after else 0
@@ -472,6 +511,9 @@ class Archive:
     def _read_columns(self) -> tuple[Column, ...]:
         raise NotImplementedError
 
+    def _read_optional(self) -> frozenset[str]:
+        raise NotImplementedError
+
     def reopen(self) -> None:
         """Close and connect again; raises `Unreachable` when that fails."""
         raise NotImplementedError
@@ -502,6 +544,13 @@ def origin_id(first_records: Sequence[Mapping[str, Any]]) -> str:
         if value is not None:
             digest.update(name.encode() + b"\0" + _value_bytes(value))
     return digest.hexdigest()
+
+
+def _table_of(name: str, columns: Sequence[Column], filled: Sequence[str], rows: Sequence[Row]) -> Table:
+    """The table of all ``columns`` whose ``rows`` have those named ``filled`` alone; the others are NULL."""
+    lists = dict(zip(filled, map(list, zip(*rows, strict=True)), strict=False))
+    nulls: list[object] = [None] * len(rows)
+    return Table(name, tuple(columns), tuple(lists.get(column.name, nulls) for column in columns))
 
 
 def _value_bytes(value: Any) -> bytes:

@@ -69,6 +69,10 @@ class MysqlArchive(Archive):
             return ()
         return tuple(Column(row[0], kind_of(row[1])) for row in self._read_all(f"SHOW COLUMNS FROM `{self.table}`"))
 
+    def _read_optional(self) -> frozenset[str]:
+        rows = self._read_all(f"SHOW COLUMNS FROM `{self.table}`")
+        return frozenset(row[0] for row in rows if row[2] == "YES" and row[4] is None and not row[5])
+
     def read_tables(self) -> set[str]:
         return {row[0] for row in self._read_all("SHOW TABLES")}
 

@@ -46,6 +46,12 @@ class SqliteArchive(Archive):
     def _read_columns(self) -> tuple[Column, ...]:
         return tuple(Column(row[1], kind_of(row[2])) for row in self._read_all(f"PRAGMA table_info(`{self.table}`)"))
 
+    def _read_optional(self) -> frozenset[str]:
+        rows = self._read_all(f"PRAGMA table_info(`{self.table}`)")
+        return frozenset(
+            name for _, name, _, needed, default, key in rows if not needed and not key and default is None
+        )
+
     def read_tables(self) -> set[str]:
         return {row[0] for row in self._read_all("SELECT name FROM main.sqlite_schema WHERE type = 'table'")}
 

@@ -16,6 +16,8 @@ from .page_file import MAX_FILE_BYTES, WrongType, is_supported, read_page_file
 _log = logging.getLogger(__name__)
 
 FEWEST_RECORDS = 1
+# The first page is a small one: it shows how large records come out, and a page that is too large is made in vain.
+FIRST_RECORDS, MOST_RECORDS = 1000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Pager:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._records_guess = 10_000
+        self._records_guess = FIRST_RECORDS
 
     @property
     def accepts(self) -> tuple[str, ...]:
@@ -77,7 +79,7 @@ class Pager:
     def _learn(self, count: int, asked: int, fullness: float) -> None:
         """Aim the next page at nine tenths of the limit; a short last page teaches nothing."""
         if count == asked:
-            self._records_guess = max(FEWEST_RECORDS, min(10_000, int(count * 0.9 / max(fullness, 0.01))))
+            self._records_guess = max(FEWEST_RECORDS, min(MOST_RECORDS, int(count * 0.9 / max(fullness, 0.01))))
 
     def _make_body(self, request: Request, records: int, now: float) -> _Body:
         if isinstance(self._archive, SqliteArchive) and FILE_TYPE in request.accepts and is_supported():
