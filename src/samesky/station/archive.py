@@ -22,6 +22,7 @@ from .schema import METADATA_VERSION, SUMMARY_COLUMNS, Description, sql_type, su
 
 Row = Sequence[Any]
 _MANY_ROWS = 50
+_EVERY_ROW = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +270,10 @@ class Archive:
         columns = self.read_columns()
         until = int(now) + future_limit_s
         with self._transaction(write=False):
-            span, filled = self._read_extent(columns, after, max_records, until)
-            rows = self.read_rows(filled, after, span.count, until=span.last) if span.count else ()
+            end, filled = self._read_extent(columns, after, max_records, until)
+            rows = self.read_rows(filled, after, _EVERY_ROW, until=end) if filled else ()
+            at = filled.index("dateTime") if filled else 0
+            span = self._span(after, len(rows), rows[0][at] if rows else None, rows[-1][at] if rows else after, until)
             tables = [_table_of("archive", columns, filled, rows)]
             if summaries:
                 tables.append(self.read_summaries(*self._summary_range(span)))
@@ -456,21 +459,19 @@ class Archive:
         (newest,) = self._read_row(f"SELECT MAX(`dateTime`) FROM `{self.table}` WHERE `dateTime` <= {self.mark}", until)
         return Span(after=after, count=count, first=first, last=last, newest=newest)
 
-    def _read_extent(self, columns: Iterable[Column], after: int, limit: int, until: int) -> tuple[Span, list[str]]:
-        """What a page will hold, and which columns have any value in it: in a wide table most have none."""
+    def _read_extent(self, columns: Iterable[Column], after: int, limit: int, until: int) -> tuple[int, list[str]]:
+        """Where a page ends, and which columns have any value in it: in a wide table most have none."""
+        names = [column.name for column in columns]
         extent = f"FROM `{self.table}` WHERE `dateTime` > {self.mark} AND `dateTime` <= {self.mark}"
-        (last,) = self._read_row(
+        (end,) = self._read_row(
             f"SELECT MAX(`dateTime`) FROM (SELECT `dateTime` {extent} ORDER BY `dateTime` LIMIT {int(limit)}) AS page",
             after,
             until,
         )
-        if last is None:
-            return self._span(after, 0, None, after, until), []
-        names = [column.name for column in columns]
-        counts = ", ".join(f"COUNT(`{name}`)" for name in names)
-        count, first, *filled = self._read_row(f"SELECT COUNT(*), MIN(`dateTime`), {counts} {extent}", after, last)
-        span = self._span(after, int(count), first, last, until)
-        return span, [name for name, values in zip(names, filled, strict=True) if values]
+        if end is None:
+            return after, []
+        counts = self._read_row(f"SELECT {', '.join(f'COUNT(`{name}`)' for name in names)} {extent}", after, end)
+        return end, [name for name, count in zip(names, counts, strict=True) if count]
 
     def _summary_range(self, span: Span) -> tuple[int, int]:
         """First and last day whose summary rows belong to the page: the day of ``after`` to the last complete one."""
