@@ -1,5 +1,6 @@
 """`samesky check`: every mistake of a configuration at once, without touching anything."""
 
+import logging
 from pathlib import Path
 
 import click
@@ -14,7 +15,14 @@ import click
 @click.option("--online", is_flag=True, help="Also connect to the broker and prove the rights that are needed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON, for programs.")
 def command(config: Path, online: bool, as_json: bool) -> int:
-    """Read CONFIG (a weewx.conf or a samesky.toml) and report every mistake: file, key and what to write."""
-    from .. import check
+    """Read CONFIG (a weewx.conf or a samesky.toml) and report every mistake: file, key and what to write.
 
-    return check.run(config, online=online, as_json=as_json)
+    Ends with 2 when there is a mistake, with 3 when nothing is wrong but broker or primary can't be reached.
+    """
+    from ..check import check_file
+
+    if not logging.getLogger().isEnabledFor(logging.INFO):
+        logging.getLogger("samesky.link").setLevel(logging.ERROR)  # what it warns of is among the findings
+    report = check_file(config, online=online)
+    click.echo(report.as_json() if as_json else "\n".join(report.lines()))
+    return report.exit_status
