@@ -55,6 +55,11 @@ def read_rows(database: Database, table: str, *, until: int | None = None) -> Ro
     return {row[at]: dict(zip(names, row, strict=True)) for row in rows}
 
 
+def read_columns(database: Database, table: str) -> list[str]:
+    """Column names of one table, in order."""
+    return query_with_names(database, f"SELECT * FROM `{table}` LIMIT 0")[0]
+
+
 def read_metadata(database: Database, *, table: str = "archive") -> dict[str, str]:
     """The daily summaries' metadata: Version, lastUpdate."""
     return dict(query(database, f"SELECT name, value FROM `{table}_day__metadata`"))
@@ -78,6 +83,40 @@ def find_row_differences(
     return found
 
 
+def find_archive_differences(
+    primary: Database,
+    copy: Database,
+    *,
+    table: str = "archive",
+    columns: Iterable[str] | None = None,
+    until: int | None = None,
+) -> list[str]:
+    """What differs between two archive tables up to ``until``; empty when they are the same."""
+    wanted = None if columns is None else set(columns)
+    if wanted is None and _read_all(primary, table, until) == _read_all(copy, table, until):
+        return []  # the quick way, without a dictionary a row
+    rows = (read_rows(database, table, until=until) for database in (primary, copy))
+    return _shorten(table, find_row_differences(*rows, columns=wanted))
+
+
+def find_summary_differences(
+    primary: Database, copy: Database, *, table: str = "archive", columns: Iterable[str] | None = None
+) -> list[str]:
+    """What differs between all daily summaries and lastUpdate; ``columns`` limits it to these observations."""
+    wanted = None if columns is None else set(columns)
+    found: list[str] = []
+    present = set(read_tables(copy, table=table))
+    for name in read_tables(primary, table=table):
+        if name == table or (wanted is not None and name.removeprefix(f"{table}_day_") not in wanted):
+            continue
+        if name not in present:
+            found.append(f"{name}: no such table at the copy")
+            continue
+        found += _shorten(name, find_row_differences(read_rows(primary, name), read_rows(copy, name)))
+    ours, theirs = (read_metadata(database, table=table) for database in (primary, copy))
+    return found if ours == theirs else [*found, f"{table}_day__metadata: {ours} -> {theirs}"]
+
+
 def find_differences(
     primary: Database,
     copy: Database,
@@ -85,33 +124,10 @@ def find_differences(
     table: str = "archive",
     summaries: bool = True,
     columns: Iterable[str] | None = None,
-    until: int | None = None,
 ) -> list[str]:
-    """What differs between two databases, table by table, a few lines each; empty when they are the same.
-
-    ``summaries`` compares the daily summary tables and lastUpdate as well; ``columns`` limits everything to these
-    observations; ``until`` leaves later records out (a summary row has no such limit: its day may go on).
-    """
-    wanted = None if columns is None else set(columns)
-    found: list[str] = []
-    names = read_tables(primary, table=table) if summaries else [table]
-    present = set(read_tables(copy, table=table))
-    for name in names:
-        obs = name.removeprefix(f"{table}_day_")
-        if name != table and wanted is not None and obs not in wanted:
-            continue
-        if name not in present:
-            found.append(f"{name}: no such table at the copy")
-            continue
-        limit = until if name == table else None
-        rows = read_rows(primary, name, until=limit), read_rows(copy, name, until=limit)
-        wrong = find_row_differences(*rows, columns=wanted if name == table else None)
-        shown = wrong[:_MOST_SHOWN] + ([f"and {len(wrong) - _MOST_SHOWN} more"] if len(wrong) > _MOST_SHOWN else [])
-        found += [f"{name}: {sentence}" for sentence in shown]
-    if summaries and read_metadata(primary, table=table) != read_metadata(copy, table=table):
-        ours, theirs = (read_metadata(database, table=table) for database in (primary, copy))
-        found.append(f"{table}_day__metadata: {ours} -> {theirs}")
-    return found
+    """What differs between two databases, table by table, a few lines each; empty when they are the same."""
+    found = find_archive_differences(primary, copy, table=table, columns=columns)
+    return found + (find_summary_differences(primary, copy, table=table, columns=columns) if summaries else [])
 
 
 def wait_until_same(
@@ -126,21 +142,22 @@ def wait_until_same(
 ) -> int:
     """Wait until a copy equals its primary, which may be recording all the while; returns the newest record's time.
 
-    A comparison counts only when no record came to the primary from its beginning to its end. Raises AssertionError
-    with the differences of the last comparison that counted.
+    A comparison of summaries counts only when no record came to the primary meanwhile; archive rows are compared up to
+    that record. Raises AssertionError with the differences of the last comparison that counted.
     """
-    last: list[str] = ["nothing was compared yet"]
+    last: list[str] = []
 
     def same() -> int | None:
         newest = read_newest(primary, table=table)
-        if newest is None or read_newest(copy, table=table) != newest:
-            last[:] = [f"newest record {newest} at the primary, {read_newest(copy, table=table)} at the copy"]
+        theirs = read_newest(copy, table=table)
+        if newest is None or theirs != newest:
+            last[:] = [f"the newest record is {newest} at the primary, {theirs} at the copy"]
             return None
-        found = find_differences(primary, copy, table=table, summaries=summaries, columns=columns)
+        found = find_summary_differences(primary, copy, table=table, columns=columns) if summaries else []
         if read_newest(primary, table=table) != newest:
             return None
-        last[:] = found
-        return None if found else newest
+        last[:] = found or find_archive_differences(primary, copy, table=table, columns=columns, until=newest)
+        return None if last else newest
 
     def report() -> str:
         return "\n".join([*last, explain() if explain else ""])
@@ -148,3 +165,17 @@ def wait_until_same(
     newest = wait_for(same, deadline_s, what=f"{copy} the same as {primary}", every_s=0.2, explain=report)
     assert newest is not None
     return newest
+
+
+def _read_all(database: Database, table: str, until: int | None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names, sorted, and all rows in this order of columns."""
+    names = sorted(read_columns(database, table))
+    limit = f" WHERE dateTime <= {int(until)}" if until is not None else ""
+    quoted = ", ".join(f"`{name}`" for name in names)
+    return names, query(database, f"SELECT {quoted} FROM `{table}`{limit} ORDER BY dateTime")
+
+
+def _shorten(table: str, sentences: list[str]) -> list[str]:
+    more = len(sentences) - _MOST_SHOWN
+    shown = sentences[:_MOST_SHOWN] + ([f"and {more} more"] if more > 0 else [])
+    return [f"{table}: {sentence}" for sentence in shown]
