@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from ..core.columns import encode_tables
 from ..core.status import Counters, Snapshot
+from ..core.strict import Refused
 from ..errors import SameskyError, Unreachable
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
 from .archive import Archive, Location, open_archive
@@ -31,6 +32,7 @@ from .messages import (
 )
 from .paging import Pager
 from .responder import STREAM_CHUNK, Job, Responder, Throttle
+from .state import State
 from .trouble import Trouble
 
 _log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ MAX_WAITING = 5000
 TAIL_INTERVAL_S = 0.05
 SUMMARY_INTERVAL_S = 0.5
 RETRY_S = 1.0
+EVENTS_A_JOB = 100
 # What a PUBLISH of ours needs beside its payload: topic, properties, digest.
 ENVELOPE_BYTES = 4096
 
@@ -77,10 +80,15 @@ class ServeSettings:
         return tuple(Subscription(topic, self.subscribe_qos) for topic in self.request_topics)
 
 
+class _FailedBefore(Unreachable):
+    """A database that isn't tried again yet; its trouble has been reported."""
+
+
 class Serving:
     """A running responder; a context manager. ``make_link`` is given the subscriptions and the event callback.
 
-    ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines.
+    ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines. ``state`` keeps what
+    was refused.
     """
 
     def __init__(
@@ -88,11 +96,13 @@ class Serving:
         settings: ServeSettings,
         make_link: Callable[[tuple[Subscription, ...], OnEvent], Link],
         *,
+        state: State | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.sent = Counters()
+        self._quarantine = state
         self._clock = clock
         self._timer = timer
         self._streams = {f"{settings.instance}/{binding.name}": binding for binding in settings.bindings}
@@ -100,6 +110,7 @@ class Serving:
             self._streams,
             throttle=settings.throttle,
             response_topics=settings.response_topics,
+            on_refused=self._on_refused,
             qos=settings.publish_qos,
         )
         self._events: queue.Queue[Event | Mapping[str, Any] | None] = queue.Queue(MAX_WAITING)
@@ -112,6 +123,7 @@ class Serving:
         self._retry_times: dict[str, float] = {}
         self._trouble = Trouble(_log, timer)
         self._state, self._since = "disconnected", clock()
+        self._handled = 0
         self._stopping = threading.Event()
         self._link = make_link(settings.subscriptions, self._take)
         self._thread = threading.Thread(target=self._run, name=f"samesky-responder-{settings.instance}", daemon=True)
@@ -176,7 +188,7 @@ class Serving:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._step()
+                self.step(self._patience_s())
             except SameskyError as error:
                 self._trouble.report("responder", error)
             except Exception:
@@ -185,13 +197,23 @@ class Serving:
         for archive, _ in self._archives.values():
             archive.close()
 
-    def _step(self) -> None:
-        """Handle one event, or what is due while there is none."""
+    def next_time(self) -> float:
+        """When `step` has something to do, by the timer."""
+        return 0.0 if self._events.qsize() else self._due()
+
+    def step(self, patience_s: float) -> None:
+        """Handle one event, or what is due when none comes within ``patience_s``: the thread's work, piece by piece."""
         try:
-            event = self._events.get(timeout=self._patience_s())
+            event = self._events.get(timeout=patience_s) if patience_s else self._events.get_nowait()
         except queue.Empty:
             self._work()
             return
+        self._on_event(event)
+        self._handled += 1
+        if self._handled % EVENTS_A_JOB == 0:
+            self._work()  # whoever floods us doesn't keep the others from their answers
+
+    def _on_event(self, event: Event | Mapping[str, Any] | None) -> None:
         match event:
             case Arrived(message):
                 self._on_request(message)
@@ -210,6 +232,9 @@ class Serving:
 
     def _patience_s(self) -> float:
         """How long to wait for an event before doing what is due."""
+        return max(0.0, self._due() - self._timer())
+
+    def _due(self) -> float:
         now = self._timer()
         due = [now + 60.0]
         if (job_time := self.brain.next_time()) is not None:
@@ -218,7 +243,7 @@ class Serving:
             due.append(self._summary_due)
         if self.settings.tail:
             due.append(now + TAIL_INTERVAL_S)
-        return max(0.0, min(due) - now)
+        return min(due)
 
     def _work(self) -> None:
         if self.settings.tail:
@@ -240,14 +265,21 @@ class Serving:
         if answer is not None:
             self._link.publish(answer)
 
+    def _on_refused(self, message: Message, refusal: Refused) -> None:
+        if self._quarantine is not None:
+            self._quarantine.keep_refused(message, refusal.reason, self._clock())
+        self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
+
     def _answer(self, job: Job) -> None:
+        if job.request.version == 1:
+            self._stream_on(job)
+            return
         answer = self.brain.error(job.request, "failed")
-        with self._guarded(job.request.stream):
-            if job.request.version == 1:
-                self._stream(job)
-                return
-            answer = self._make_answer(job.request)
-        self.brain.on_done(job)
+        try:
+            with self._guarded(job.request.stream):
+                answer = self._make_answer(job.request)
+        finally:
+            self.brain.on_done(job)
         if answer is not None:
             self._link.publish(answer, timeout_s=5.0)
             self.sent.add(job.request.op)
@@ -262,6 +294,13 @@ class Serving:
         room = min(self.settings.max_page_bytes, self._link.max_packet_bytes - ENVELOPE_BYTES)
         page = pager.make_page(request, origin=self._origin(request.stream, archive), max_bytes=room, now=now)
         return encode_page(request, page, qos=self.settings.publish_qos)
+
+    def _stream_on(self, job: Job) -> None:
+        """A version 1 requester never asks again, so a database in trouble only makes it wait."""
+        with self._guarded(job.request.stream):
+            self._stream(job)
+            return
+        self.brain.on_unsent(job, self._timer())
 
     def _stream(self, job: Job) -> None:
         """Send the next chunk of a version 1 stream, each record acknowledged by the broker before the next chunk."""
@@ -355,7 +394,7 @@ class Serving:
         """The open database of a stream; after a failure it isn't tried again for a second."""
         if stream not in self._archives:
             if self._timer() < self._retry_times.get(stream, 0.0):
-                raise Unreachable(f"{stream}: the database failed a moment ago")
+                raise _FailedBefore(f"{stream}: the database failed a moment ago")
             archive = open_archive(self._streams[stream].location)
             self._archives[stream] = (archive, Pager(archive))
         return self._archives[stream]
@@ -365,12 +404,14 @@ class Serving:
         """Trouble with one stream's database is reported and leaves the other streams alone."""
         try:
             yield
+        except _FailedBefore:
+            pass
         except SameskyError as error:
             archive, _ = self._archives.pop(stream, (None, None))
             if archive is not None:
                 archive.close()
-                self._retry_times[stream] = self._timer() + RETRY_S
-                self._trouble.report(stream, error)
+            self._retry_times[stream] = self._timer() + RETRY_S
+            self._trouble.report(stream, error)
 
     def _origin(self, stream: str, archive: Archive) -> str:
         if not self._origins.get(stream):
