@@ -6,7 +6,7 @@ page is ever behind a stream. The thread around it is `serving`.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ..core.status import Counters
@@ -44,13 +44,16 @@ class Responder:
         *,
         throttle: Throttle,
         response_topics: Iterable[str] = (),
+        on_refused: Callable[[Message, Refused], None] = lambda message, refusal: None,
         qos: int = 1,
     ) -> None:
+        """``on_refused`` is told of each refusal; ``response_topics`` are allowed besides those of version 1 and 2."""
         self.streams = frozenset(streams)
         self.refused = Counters()
         self._instances = {stream.partition("/")[0] for stream in self.streams}
         self._throttle = throttle
         self._response_topics = frozenset(response_topics)
+        self._on_refused = on_refused
         self._qos = qos
         self._jobs: deque[Job] = deque()
         self._open: set[tuple[str, str]] = set()
@@ -59,7 +62,8 @@ class Responder:
         """Take a request in; returns the error answer to send at once, if any.
 
         A bad request of a version 1 peer is refused in silence (it would fall over an answer), counted either way.
-        One job a requester and stream: what comes meanwhile is told to come back, so a storm costs one page.
+        One job a requester and stream: what comes meanwhile is told to come back, so a storm costs one page. A
+        version 1 requester asks once, when it starts: its stream begins anew from what it says.
         """
         if not message.payload and message.retain:
             return None
@@ -67,11 +71,14 @@ class Responder:
             request = decode_request(message, response_topics=self._response_topics)
             self._check_scope(request)
         except Refused as refusal:
-            self.refused.add(refusal.reason)
             if refusal.reason is Reason.NOT_FOUND and message.topic.rpartition("/")[2] not in self._instances:
                 return None  # on the topic that all instances share, another responder answers for its own
+            self.refused.add(refusal.reason)
+            self._on_refused(message, refusal)
             return self._error(message, _code_of(refusal.reason))
         key = (request.reply_to, request.stream)
+        if request.version == 1:
+            self._drop(key)
         if key in self._open or len(self._jobs) >= MAX_JOBS:
             self.refused.add("busy")
             return self._error(message, "busy") if request.version >= 2 else None
@@ -111,9 +118,14 @@ class Responder:
         self._jobs.append(replace(job, not_before=now + 1.0))
 
     def forget(self) -> None:
-        """Drop every job: the connection is gone and requesters will ask again."""
-        self._jobs.clear()
-        self._open.clear()
+        """The connection is gone: drop the jobs of requesters that ask again, thus not those of version 1."""
+        for job in [job for job in self._jobs if job.request.version >= 2]:
+            self._drop((job.request.reply_to, job.request.stream))
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        for job in [job for job in self._jobs if (job.request.reply_to, job.request.stream) == key]:
+            self._jobs.remove(job)
+        self._open.discard(key)
 
     def error(self, request: Request, code: str) -> Message | None:
         """The answer that a job failed; None for a version 1 requester."""

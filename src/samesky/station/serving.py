@@ -297,10 +297,12 @@ class Serving:
 
     def _stream_on(self, job: Job) -> None:
         """A version 1 requester never asks again, so a database in trouble only makes it wait."""
+        worked = False
         with self._guarded(job.request.stream):
             self._stream(job)
-            return
-        self.brain.on_unsent(job, self._timer())
+            worked = True
+        if not worked:
+            self.brain.on_unsent(job, self._timer())
 
     def _stream(self, job: Job) -> None:
         """Send the next chunk of a version 1 stream, each record acknowledged by the broker before the next chunk."""
