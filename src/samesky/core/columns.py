@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import compress
 from typing import cast
 
 from .strict import Reason, Refused, check_identifier, check_numbers, check_text, parse_json
@@ -61,6 +62,24 @@ class Table:
     def rows(self) -> Iterator[tuple[object, ...]]:
         """Return the rows, in the order of the columns."""
         return zip(*self.values, strict=True)
+
+    def column(self, name: str) -> list[object]:
+        """Return the values of the column ``name``; KeyError when there is none."""
+        for column, values in zip(self.columns, self.values, strict=True):
+            if column.name == name:
+                return values
+        raise KeyError(name)
+
+    def records(self) -> list[dict[str, object]]:
+        """Return the rows as name -> value."""
+        names = [column.name for column in self.columns]
+        return [dict(zip(names, row, strict=True)) for row in self.rows()]
+
+    def only(self, chosen: Sequence[bool]) -> "Table":
+        """Return the table of the rows for which ``chosen`` is true: this one, if it is for all of them."""
+        if all(chosen):
+            return self
+        return Table(self.name, self.columns, tuple(list(compress(values, chosen)) for values in self.values))
 
     @classmethod
     def from_rows(cls, name: str, columns: Iterable[Column], rows: Iterable[Sequence[object]]) -> "Table":

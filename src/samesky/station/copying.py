@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 from ..core.columns import MAX_TABLES_BYTES, Column, Kind, Table, decode_tables
 from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused, inflate
@@ -261,13 +261,13 @@ class Copy:
         archive_table = tables.get("archive")
         if archive_table is None or archive_table.columns != self._page_columns:
             raise Refused(Reason.SHAPE, "the page's columns are not those of the description")
-        records, refused = self._records_of(archive_table, until)
-        newest = [record for record in records if record["dateTime"] > cutoff]
+        table = archive_table.only(self._believable(archive_table, until))
+        direct, newest = _split(table, cutoff)
         before_day = self._before_day(page, newest, cutoff)
         summary = self._summary_rows(tables.get("summary"))
-        direct = [record for record in records if record["dateTime"] <= cutoff]
-        self._flush_engine(bool(direct))
-        applied = self._apply_records(direct, then=[row for row in summary if row[1] < before_day])
+        self._flush_engine(bool(direct.count))
+        applied = self._apply_table(direct, then=[row for row in summary if row[1] < before_day])
+        refused = archive_table.count - table.count
         later = [row for row in summary if row[1] >= before_day]
         return applied + Applied(refused=refused) + self._finish(page, newest, later, now)
 
@@ -289,16 +289,13 @@ class Copy:
         self.settle(now)
         return Applied(stored=len(newest))
 
-    def _records_of(self, table: Table, until: int) -> tuple[list[Record], int]:
-        """The table's rows as records, without those from the past, the future or another unit system."""
-        names = [column.name for column in table.columns]
-        at, units_at = names.index("dateTime"), names.index("usUnits")
-        good = [
-            row
-            for row in table.rows()
-            if isinstance(row[at], int) and EARLIEST_TIME <= row[at] <= until and row[units_at] == self._source_units  # type: ignore[operator]
+    def _believable(self, table: Table, until: int) -> list[bool]:
+        """For each row whether it is neither from the past nor the future and in the primary's unit system."""
+        units = self._source_units
+        return [
+            isinstance(time, int) and EARLIEST_TIME <= time <= until and unit == units
+            for time, unit in zip(table.column("dateTime"), table.column("usUnits"), strict=True)
         ]
-        return [dict(zip(names, row, strict=True)) for row in good], table.count - len(good)
 
     def _summary_rows(self, table: Table | None) -> list[tuple[Any, ...]]:
         if table is None or self._summaries != "copied":
@@ -384,14 +381,25 @@ class Copy:
             self._apply_records(pending, converted=True)
             self.engine.drop(pending)
 
+    def _apply_table(self, table: Table, *, then: Sequence[Sequence[Any]]) -> Applied:
+        if self._units != self._source_units:
+            return self._apply_records(table.records(), then=then)
+        names = self.column_names
+        return self._apply_rows(names, list(zip(*map(table.column, names), strict=True)), then=then)
+
     def _apply_records(
         self, records: Sequence[Record], *, then: Sequence[Sequence[Any]] = (), converted: bool = False
     ) -> Applied:
-        if not records and not then:
-            return Applied()
-        archive = self.archive
         names = self.column_names
         rows = [tuple(map(record.get, names)) for record in (records if converted else self._converted(records))]
+        return self._apply_rows(names, rows, then=then)
+
+    def _apply_rows(
+        self, names: Sequence[str], rows: Sequence[Sequence[Any]], *, then: Sequence[Sequence[Any]]
+    ) -> Applied:
+        if not rows and not then:
+            return Applied()
+        archive = self.archive
         mark = self._summaries == "copied"
         return archive.apply_rows(
             names, rows, mark_update=mark, then=(lambda: _ignore(archive.write_summaries(then))) if then else None
@@ -414,6 +422,13 @@ class Copy:
 def _holds(here: Kind | None, there: Kind) -> bool:
     """Whether a column of kind ``here`` can hold what one of kind ``there`` holds."""
     return here is not None and (here is Kind.TEXT) == (there is Kind.TEXT)
+
+
+def _split(table: Table, cutoff: int) -> tuple[Table, list[Record]]:
+    """The rows up to ``cutoff``, and the later ones as records."""
+    early = [time <= cutoff for time in cast(list[int], table.column("dateTime"))]
+    later = [not each for each in early]
+    return table.only(early), table.only(later).records() if any(later) else []
 
 
 def _is_final(row: Sequence[Any], through: int, position: int) -> bool:
