@@ -117,7 +117,7 @@ class Following:
         self._engine = engine
         self._weewx_code = weewx_code or {}
         self._trouble = Trouble(_log, timer)
-        self._events: queue.Queue[Event | _EngineDone | None] = queue.Queue(MAX_WAITING)
+        self._events: queue.Queue[Event | _EngineDone | None] = queue.Queue()
         self._streams = {
             each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
         }
@@ -203,37 +203,42 @@ class Following:
     # ------------------------------------------------------------------ the thread
 
     def _take(self, event: Event | _EngineDone | None) -> None:
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
+        if isinstance(event, Arrived) and self._events.qsize() >= MAX_WAITING:
             self.refused.add("overflow")
-            if isinstance(event, Arrived):
-                self._link.acknowledge(event.message)
+            self._link.acknowledge(event.message)
+        else:
+            self._events.put(event)  # never refused: that the connection has changed must not be missed
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._step()
+                self.step(self._patience_s())
             except Exception:
                 _log.exception("requester_fault")
                 self._stopping.wait(1.0)
         for stream in self._streams.values():
             stream.copy.close()
 
-    def _step(self) -> None:
-        """Handle what has come in, then what is due."""
+    def next_time(self) -> float:
+        """When `step` has something to do, by the timer."""
+        return 0.0 if self._events.qsize() else self._due()
+
+    def step(self, patience_s: float) -> None:
+        """Handle what comes in within ``patience_s``, then what is due: the thread's work, piece by piece."""
         arrived: list[Message] = []
         inserts: dict[str, list[RecordMessage]] = {}
-        for event in self._next_events():
+        for event in self._next_events(patience_s):
             if isinstance(event, Arrived):
                 arrived.append(event.message)
             try:
                 self._on_event(event, inserts)
             except Exception:
                 _log.exception("requester_fault")  # one message's, not its neighbours'
-        self._flush(inserts)
-        for message in arrived:
-            self._link.acknowledge(message)
+        try:
+            self._flush(inserts)
+        finally:
+            for message in arrived:
+                self._link.acknowledge(message)
         self._tick()
         self._note_progress()
 
@@ -250,10 +255,10 @@ class Following:
             case _EngineDone():
                 self._settle()
 
-    def _next_events(self) -> list[Event | _EngineDone | None]:
+    def _next_events(self, patience_s: float) -> list[Event | _EngineDone | None]:
         events: list[Event | _EngineDone | None] = []
         try:
-            events.append(self._events.get(timeout=self._patience_s()))
+            events.append(self._events.get(timeout=patience_s) if patience_s else self._events.get_nowait())
             while len(events) < MAX_BATCH:
                 events.append(self._events.get_nowait())
         except queue.Empty:
@@ -261,10 +266,10 @@ class Following:
         return events
 
     def _patience_s(self) -> float:
-        if not self._connected:
-            return 60.0
-        due = min(stream.brain.next_time() for stream in self._streams.values())
-        return min(60.0, max(0.01, due - self._timer()))
+        return min(60.0, max(0.01, self._due() - self._timer()))
+
+    def _due(self) -> float:
+        return min(stream.brain.next_time() for stream in self._streams.values())
 
     def _note_progress(self) -> None:
         for stream in self._streams.values():

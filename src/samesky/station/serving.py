@@ -113,7 +113,7 @@ class Serving:
             on_refused=self._on_refused,
             qos=settings.publish_qos,
         )
-        self._events: queue.Queue[Event | Mapping[str, Any] | None] = queue.Queue(MAX_WAITING)
+        self._events: queue.Queue[Event | Mapping[str, Any] | None] = queue.Queue()
         self._archives: dict[str, tuple[Archive, Pager]] = {}
         self._origins: dict[str, str] = {}
         self._tails: dict[str, tuple[object, int]] = {}
@@ -178,12 +178,12 @@ class Serving:
     # ------------------------------------------------------------------ the thread
 
     def _take(self, event: Event | Mapping[str, Any] | None) -> None:
-        try:
-            self._events.put_nowait(event)
-        except queue.Full:
+        if isinstance(event, Arrived | dict) and self._events.qsize() >= MAX_WAITING:
             self.sent.add("overflow")
             if isinstance(event, Arrived):
                 self._link.acknowledge(event.message)
+        else:
+            self._events.put(event)  # never refused: that the connection has changed must not be missed
 
     def _run(self) -> None:
         while not self._stopping.is_set():
