@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from samesky.check import check_file
+from samesky.check import check_file, databases
 from samesky.errors import SetupError
 
 from .conftest import Check, find
@@ -328,3 +328,24 @@ def test_the_check_leaves_everything_as_it_was(check_conf: Check, database: Path
     before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in tmp_path.rglob("*")}
     check_file(tmp_path / "weewx.conf")
     assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in tmp_path.rglob("*")} == before
+
+
+def test_a_disk_that_is_nearly_full_is_a_warning(
+    check_conf: Check, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "LEAST_FREE_BYTES", 1 << 62)
+    report = check_conf()
+    assert find(report, "warning", "disk", str(database.parent), "make room")
+    assert report.exit_status == 0
+
+
+def test_a_private_key_that_everybody_can_read_is_a_warning(check_conf: Check, database: Path, tmp_path: Path) -> None:
+    key = tmp_path / "me.key"
+    key.touch(mode=0o644)
+    key.chmod(0o644)
+    assert find(check_conf((CLIENT, f"key_file = {key}")), "warning", REQUESTER, f"chmod 600 {key}")
+
+
+def test_an_option_with_a_comma_that_may_have_one_is_taken_as_it_is(check_conf: Check, database: Path) -> None:
+    report = check_conf(("enable = true", "extra_response_topics = a/b, c/d"))
+    assert report.exit_status == 0, report.lines()

@@ -75,18 +75,21 @@ def _trials(serve: ServeSettings, probe: Probe) -> Iterator[tuple[Message, str, 
 def _check_requests(where: str, serve: ServeSettings, probe: Probe, findings: Findings, patience_s: float) -> None:
     """Ask as a copy would, where this user may: the echo proves the right to read requests."""
     stream = f"{serve.instance}/{serve.bindings[0].name}" if serve.bindings else f"{serve.instance}/samesky-check"
+    asked: list[bytes] = []
     for number, topic in enumerate(serve.request_topics):
         # Copies of today use the instance's topic, which comes first; the plain one is for some of version 1.
         note = findings.warn if number else findings.error
         if reason := probe.denied(topic, "subscribe"):
             note(where, f"the broker denies subscribing to {topic} ({reason}): in its ACL write topic read {topic}")
             continue
-        request = Request(stream, AFTER_EVERYTHING, probe.reply_to, f"check#{number}".encode(), 2, "describe")
+        asked.append(f"check#{number}".encode())
+        request = Request(stream, AFTER_EVERYTHING, probe.reply_to, asked[-1], 2, "describe")
         if probe.publish(encode_request(request, topic, qos=1), patience_s):
+            asked.pop()
             findings.tell(where, f"the right to read {topic} isn't proven: this user may not publish there itself")
         elif probe.find(lambda each, topic=topic: each.topic == topic, patience_s):  # type: ignore[misc]
             findings.tell(where, f"may read {topic}: a request came")
         else:
             note(where, f"requests on {topic} don't come: in the broker's ACL write topic read {topic}")
-    if probe.find(lambda each: (each.correlation or b"").startswith(b"check#") and each.topic == probe.reply_to):
+    if probe.find(lambda each: each.correlation in asked and each.topic == probe.reply_to, patience_s if asked else 0):
         findings.tell(where, f"a primary answers for {stream} already: this one, if it runs")

@@ -14,7 +14,7 @@ from typing import Self
 from ..config import Findings
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from ..link.mqtt import MqttLink, MqttSettings
-from ..station.messages import RESPONSE_PREFIX
+from ..station.messages import RESPONSE_PREFIX, encode_error
 
 CONNECT_TIMEOUT_S = 10.0
 KEPT_MESSAGES = 500
@@ -67,12 +67,18 @@ class Probe:
     def publish(self, message: Message, timeout_s: float) -> str:
         """Publish and wait for the broker's word; returns why it was not taken, empty when it was.
 
-        Always at QoS 1, for at QoS 0 the broker says nothing.
+        Always at QoS 1, for at QoS 0 the broker says nothing. A message to ourselves follows: a denial is reported a
+        moment after the window is empty, but before the broker's word on the next message is looked at.
         """
-        if not self._link.publish(replace(message, qos=1), timeout_s=timeout_s):
-            return "the connection has ended"
-        if not self._link.drain(timeout_s):
-            return "the broker didn't acknowledge it"
+        marker = encode_error(self.reply_to, b"check-marker", "check/marker", code="check", retry_after_s=0, qos=1)
+        for each in (replace(message, qos=1), marker):
+            try:
+                if not self._link.publish(each, timeout_s=timeout_s):
+                    return "the connection has ended"
+            except ValueError as error:  # a topic that is none; said already
+                return str(error)
+            if not self._link.drain(timeout_s):
+                return "the broker didn't acknowledge it"
         return self.denied(message.topic, "publish")
 
     def find(self, wanted: Callable[[Message], bool], timeout_s: float = 0.0) -> Message | None:
