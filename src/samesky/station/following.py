@@ -18,7 +18,7 @@ from typing import Any, Self
 from ..core.status import Counters, Snapshot
 from ..core.status import State as StreamState
 from ..core.strict import Reason, Refused
-from ..errors import ConfigError, SameskyError
+from ..errors import ConfigError, DataError, SameskyError
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
 from .archive import Applied
 from .copying import Copy, CopySettings, WeewxCode
@@ -314,11 +314,12 @@ class Following:
         except Refused as refusal:
             self._refuse(message, refusal)
             return
+        stream = self._streams.get(decoded.stream)
+        if stream is None:
+            return  # another primary's LOOP packet or summary: one broker serves many
         if isinstance(decoded, LoopMessage):
             self._put_loop_packet(decoded.packet)
-            return
-        stream = self._streams.get(decoded.stream)
-        if stream is not None:
+        else:
             self._do(stream, stream.brain.on_message(decoded, self._timer()), inserts, message)
 
     def _put_loop_packet(self, packet: dict[str, Any]) -> None:
@@ -428,6 +429,11 @@ class Following:
             self._trouble.report(stream.brain.stream, error)
             stream.copy.recover()
             self._fail(stream, error)
+        except Exception as error:
+            # A fault of ours. The brain counts the data as taken already: unless it asks again, there is a hole.
+            _log.exception("requester_fault stream=%s", stream.brain.stream)
+            stream.copy.recover()
+            self._fail(stream, DataError(f"a fault of samesky: {type(error).__name__}: {error}"))
 
     def _fail(self, stream: _Stream, error: SameskyError) -> None:
         try:
