@@ -341,6 +341,8 @@ class Following:
 
     def _refuse(self, message: Message, refusal: Refused) -> None:
         self.refused.add(refusal.reason)
+        if refusal.reason is Reason.SCOPE and message.topic != self.settings.reply_to:
+            return  # live topics are shared: another primary's records are no trouble
         self._state.keep_refused(message, refusal.reason, self._clock())
         self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
 
