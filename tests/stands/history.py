@@ -46,8 +46,15 @@ class World:
     """One history. ``records`` are the primary's; the sides' makers get this world and return a `Side`."""
 
     def __init__(
-        self, seed: int, *, make_primary: Callable[["World"], Side], make_copy: Callable[["World"], Side]
+        self,
+        seed: int,
+        *,
+        make_primary: Callable[["World"], Side],
+        make_copy: Callable[["World"], Side],
+        archive: Callable[[int, float], None] = lambda timestamp, value: None,
+        late_records: bool = True,
     ) -> None:
+        """``archive`` is told of each record, before the primary's process is."""
         self.random = chance = Random(seed)
         self.broker = MemoryBroker(seed)
         self.clock = Clock(self.broker)
@@ -61,6 +68,10 @@ class World:
         for number in range(chance.choice((0, 1, 30, 300))):
             if number < 2 or chance.random() > 0.02:
                 self.records[START - INTERVAL_S * number] = chance.random()
+        for timestamp, value in self.records.items():
+            archive(timestamp, value)
+        self._archive_record = archive
+        self._late_records = late_records
         self._make = {"primary": make_primary, "copy": make_copy}
         self._sides: dict[str, Side] = {}
         self._back_at: dict[str, float] = {"primary": 0.0, "copy": 0.0}
@@ -136,15 +147,16 @@ class World:
         if self.random.random() < 0.1:
             return  # the station was off: a hole
         self._add(timestamp)
-        if self.trouble and self.random.random() < 0.1:
+        if self.trouble and self._late_records and self.random.random() < 0.1:
             self._add(timestamp - 60 * self.random.randrange(1, 300) - 1)
 
     def _add(self, timestamp: int) -> None:
-        if timestamp in self.records:
-            return
+        if timestamp in self.records or timestamp < min(self.records, default=0):
+            return  # another first record makes another origin: copies stop and ask
         if self.records and timestamp < max(self.records):
             self.late.add(timestamp)
         self.records[timestamp] = self.random.random()
+        self._archive_record(timestamp, self.records[timestamp])
         if "primary" in self._sides:
             self.new.append(timestamp)
 
