@@ -67,6 +67,7 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
         self._archive: Archive | None = None
         self._closing = False
         self._last_packet_time = 0
+        self._handed_out = 0
         self._units = target_unit_system(config_dict) or weewx.US
         code = {stream: BindingCode(config_dict, binding) for stream, binding in self._config.bindings.items()}
         self._ensure_databases(code)
@@ -94,11 +95,16 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
 
     def genStartupRecords(self, _lastgood_ts: int | None) -> Iterator[Record]:
         """The main binding's newest records that are waiting."""
-        return self._records(patience_s=0.0)
+        return self._records()
 
     def genArchiveRecords(self, _lastgood_ts: int | None) -> Iterator[Record]:
-        """The main binding's records that have come, waiting for the first as long as is configured."""
-        return self._records(patience_s=self._config.archive_wait_s)
+        """The main binding's records that have come, waiting as long as is configured for the one that is due.
+
+        Without that, a record that came late once would be found waiting at the next archive period, and the copy
+        would stay one period behind for ever.
+        """
+        interval_s = self._config.archive_interval_s
+        return self._records(due=int(time.time()) // interval_s * interval_s, patience_s=self._config.archive_wait_s)
 
     def genLoopPackets(self) -> Iterator[Record]:
         """The primary's LOOP packets while they are fresh, else empty ones, so that the engine turns."""
@@ -148,21 +154,21 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
 
     # ------------------------------------------------------------------ records for the engine
 
-    def _records(self, *, patience_s: float) -> Iterator[Record]:
+    def _records(self, *, due: int = 0, patience_s: float = 0.0) -> Iterator[Record]:
+        """What is in the queue; until a record of time ``due`` has been handed out, waits for more."""
         if self._queue is None:
             return
         deadline = time.monotonic() + patience_s
-        fetched = False
         while not self._closing:
-            left_s = 0.0 if fetched else max(0.0, min(STEP_S, deadline - time.monotonic()))
-            record = self._queue.take(left_s)
+            left_s = max(0.0, deadline - time.monotonic()) if self._handed_out < due else 0.0
+            record = self._queue.take(min(STEP_S, left_s))
             if record is not None:
-                fetched = True
+                self._handed_out = max(self._handed_out, int(record["dateTime"]))
                 # The engine's services may alter the record they are given; ours stays as it came.
                 yield dict(record)
                 self._make_exact(record)
                 self._queue.done()
-            elif fetched or time.monotonic() >= deadline:
+            elif not left_s:
                 return
 
     def _make_exact(self, record: Record) -> None:
