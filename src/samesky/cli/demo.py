@@ -15,7 +15,8 @@ import click
     help="Keep the two stations here (default: a temporary directory, removed at the end).",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="The broker's port on 127.0.0.1 (default: a free one).")
-def command(seconds: float | None, directory: Path | None, port: int | None) -> None:
+@click.option("--broker", type=click.Choice(["mosquitto", "iotcore"]), help="Which broker (default: the one there is).")
+def command(seconds: float | None, directory: Path | None, port: int | None, broker: str | None) -> None:
     """Replicate a live WeeWX station on this machine: no hardware, nothing to configure.
 
     Makes a primary with a year of records, starts a real weewxd for it and another for an empty copy with an MQTT
@@ -23,4 +24,4 @@ def command(seconds: float | None, directory: Path | None, port: int | None) -> 
     """
     from ..demo import station_demo
 
-    station_demo.run(seconds=seconds, directory=directory, port=port)
+    station_demo.run(seconds=seconds, directory=directory, port=port, broker=broker)

@@ -78,7 +78,7 @@ class _ChildBroker:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                preexec_fn=_make_die_with_parent(),
+                preexec_fn=make_die_with_parent(),
             )
         atexit.register(self.stop)
         self._wait_until_listening()
@@ -278,7 +278,7 @@ def _hash_password(password: str) -> str:
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
 
 
-def _make_die_with_parent() -> Callable[[], object] | None:
+def make_die_with_parent() -> Callable[[], object] | None:
     """Return what the child calls so that it ends when we are killed (Linux).
 
     Linux means the *thread* that made the child, so only for the main thread, which lives as long as we do.
