@@ -341,7 +341,8 @@ def decode_record(payload: bytes, kinds: Mapping[str, Kind], *, now: float) -> d
     record["dateTime"] = check_time(record.get("dateTime"), now=now)
     record["usUnits"] = _unit_system(record)
     for name, value in record.items():
-        check_identifier(name)
+        if name not in kinds:
+            check_identifier(name)
         if value is not None:
             _check_value(name, value, kinds.get(name))
     return record

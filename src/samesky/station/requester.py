@@ -173,7 +173,7 @@ class Requester:
             case RecordMessage():
                 return self._on_live(message, now)
             case SummaryMessage():
-                return [PutSummary(message)] if self.summaries and message.origin == self.origin else []
+                return self._on_summary(message, now)
             case LoopMessage():
                 return []
 
@@ -262,6 +262,17 @@ class Requester:
         self._promised = max(self._promised, timestamp)
         self.phase = "catching-up"
         return self._ask("page", now) if self._waiting is None else []
+
+    def _on_summary(self, message: SummaryMessage, now: float) -> list[Action]:
+        if message.origin != self.origin:
+            return []
+        asks: list[Action] = []
+        if self.phase == "live" and message.through > self.taken:
+            # The live record that the summary includes was lost; nothing else would tell before the next one.
+            self._promised = max(self._promised, message.through)
+            self.phase = "catching-up"
+            asks = self._ask("page", now) if self._waiting is None else []
+        return [*asks, PutSummary(message)] if self.summaries else asks
 
     # ------------------------------------------------------------------ version 1
 
