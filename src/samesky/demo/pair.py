@@ -108,8 +108,8 @@ def compare_pairs(
     """Compare every table of every pair, while the primary records: label -> comparisons, the archive table's first.
 
     What is older than an hour is compared first. The rest, and the daily summaries that change with each record, are
-    compared in a moment in which both sides have the same newest record from the beginning to the end; where they
-    differ then, it is tried again until ``deadline_s`` seconds are over, for the copy may be about to store them.
+    compared in a moment in which both sides have the same newest record from the beginning to the end; where only these
+    differ, it is tried again until ``deadline_s`` seconds are over, for the copy may be about to store them.
 
     ``wait`` is called with seconds to pass; ``progress`` with the number of records compared. Raises `Unreachable`
     when the two don't become level in that time.
@@ -131,7 +131,8 @@ def compare_pairs(
         found = _compare_level(pairs, starts)
         if found is not None:
             last = {label: [older[label] + records, *summaries] for label, (records, *summaries) in found.items()}
-            if all(each.is_same for comparisons in last.values() for each in comparisons):
+            same = all(each.is_same for comparisons in last.values() for each in comparisons)
+            if same or not all(each.is_same for each in older.values()):
                 break
         wait(0.1)
     if last is None:

@@ -67,7 +67,9 @@ class Screen:
 
     def show(self, found: Mapping[str, Sequence[TableComparison]]) -> None:
         """Print the comparisons, by label of a binding: one row for each group of tables, then what differs."""
-        table = Table("binding", "what", box=SIMPLE_HEAD, title="Rows, compared one by one", title_justify="left")
+        table = Table(
+            "binding", "what", box=SIMPLE_HEAD, pad_edge=False, title="Rows, compared one by one", title_justify="left"
+        )
         for heading in ("tables", "primary", "copy", "differ"):
             table.add_column(heading, justify="right")
         table.add_column("result")
@@ -83,9 +85,9 @@ class Screen:
 
 def _groups(comparisons: Sequence[TableComparison]) -> dict[str, list[TableComparison]]:
     """What was compared, by kind of table: the first comparison is the archive table's."""
-    groups: dict[str, list[TableComparison]] = {"archive records": [comparisons[0]]}
+    groups: dict[str, list[TableComparison]] = {"archive": [comparisons[0]]}
     for each in comparisons[1:]:
-        name = "their metadata" if each.table.endswith("__metadata") else "daily summaries"
+        name = "metadata" if each.table.endswith("__metadata") else "daily summaries"
         groups.setdefault(name, []).append(each)
     return groups
 
@@ -97,5 +99,5 @@ def _figures(members: Sequence[TableComparison]) -> tuple[str, ...]:
         sum(each.right_count for each in members),
         sum(each.only_left + each.only_right + each.different for each in members),
     )
-    verdict = "the same" if all(each.is_same for each in members) else "DIFFERENT"
+    verdict = "the same" if all(each.is_same for each in members) else "differs"
     return (*(f"{count:,}" for count in counts), verdict)

@@ -1,0 +1,190 @@
+"""`samesky demo` as a user runs it: what it says, how it ends, and that it leaves nothing behind."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stands.waiting import wait_for
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+ARRIVAL = re.compile(r"^  \d\d:\d\d:\d\d  (weather|air quality) .*  (\d+) ms$", re.MULTILINE)
+DEADLINE_S = 120
+
+
+class Run:
+    """One run in a process of its own, its output in a file; a context manager that ends it."""
+
+    def __init__(self, folder: Path, *options: str, code: str = "", path: str | None = None) -> None:
+        self.output_path = folder / "output"
+        command = ["-c", code] if code else ["-m", "samesky"]
+        environment = os.environ | {"PYTHONPATH": str(SOURCE), "TMPDIR": str(folder), "COLUMNS": "80"}
+        if path is not None:
+            environment["PATH"] = path
+        with self.output_path.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, *command, "demo", *options], stdout=output, stderr=output, env=environment
+            )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def text(self) -> str:
+        return self.output_path.read_text()
+
+    def wait_for_text(self, text: str) -> None:
+        def seen() -> bool:
+            assert self.process.poll() is None or text in self.text, f"ended before {text!r}:\n{self.text}"
+            return text in self.text
+
+        wait_for(seen, DEADLINE_S, what=repr(text), explain=lambda: self.text)
+
+    def wait(self) -> int:
+        return self.process.wait(DEADLINE_S)
+
+    def station_pid(self, name: str) -> int:
+        found = re.search(rf"^{name}: weewxd runs \(process (\d+)\)", self.text, re.MULTILINE)
+        assert found, self.text
+        return int(found[1])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the demo's temporary directory will be; after the test, no process may know it any more."""
+    yield tmp_path
+    assert find_processes(tmp_path) == []
+
+
+def find_processes(folder: Path) -> list[str]:
+    """Command lines of the processes, weewxd and broker, that were started with a file in ``folder``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue  # not a process, or one that has just ended
+        if any(word.startswith(str(folder)) for word in words):
+            found.append(" ".join(words))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broker", ["mosquitto", "iotcore"])
+def test_the_copy_catches_up_follows_and_is_the_same(folder: Path, broker: str) -> None:
+    with Run(folder, "--seconds", "45", "--broker", broker) as run:
+        assert run.wait() == 0, run.text
+        text = run.text
+    first, directory, broker_line, *_, last = text.splitlines()
+    assert first.startswith("A real WeeWX station with a year of records, and an empty copy")
+    assert "ends after 45 seconds" in first
+    assert directory.startswith(f"Directory: {folder}/samesky-demo-")
+    assert re.match(rf"Broker: {broker} on 127\.0\.0\.1, port \d+", broker_line)
+    assert "Caught up: 210,240 records in " in text
+    delays_ms = [int(ms) for label, ms in ARRIVAL.findall(text) if label == "weather"]
+    assert len(delays_ms) >= 2, text
+    assert max(delays_ms) < 5000, "a record waited for the next archive period"
+    assert re.findall(r"  (archive|daily summaries|metadata) .* 0 +(the same|differs) *$", text, re.M) == [
+        (what, "the same") for what in ("archive", "daily summaries", "metadata") * 2
+    ]
+    assert re.fullmatch(r"The same: 253,\d{3} rows in 120 tables, every value of every row\.", last)
+    assert not list(folder.glob("samesky-demo-*"))
+
+
+@pytest.mark.slow
+def test_a_value_that_differs_is_found_and_told(folder: Path) -> None:
+    with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as run:
+        run.wait_for_text("Caught up")
+        with closing(sqlite3.connect(folder / "kept/copy/archive/weewx.sdb", timeout=20)) as connection, connection:
+            ((time,),) = connection.execute("SELECT MIN(dateTime) FROM archive").fetchall()
+            connection.execute("UPDATE archive SET outTemp = outTemp + 1 WHERE dateTime = ?", (time,))
+        run.wait_for_text("Comparing")
+        assert run.wait() == 1, run.text
+    assert "samesky: 1 of 120 tables differ" in run.text
+    assert f"weather: archive: 1 row different ({time})" in run.text
+    with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as again:
+        assert again.wait() == 1, again.text
+    assert "The stations of an earlier run are there, and go on." in again.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("signal_number", "after", "status"),
+    [
+        (signal.SIGINT, "Making", 130),
+        (signal.SIGINT, "Copy: weewxd runs", 130),
+        (signal.SIGTERM, "Catching up", 143),
+        (signal.SIGHUP, "Live records", 143),
+    ],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+def test_a_signal_ends_it_and_nothing_is_left(
+    folder: Path, signal_number: signal.Signals, after: str, status: int
+) -> None:
+    with Run(folder) as run:
+        run.wait_for_text(after)
+        run.process.send_signal(signal_number)
+        assert run.wait() == status, run.text
+    assert not list(folder.glob("samesky-demo-*"))
+    assert "Traceback" not in run.text
+
+
+@pytest.mark.slow
+def test_ctrl_c_after_the_comparison_is_the_way_to_end_it(folder: Path) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("Both stay live. Ctrl-C ends the demo.")
+        run.process.send_signal(signal.SIGINT)
+        assert run.wait() == 0, run.text
+    assert run.text.splitlines()[-1] == "Ended."
+    assert not list(folder.glob("samesky-demo-*"))
+
+
+@pytest.mark.slow
+def test_a_kill_takes_the_stations_and_the_broker_along(folder: Path) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("Catching up")
+        run.process.kill()
+        run.wait()
+    wait_for(lambda: not find_processes(folder), 20, what="the end of every process")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Primary", "Copy"])
+def test_a_station_that_dies_is_told_with_the_end_of_its_log(folder: Path, name: str) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("Live records")
+        os.kill(run.station_pid(name), signal.SIGKILL)
+        assert run.wait() == 3, run.text
+    assert f"samesky: the {name.lower()}'s weewxd has ended with status -9" in run.text
+    assert "INFO weewx" in run.text.partition("--- the end of ")[2]
+
+
+def test_without_weewx_it_says_how_to_get_it(folder: Path) -> None:
+    code = "import sys; sys.modules['weewx'] = None; from samesky.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    with Run(folder, code=code) as run:
+        assert run.wait() == 2
+    assert run.text.startswith("samesky: WeeWX isn't installed for ")
+    assert "pip install 'samesky[demo]'" in run.text
+
+
+def test_without_a_broker_it_says_how_to_get_one(folder: Path) -> None:
+    code = (
+        "import sys; sys.modules['iotcore'] = None; from samesky.link import broker; broker.MOSQUITTO_PLACES = (); "
+        "from samesky.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with Run(folder, code=code, path="/nowhere") as run:
+        assert run.wait() == 2
+    assert run.text.startswith("samesky: there is no MQTT broker on this machine")
+    assert "apt install mosquitto" in run.text
+    assert not list(folder.glob("samesky-demo-*"))
