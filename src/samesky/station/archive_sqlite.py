@@ -31,7 +31,7 @@ class SqliteArchive(Archive):
         self._connection = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        with _worded(self.path):
+        with worded(self.path):
             connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode={self._mode}",
                 uri=True,
@@ -60,11 +60,11 @@ class SqliteArchive(Archive):
         return self._read_row("PRAGMA data_version")[0]
 
     def _run(self, cursor: Any, query: str, values: Row = ()) -> None:
-        with _worded(self.path):
+        with worded(self.path):
             cursor.execute(query, values)
 
     def _execute_many(self, query: str, rows: Sequence[Row]) -> int:
-        with closing(self._connection.cursor()) as cursor, _worded(self.path):
+        with closing(self._connection.cursor()) as cursor, worded(self.path):
             cursor.executemany(query, rows)
             return int(cursor.rowcount)
 
@@ -80,11 +80,11 @@ class SqliteArchive(Archive):
         if self._connection.in_transaction:
             yield
             return
-        with _worded(self.path):
+        with worded(self.path):
             self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
         try:
             yield
-            with _worded(self.path):
+            with worded(self.path):
                 self._connection.execute("COMMIT")
         except BaseException:
             # A full disk has rolled back already; a second ROLLBACK would raise.
@@ -94,7 +94,7 @@ class SqliteArchive(Archive):
 
 
 @contextmanager
-def _worded(path: Any) -> Iterator[None]:
+def worded(path: Any) -> Iterator[None]:
     """SQLite's exceptions as ours: what may pass by itself is `Unreachable`, the rest `DataError`."""
     try:
         yield

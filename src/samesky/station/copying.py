@@ -222,7 +222,8 @@ class Copy:
 
         Raises `Refused` for what isn't a page, with nothing written.
         """
-        cutoff, until = self._cutoff(page), int(now) + FUTURE_LIMIT_S
+        # What isn't within the page's span, or of the future, would hide the hole before it.
+        cutoff, until = self._cutoff(page), min(int(now) + FUTURE_LIMIT_S, page.last)
         if page.content_type == FILE_TYPE:
             return self._store_file(page, min(cutoff, until), until, now)
         if page.content_type == COLUMNS_TYPE:

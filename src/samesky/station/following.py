@@ -28,6 +28,7 @@ from .messages import (
     LoopMessage,
     PageAnswer,
     RecordMessage,
+    SummaryMessage,
     decode_answer,
     decode_live,
     decode_loop,
@@ -368,10 +369,17 @@ class Following:
                     self._attempt(stream, partial(self._store, stream, page), message)
                 case PutSummary(summary):
                     self._flush(inserts)
-                    self._attempt(stream, partial(stream.copy.put_summary, summary, self._clock()), message)
+                    self._attempt(stream, partial(self._put_summary, stream, summary, message))
 
     def _store(self, stream: _Stream, page: PageAnswer) -> None:
         self._count(stream, stream.copy.store_page(page, self._clock()))
+
+    def _put_summary(self, stream: _Stream, summary: SummaryMessage, message: Message | None) -> None:
+        try:
+            stream.copy.put_summary(summary, self._clock())
+        except Refused as refusal:
+            if message is not None:
+                self._refuse(message, refusal)  # the records are none the worse for it
 
     def _insert(self, stream: _Stream, records: list[RecordMessage]) -> None:
         self._count(stream, stream.copy.insert(records, self._clock()))

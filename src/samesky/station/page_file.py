@@ -9,14 +9,15 @@ column or expression can be in it (SQLite, "Defense Against The Dark Arts").
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from ..core.columns import Column, Kind
 from ..core.strict import EARLIEST_TIME, Reason, Refused
+from ..errors import DataError
 from .archive import Applied, Span
-from .archive_sqlite import SqliteArchive
+from .archive_sqlite import SqliteArchive, worded
 from .schema import KEY_COLUMNS, SUMMARY_COLUMNS, summary_parts
 
 CONTENT_TYPE = "application/vnd.sqlite3"
@@ -51,7 +52,7 @@ def read_page_file(
     columns = archive.read_columns()
     statements = schema_statements(columns)
     until = int(now) + future_limit_s
-    with _attached(archive, b"") as connection:
+    with _attached(archive, b"") as connection, worded(archive.path):
         with archive._transaction(write=False):
             for statement in statements.values():
                 connection.execute(statement.replace("CREATE TABLE ", "CREATE TABLE page."))
@@ -102,35 +103,36 @@ class PageFile:
 
     def check(self) -> None:
         """Prove schema and types; raises `Refused`."""
-        found = dict(self._connection.execute("SELECT name, sql FROM page.sqlite_schema WHERE sql IS NOT NULL"))
-        if found != schema_statements(self._columns):
-            raise Refused(Reason.SHAPE, "the page's tables are not those of the description")
-        verdict = [row[0] for row in self._connection.execute("PRAGMA page.quick_check(1)")]
-        if verdict != ["ok"]:
-            raise Refused(Reason.TYPE, "the page is damaged or holds values of a wrong type")
-
-    def read_last(self, *, until: int) -> int | None:
-        """Time of the last record not after ``until``."""
-        value = self._connection.execute(
-            "SELECT MAX(`dateTime`) FROM page.archive WHERE `dateTime` <= ?", (until,)
-        ).fetchone()[0]
-        return None if value is None else int(value)
+        with _refusing_damage():
+            found = self._connection.execute("SELECT type, name, tbl_name, sql FROM page.sqlite_schema").fetchall()
+            expected = [("table", name, name, sql) for name, sql in schema_statements(self._columns).items()]
+            if sorted(map(repr, found)) != sorted(map(repr, expected)):
+                raise Refused(Reason.SHAPE, "the page's tables are not those of the description")
+            verdict = [row[0] for row in self._connection.execute("PRAGMA page.quick_check(1)")]
+            if verdict != ["ok"]:
+                raise Refused(Reason.TYPE, "the page is damaged or holds values of a wrong type")
+            for column in self._columns:
+                if column.kind is Kind.TEXT:  # quick_check takes any bytes for a text; reading proves that they are one
+                    self._connection.execute(
+                        f"SELECT `{column.name}` FROM page.archive WHERE `{column.name}` IS NOT NULL"
+                    ).fetchall()
 
     def read_records(self, after: int, *, until: int) -> list[dict[str, Any]]:
         """The page's records with ``after`` < dateTime <= ``until`` as name -> value."""
         names = [column.name for column in self._columns]
-        rows = self._connection.execute(
-            f"SELECT {_quoted(names)} FROM page.archive WHERE `dateTime` > ? AND `dateTime` <= ? ORDER BY `dateTime`",
-            (after, until),
+        query = (
+            f"SELECT {_quoted(names)} FROM page.archive WHERE `dateTime` > ? AND `dateTime` <= ? ORDER BY `dateTime`"
         )
+        with _refusing_damage():
+            rows = self._connection.execute(query, (after, until)).fetchall()
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def read_summaries(self, from_day: int) -> list[tuple[Any, ...]]:
         """The page's summary rows from ``from_day`` on, as in `schema.SUMMARY_COLUMNS`."""
-        names = [column.name for column in SUMMARY_COLUMNS]
-        return list(
-            self._connection.execute(f"SELECT {_quoted(names)} FROM page.summary WHERE `dateTime` >= ?", (from_day,))
-        )
+        names = _quoted([column.name for column in SUMMARY_COLUMNS])
+        query = f"SELECT {names} FROM page.summary WHERE `dateTime` >= ?"
+        with _refusing_damage():
+            return list(self._connection.execute(query, (from_day,)))
 
     def apply(self, names: Sequence[str], *, until: int, unit_system: int | None, before_day: int | None) -> Applied:
         """Insert the records up to ``until`` that are absent, and put the summary rows before ``before_day`` in place.
@@ -143,9 +145,9 @@ class PageFile:
         with self._archive._transaction(write=True):
             total, offered, good, newest = self._archive._read_row(
                 "SELECT COUNT(*), COALESCE(SUM(`dateTime` <= ?), 0), "
-                f"COALESCE(SUM(`dateTime` <= ? AND {believable}), 0), MAX(IIF(`dateTime` <= ?, `dateTime`, NULL)) "
-                "FROM page.archive",
-                *(until, until, *limits, until),
+                f"COALESCE(SUM(`dateTime` <= ? AND {believable}), 0), "
+                f"MAX(IIF(`dateTime` <= ? AND {believable}, `dateTime`, NULL)) FROM page.archive",
+                *(until, until, *limits, until, *limits),
             )
             if not (good == total and self._insert_whole(names)):
                 self._insert_absent(names, f"`dateTime` <= ? AND {believable}", (until, *limits))
@@ -166,9 +168,9 @@ class PageFile:
         if not order == list(names) == [column.name for column in self._archive.read_columns()]:
             return False
         try:
-            self._connection.execute(f"INSERT INTO main.`{self._archive.table}` SELECT * FROM page.archive")
-        except sqlite3.IntegrityError:
-            return False
+            self._archive._execute(f"INSERT INTO main.`{self._archive.table}` SELECT * FROM page.archive")
+        except DataError:
+            return False  # a record is there already; or something worse, which the next try tells
         return True
 
     def _insert_absent(self, names: Sequence[str], condition: str, values: Sequence[Any]) -> None:
@@ -197,13 +199,14 @@ def opened_page(archive: SqliteArchive, body: bytes, columns: Sequence[Column]) 
         raise Refused(Reason.SHAPE, "the page is not a SQLite database")
     with _attached(archive, body):
         page = PageFile(archive, columns)
-        _refuse_damage(page.check)
+        page.check()
         yield page
 
 
-def _refuse_damage(check: Callable[[], None]) -> None:
+@contextmanager
+def _refusing_damage() -> Iterator[None]:
     try:
-        check()
+        yield
     except sqlite3.Error as error:
         raise Refused(Reason.SHAPE, f"the page can't be read: {error}") from error
 
@@ -212,13 +215,16 @@ def _refuse_damage(check: Callable[[], None]) -> None:
 def _attached(archive: SqliteArchive, body: bytes) -> Iterator[sqlite3.Connection]:
     """The archive's connection with an in-memory database attached as ``page``, filled from ``body``."""
     connection: sqlite3.Connection = archive._connection
-    connection.execute("ATTACH ':memory:' AS page")
+    with worded(archive.path):
+        connection.execute("ATTACH ':memory:' AS page")
     try:
         if body:
-            connection.deserialize(body, name="page")
+            with _refusing_damage():
+                connection.deserialize(body, name="page")
         yield connection
     finally:
-        connection.execute("DETACH page")
+        with worded(archive.path):
+            connection.execute("DETACH page")
 
 
 def _constraint(column: Column) -> str:

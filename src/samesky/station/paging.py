@@ -49,7 +49,7 @@ class Pager:
 
         Raises `DataError` when a single record is larger than that, `Unreachable` when the database is.
         """
-        body = self._fitting_body(request, min(max_bytes, request.max_bytes), now)
+        body = self._fitting_body(request, max(1, min(max_bytes, request.max_bytes)), now)
         span = body.span
         return PageAnswer(
             stream=request.stream,

@@ -136,19 +136,22 @@ class Responder:
         )
 
     def _check_scope(self, request: Request) -> None:
-        if (
-            request.reply_to.startswith("replicate/request/")
-            and request.reply_to.removeprefix("replicate/request/") in self._instances
-        ):
+        if self._is_request_topic(request.reply_to):
             raise Refused(Reason.REPLYTO, "the ResponseTopic is our own request topic")
         if request.stream not in self.streams:
             raise Refused(Reason.NOT_FOUND, "the request is for a stream that isn't served here")
+
+    def _is_request_topic(self, topic: str) -> bool:
+        prefix, _, instance = topic.rpartition("/")
+        return prefix == "replicate/request" and instance in self._instances
 
     def _error(self, message: Message, code: str) -> Message | None:
         address = reply_address(message, response_topics=self._response_topics)
         if address is None:
             return None
         topic, correlation, stream = address
+        if self._is_request_topic(topic):
+            return None
         return encode_error(topic, correlation, stream, code=code, retry_after_s=BUSY_RETRY_S, qos=self._qos)
 
 

@@ -41,6 +41,8 @@ MAX_WAITING = 5000
 TAIL_INTERVAL_S = 0.05
 SUMMARY_INTERVAL_S = 0.5
 RETRY_S = 1.0
+# For room in the window, which pages may have filled; without a connection nothing waits.
+PATIENCE_S = 2.0
 EVENTS_A_JOB = 100
 # What a PUBLISH of ours needs beside its payload: topic, properties, digest.
 ENVELOPE_BYTES = 4096
@@ -345,7 +347,7 @@ class Serving:
             origin=self._origin(stream, archive),
         )
         # Without room the record is left to the pages: a follower sees the gap at the next one.
-        self.sent.add("live" if self._link.publish(message) else "unsent")
+        self.sent.add("live" if self._link.publish(message, timeout_s=PATIENCE_S) else "unsent")
         self._published[stream] = timestamp
         self._trouble.clear(stream)
         if not self._dirty_days:
@@ -360,7 +362,7 @@ class Serving:
             with self._guarded(stream):
                 archive, _ = self._archive(stream)
                 if archive.read_summary_kinds():
-                    self._link.publish(self._make_summary(stream, archive, day))
+                    self._link.publish(self._make_summary(stream, archive, day), timeout_s=PATIENCE_S)
 
     def _make_summary(self, stream: str, archive: Archive, day: int) -> Message:
         with archive.reading():
