@@ -19,10 +19,10 @@ from .year import write_year
 
 RECORDS = 105_120
 LABELS = {MAIN_BINDING: "weather", AIR_BINDING: "air quality"}
-# (column, digits, unit) to show of a live record.
+# (column, digits, unit) to show of a live record: what fits into 80 columns.
 SHOWN = {
-    "weather": (("outTemp", 1, "°F"), ("outHumidity", 0, "%"), ("barometer", 2, "inHg"), ("windSpeed", 1, "mph")),
-    "air quality": (("pm2_5", 1, "µg/m³"), ("pm10_0", 1, "µg/m³"), ("co2", 0, "ppm")),
+    "weather": (("outTemp", 1, "°F"), ("barometer", 3, "inHg")),
+    "air quality": (("pm2_5", 1, "µg/m³"), ("co2", 0, "ppm")),
 }
 START_TIMEOUT_S = 60.0
 STALL_TIMEOUT_S = 60.0
