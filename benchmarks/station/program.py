@@ -1,0 +1,176 @@
+"""The processes of the benchmarks: a primary, a copy, many copies, a watcher, the reference, a digest.
+
+Run by `peers.Peer`. A role says ``ready`` with its memory once everything is imported, then obeys commands, one JSON
+object a line, each answered by one line; the end of its stdin ends it.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from samesky.link.message import Link, OnEvent, Subscription
+from samesky.link.mqtt import MqttLink, MqttSettings
+from samesky.station.copying import CopySettings
+from samesky.station.following import Following, FollowSettings
+from samesky.station.requester import Asking
+from samesky.station.serving import ServedBinding, ServeSettings, Serving
+from samesky.station.state import State
+
+from .databases import Place, count_differences, location_of, read_digests, read_newest, write_plainly
+from .primary import Primary
+
+STREAM = "home/wx_binding"
+TOPICS = ("replicate/request/home", "replicate/request")
+PATIENCE_S = 60.0
+
+
+def say(event: str, **values: Any) -> None:
+    """One line to the benchmark."""
+    print(json.dumps({"event": event, **values}), flush=True)
+
+
+def commands() -> Iterator[dict[str, Any]]:
+    """What the benchmark tells us, until it closes our stdin."""
+    for line in sys.stdin:
+        yield json.loads(line)
+
+
+def read_memory_kib(field: str) -> int:
+    """``VmRSS`` or ``VmHWM`` (the peak) of this process. getrusage's peak is no use: it begins with the parent's."""
+    text = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{field}:")))
+
+
+def links(port: int, client_id: str) -> Callable[[tuple[Subscription, ...], OnEvent], Link]:
+    """What makes the link of a client of that name."""
+    settings = MqttSettings(client_id=client_id, host="127.0.0.1", port=port)
+    return lambda subscriptions, on_event: MqttLink(settings, subscriptions, on_event)
+
+
+def serve(port: int, place: Place, source: str = "") -> None:
+    """A primary that answers; with ``source`` it also records what that database has more."""
+    settings = ServeSettings("home", (ServedBinding("wx_binding", location_of(place)),), TOPICS)
+    say("ready", memory_kib=read_memory_kib("VmRSS"))
+    with Serving(settings, links(port, "primary")) as serving:
+        for command in commands():
+            match command:
+                case {"do": "memory"}:
+                    say("memory", peak_kib=read_memory_kib("VmHWM"))
+                case {"do": "sent"}:
+                    say("sent", **serving.sent.copy())
+                case {"do": "record", "count": count, "rate_hz": rate_hz, "batch": batch}:
+                    with Primary(Path(place["path"]), Path(source)) as primary:
+                        record = primary.record(serving, count=count, rate_hz=rate_hz, batch=batch)
+                    say(
+                        "record",
+                        times=record.published,
+                        slowest_publish_s=record.slowest_publish_s,
+                        late_s=record.late_s,
+                    )
+
+
+def follow(port: int, place: Place) -> None:
+    """A copy. ``start`` answers when it has caught up: seconds from the start of the threads to the last commit."""
+    say("ready", memory_kib=read_memory_kib("VmRSS"))
+    with ExitStack() as stack:
+        for command in commands():
+            match command:
+                case {"do": "start"}:
+                    start = time.perf_counter()
+                    following = stack.enter_context(_following(port, "copy", place))
+                    done = following.wait_caught_up(PATIENCE_S)
+                    seconds = time.perf_counter() - start
+                    say("start", done=done, seconds=seconds, peak_kib=read_memory_kib("VmHWM"))
+
+
+def crowd(port: int, names: list[str], folder: str) -> None:
+    """Many copies, each with its own client, thread and database."""
+    places = {name: {"path": str(Path(folder) / f"{name}.sdb")} for name in names}
+    followings: list[Following] = []
+    say("ready", memory_kib=read_memory_kib("VmRSS"))
+    with ExitStack() as stack:
+        for command in commands():
+            match command:
+                case {"do": "start"}:
+                    start = time.perf_counter()
+                    for name, place in places.items():
+                        followings.append(stack.enter_context(_following(port, name, place)))
+                    done = [following.wait_caught_up(PATIENCE_S) for following in followings]
+                    say("start", done=sum(done), seconds=time.perf_counter() - start)
+                case {"do": "compare", "digests": digests, "deadline_s": deadline_s}:
+                    say("compare", equal=_count_equal(list(places.values()), digests, deadline_s))
+
+
+def _following(port: int, name: str, place: Place) -> Following:
+    reply_to = f"replicate/response/{name}"
+    settings = FollowSettings(
+        (CopySettings(STREAM, location_of(place), create=True),), {STREAM: Asking(reply_to, TOPICS)}, reply_to
+    )
+    return Following(settings, links(port, name), state=State(None))
+
+
+def _count_equal(places: list[Place], digests: dict[str, str], deadline_s: float) -> int:
+    """How many databases have these digests, each looked at again until the deadline."""
+    end, waiting = time.monotonic() + deadline_s, places
+    while waiting:
+        waiting = [place for place in waiting if count_differences(digests, read_digests(place))]
+        if time.monotonic() > end:
+            break
+        time.sleep(0.2)
+    return len(places) - len(waiting)
+
+
+def watch(place: Place, every_s: float) -> None:
+    """Looks every ``every_s`` for the newest record of a database; ``until`` answers with when each was first seen."""
+    say("ready")
+    for command in commands():
+        match command:
+            case {"do": "until", "newest": newest, "deadline_s": deadline_s}:
+                say("until", seen=_watch(place, every_s, newest, time.monotonic() + deadline_s))
+
+
+def _watch(place: Place, every_s: float, newest: int, deadline: float) -> list[tuple[int, float]]:
+    from .databases import connect
+
+    connection, seen = connect(place), [(read_newest(place), time.monotonic())]
+    while seen[-1][0] < newest and time.monotonic() < deadline:
+        time.sleep(every_s)
+        (value,) = connection.execute("SELECT MAX(dateTime) FROM archive").fetchone()
+        if value != seen[-1][0]:
+            seen.append((value, time.monotonic()))
+    connection.close()
+    return seen[1:]
+
+
+def reference(source: Place, target: Place) -> None:
+    """Writes the plain way."""
+    say("ready")
+    for _ in commands():
+        count, seconds = write_plainly(source, target)
+        say("write", count=count, seconds=seconds)
+
+
+def digest(place: Place) -> None:
+    """Digests a whole database."""
+    say("ready")
+    for _ in commands():
+        say("digest", digests=read_digests(place))
+
+
+ROLES: dict[str, Callable[..., None]] = {
+    "serve": serve,
+    "follow": follow,
+    "crowd": crowd,
+    "watch": watch,
+    "reference": reference,
+    "digest": digest,
+}
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    ROLES[sys.argv[1]](**json.loads(sys.argv[2]))
