@@ -207,7 +207,7 @@ def opened_page(archive: SqliteArchive, body: bytes, columns: Sequence[Column]) 
 def _refusing_damage() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeError) as error:  # SQLite's own message may quote bytes of the page
         raise Refused(Reason.SHAPE, f"the page can't be read: {error}") from error
 
 
