@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any
 
 from ..core.status import Counters, Snapshot
 from ..core.status import State as StreamState
 from ..core.strict import Reason, Refused
 from ..errors import ConfigError, DataError, SameskyError
-from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
+from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from .archive import Applied
 from .copying import Copy, CopySettings, WeewxCode
 from .engine_queue import EngineQueue
@@ -36,11 +36,10 @@ from .messages import (
 )
 from .requester import Action, Ask, Asking, Insert, Prepare, PutSummary, Requester, Store
 from .state import State
-from .trouble import Trouble
+from .worker import MakeLink, Worker
 
 _log = logging.getLogger(__name__)
 
-MAX_WAITING = 5000
 MAX_BATCH = 500
 _STATES: dict[str, StreamState] = {
     "disconnected": "disconnected",
@@ -89,8 +88,8 @@ class _EngineDone:
     """The engine has stored records."""
 
 
-class Following:
-    """A running requester; a context manager. ``engine`` takes the main binding's newest records (the driver's).
+class Following(Worker):
+    """A running requester. ``engine`` takes the main binding's newest records (the driver's).
 
     ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines.
     """
@@ -98,7 +97,7 @@ class Following:
     def __init__(
         self,
         settings: FollowSettings,
-        make_link: Callable[[tuple[Subscription, ...], OnEvent], Link],
+        make_link: MakeLink,
         *,
         state: State,
         engine: EngineQueue | None = None,
@@ -111,49 +110,24 @@ class Following:
         self.refused = Counters()
         self._loop_packet: dict[str, Any] | None = None
         self._loop_came = threading.Condition()
-        self._clock = clock
-        self._timer = timer
         self._state = state
         self._random = (rng or random.Random()).random
         self._engine = engine
         self._weewx_code = weewx_code or {}
-        self._trouble = Trouble(_log, timer)
-        self._events: queue.Queue[Event | _EngineDone | None] = queue.Queue()
+        super().__init__("samesky-requester", make_link, settings.subscriptions, clock=clock, timer=timer)
         self._streams = {
             each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
         }
         self._progress = threading.Condition()
-        self._stopping = threading.Event()
         self._connected = False
         if engine is not None:
             engine.on_done = lambda: self._take(_EngineDone())
-        self._link = make_link(settings.subscriptions, self._take)
-        self._thread = threading.Thread(target=self._run, name="samesky-requester", daemon=True)
 
     def _make_stream(self, settings: CopySettings) -> _Stream:
         engine = self._engine if settings.main else None
         copy = Copy(settings, engine=engine, weewx_code=self._weewx_code.get(settings.stream))
         brain = Requester(settings.stream, 0, asking=self.settings.asking[settings.stream], random=self._random)
         return _Stream(copy, brain, Counters(), self._clock())
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Begin to connect and to follow; returns at once whether or not there is a broker."""
-        self._thread.start()
-        self._link.start()
-
-    def close(self) -> None:
-        """Stop following; waits for the transaction under way."""
-        self._stopping.set()
-        self._take(None)
-        self._thread.join(timeout=30)
-        self._link.close()
 
     def wait_caught_up(self, patience_s: float) -> bool:
         """Wait until every stream has what its primary had; gives up after ``patience_s`` without any progress."""
@@ -203,27 +177,6 @@ class Following:
 
     # ------------------------------------------------------------------ the thread
 
-    def _take(self, event: Event | _EngineDone | None) -> None:
-        if isinstance(event, Arrived) and self._events.qsize() >= MAX_WAITING:
-            self.refused.add("overflow")
-            self._link.acknowledge(event.message)
-        else:
-            self._events.put(event)  # never refused: that the connection has changed must not be missed
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.step(self._patience_s())
-            except Exception:
-                _log.exception("requester_fault")
-                self._stopping.wait(1.0)
-        for stream in self._streams.values():
-            stream.copy.close()
-
-    def next_time(self) -> float:
-        """When `step` has something to do, by the timer."""
-        return 0.0 if self._events.qsize() else self._due()
-
     def step(self, patience_s: float) -> None:
         """Handle what comes in within ``patience_s``, then what is due: the thread's work, piece by piece."""
         arrived: list[Message] = []
@@ -259,18 +212,19 @@ class Following:
     def _next_events(self, patience_s: float) -> list[Event | _EngineDone | None]:
         events: list[Event | _EngineDone | None] = []
         try:
-            events.append(self._events.get(timeout=patience_s) if patience_s else self._events.get_nowait())
+            events.append(self._next_event(patience_s))
             while len(events) < MAX_BATCH:
                 events.append(self._events.get_nowait())
         except queue.Empty:
             pass
         return events
 
-    def _patience_s(self) -> float:
-        return min(60.0, max(0.01, self._due() - self._timer()))
-
     def _due(self) -> float:
         return min(stream.brain.next_time() for stream in self._streams.values())
+
+    def _finish(self) -> None:
+        for stream in self._streams.values():
+            stream.copy.close()
 
     def _note_progress(self) -> None:
         for stream in self._streams.values():

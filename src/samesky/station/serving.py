@@ -6,18 +6,17 @@ waits for one page at most, and whoever calls `Serving.publish_record` waits for
 
 import logging
 import queue
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Any
 
 from ..core.columns import encode_tables
 from ..core.status import Counters, Snapshot
 from ..core.strict import Refused
 from ..errors import SameskyError, Unreachable
-from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, OnEvent, Subscription
+from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from .archive import Archive, Location, open_archive
 from .compression import compress
 from .days import DAY_S, start_of_archive_day
@@ -33,11 +32,10 @@ from .messages import (
 from .paging import Pager
 from .responder import STREAM_CHUNK, Job, Responder, Throttle
 from .state import State
-from .trouble import Trouble
+from .worker import MakeLink, Worker
 
 _log = logging.getLogger(__name__)
 
-MAX_WAITING = 5000
 TAIL_INTERVAL_S = 0.05
 SUMMARY_INTERVAL_S = 0.5
 RETRY_S = 1.0
@@ -86,8 +84,8 @@ class _FailedBefore(Unreachable):
     """A database that isn't tried again yet; its trouble has been reported."""
 
 
-class Serving:
-    """A running responder; a context manager. ``make_link`` is given the subscriptions and the event callback.
+class Serving(Worker):
+    """A running responder.
 
     ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines. ``state`` keeps what
     was refused.
@@ -96,7 +94,7 @@ class Serving:
     def __init__(
         self,
         settings: ServeSettings,
-        make_link: Callable[[tuple[Subscription, ...], OnEvent], Link],
+        make_link: MakeLink,
         *,
         state: State | None = None,
         clock: Callable[[], float] = time.time,
@@ -105,8 +103,6 @@ class Serving:
         self.settings = settings
         self.sent = Counters()
         self._quarantine = state
-        self._clock = clock
-        self._timer = timer
         self._streams = {f"{settings.instance}/{binding.name}": binding for binding in settings.bindings}
         self.brain = Responder(
             self._streams,
@@ -115,7 +111,6 @@ class Serving:
             on_refused=self._on_refused,
             qos=settings.publish_qos,
         )
-        self._events: queue.Queue[Event | Mapping[str, Any] | None] = queue.Queue()
         self._archives: dict[str, tuple[Archive, Pager]] = {}
         self._origins: dict[str, str] = {}
         self._tails: dict[str, tuple[object, int]] = {}
@@ -123,31 +118,10 @@ class Serving:
         self._dirty_days: dict[str, int] = {}
         self._summary_due = 0.0
         self._retry_times: dict[str, float] = {}
-        self._trouble = Trouble(_log, timer)
         self._state, self._since = "disconnected", clock()
         self._handled = 0
-        self._stopping = threading.Event()
-        self._link = make_link(settings.subscriptions, self._take)
-        self._thread = threading.Thread(target=self._run, name=f"samesky-responder-{settings.instance}", daemon=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def start(self) -> None:
-        """Begin to connect and to answer; returns at once whether or not there is a broker."""
-        self._thread.start()
-        self._link.start()
-
-    def close(self) -> None:
-        """Stop answering; waits for the piece of work under way."""
-        self._stopping.set()
-        self._take(None)
-        self._thread.join(timeout=10)
-        self._link.close()
+        name = f"samesky-responder-{settings.instance}"
+        super().__init__(name, make_link, settings.subscriptions, clock=clock, timer=timer)
 
     def publish_record(self, record: Mapping[str, Any]) -> None:
         """Have a new archive record published; returns at once, from any thread. If it gets lost, pages bring it."""
@@ -179,34 +153,10 @@ class Serving:
 
     # ------------------------------------------------------------------ the thread
 
-    def _take(self, event: Event | Mapping[str, Any] | None) -> None:
-        if isinstance(event, Arrived | dict) and self._events.qsize() >= MAX_WAITING:
-            self.sent.add("overflow")
-            if isinstance(event, Arrived):
-                self._link.acknowledge(event.message)
-        else:
-            self._events.put(event)  # never refused: that the connection has changed must not be missed
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.step(self._patience_s())
-            except SameskyError as error:
-                self._trouble.report("responder", error)
-            except Exception:
-                _log.exception("responder_fault instance=%s", self.settings.instance)
-                self._stopping.wait(1.0)
-        for archive, _ in self._archives.values():
-            archive.close()
-
-    def next_time(self) -> float:
-        """When `step` has something to do, by the timer."""
-        return 0.0 if self._events.qsize() else self._due()
-
     def step(self, patience_s: float) -> None:
         """Handle one event, or what is due when none comes within ``patience_s``: the thread's work, piece by piece."""
         try:
-            event = self._events.get(timeout=patience_s) if patience_s else self._events.get_nowait()
+            event = self._next_event(patience_s)
         except queue.Empty:
             self._work()
             return
@@ -232,10 +182,6 @@ class Serving:
             case dict():
                 self._on_record(event)
 
-    def _patience_s(self) -> float:
-        """How long to wait for an event before doing what is due."""
-        return max(0.0, self._due() - self._timer())
-
     def _due(self) -> float:
         now = self._timer()
         due = [now + 60.0]
@@ -255,6 +201,10 @@ class Serving:
         job = self.brain.next_job(self._timer())
         if job is not None:
             self._answer(job)
+
+    def _finish(self) -> None:
+        for archive, _ in self._archives.values():
+            archive.close()
 
     def _on_state(self, state: str) -> None:
         self._state, self._since = state, self._clock()
