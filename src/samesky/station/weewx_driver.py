@@ -111,11 +111,7 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
         while not self._closing:
             packet = self._following.take_loop_packet(self._config.loop_interval_s)
             now = time.time()
-            if (
-                packet is None
-                or abs(packet["dateTime"] - now) > LOOP_FRESH_S
-                or packet["dateTime"] < self._last_packet_time
-            ):
+            if packet is None or not self._is_fresh(packet, now):
                 packet = {"dateTime": max(int(now + 0.5), self._last_packet_time), "usUnits": self._units}
             self._last_packet_time, self._units = packet["dateTime"], packet["usUnits"]
             yield packet
