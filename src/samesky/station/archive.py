@@ -388,11 +388,17 @@ class Archive:
         return ", ".join(f"`{column.name}` {sql_type(column, dialect=self.dialect)}" for column in columns)
 
     def _insert_rows(self, names: Sequence[str], rows: Sequence[Row]) -> Applied:
+        if not rows:
+            return Applied()
         filled, values = self._without_empty(names, rows)
         query = self._insert_query(filled)
+        if len(rows) > 1:
+            self._execute("SAVEPOINT before_rows")  # a batch that fails has stored the rows before the one at fault
         try:
             stored = self._execute_many(query, values)
         except DataError:
+            if len(rows) > 1:
+                self._execute("ROLLBACK TO SAVEPOINT before_rows")
             return self._insert_each(query, values)
         duplicates = len(rows) - stored
         return Applied(

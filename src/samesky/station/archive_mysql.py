@@ -15,6 +15,8 @@ CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 120
 # Errors that may pass: lock wait, deadlock, too many connections, disk full, server shutting down, refused, gone.
 _TRANSIENT = {1205, 1213, 1040, 1021, 1053, 1927, 2002, 2003, 2005, 2006, 2013, 2055, 3024, 0}
+# No such column, no such table: somebody is changing the schema. It is read again after a failure, as with SQLite.
+_SCHEMA_CHANGED = {1054, 1146}
 
 
 class MysqlArchive(Archive):
@@ -131,7 +133,7 @@ class MysqlArchive(Archive):
         try:
             yield
         except (self._driver.OperationalError, self._driver.InterfaceError, self._driver.InternalError) as error:
-            kind = Unreachable if _number(error) in _TRANSIENT else DataError
+            kind = Unreachable if _number(error) in _TRANSIENT | _SCHEMA_CHANGED else DataError
             hint = (
                 "Check that the server runs and that host, port, user and password are right."
                 if kind is Unreachable
@@ -139,6 +141,8 @@ class MysqlArchive(Archive):
             )
             raise kind(f"MySQL database {self._server}: {_text(error)}", hint=hint) from error
         except (self._driver.Error, OverflowError, ValueError) as error:
+            if isinstance(error, self._driver.ProgrammingError) and _number(error) in _SCHEMA_CHANGED:
+                raise Unreachable(f"MySQL database {self._server}: {_text(error)}") from error
             raise DataError(f"MySQL database {self._server}: {_text(error)}") from error
         except OSError as error:
             raise Unreachable(f"MySQL database {self._server}: {error}") from error
