@@ -1,0 +1,96 @@
+"""A copy whose disk runs full: it stays whole, says so, and goes on within seconds when there is room again."""
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from samesky.demo.year import write_year
+from samesky.link.broker import MosquittoBroker
+from samesky.link.mqtt import MqttLink, MqttSettings
+from samesky.station.copying import CopySettings
+from samesky.station.following import Following, FollowSettings
+from samesky.station.location import SqliteLocation
+from samesky.station.requester import Asking
+from samesky.station.serving import ServedBinding, ServeSettings, Serving
+from samesky.station.state import State
+from stands.databases import SqliteDatabase, query
+from stands.rows import find_differences, read_count
+from stands.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+STREAM = "home/wx_binding"
+REQUESTS = ("replicate/request/home",)
+ANSWERS = "replicate/response/copy"
+COUNT = 20_000
+
+
+class SmallDisk:
+    """A disk of a few megabytes in memory, that can grow."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def mount(self, size: str) -> None:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.folder], check=True)
+
+    def grow(self, size: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", self.folder], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "disk")
+    disk.folder.mkdir()
+    try:
+        disk.mount("3m")
+    except (OSError, subprocess.CalledProcessError) as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(f"mounting a small disk needs root: {error}")
+    try:
+        yield disk
+    finally:
+        disk.unmount()
+
+
+def test_a_full_disk_loses_nothing_and_room_is_used_within_seconds(
+    tmp_path: Path, disk: SmallDisk, broker: MosquittoBroker
+) -> None:
+    primary, copy = SqliteDatabase(tmp_path / "primary.sdb"), SqliteDatabase(disk.folder / "copy.sdb")
+    write_year(primary.path, count=COUNT, end_time=int(time.time()) - 3600)
+    served = ServeSettings("home", (ServedBinding("wx_binding", SqliteLocation(primary.path)),), REQUESTS)
+    followed = FollowSettings(
+        (CopySettings(STREAM, SqliteLocation(copy.path), create=True),), {STREAM: Asking(ANSWERS, REQUESTS)}, ANSWERS
+    )
+
+    def link(name: str) -> MqttSettings:
+        return MqttSettings(client_id=name, host="127.0.0.1", port=broker.port)
+
+    with (
+        Serving(served, lambda topics, on_event: MqttLink(link("primary"), topics, on_event)),
+        Following(
+            followed, lambda topics, on_event: MqttLink(link("copy"), topics, on_event), state=State(None)
+        ) as following,
+    ):
+
+        def trouble() -> str:
+            return str(following.snapshots()[0].last_error)
+
+        wait_for(lambda: "full" in trouble(), 30, what="the full disk", explain=trouble)
+        assert "Make room" in trouble()
+        stored = read_count(copy)
+        assert 0 < stored < COUNT
+        assert query(copy, "PRAGMA integrity_check") == [("ok",)]
+        disk.grow("64m")
+        wait_for(lambda: read_count(copy) > stored, 5, what="more records once there is room", explain=trouble)
+        assert following.wait_caught_up(20)
+        wait_for(lambda: not find_differences(primary, copy), 10, what="a copy that is equal")
+        assert following.snapshots()[0].last_error is None
