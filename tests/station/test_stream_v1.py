@@ -153,3 +153,22 @@ def test_a_live_record_during_a_stream_is_asked_for_afterwards() -> None:
     assert not following.hand_over(stream, message(records[11], live=True))
     following.run(stream)
     assert list(following.stored) == records
+
+
+def test_a_request_that_nobody_answers_is_repeated_while_records_are_known_to_be_missing() -> None:
+    records = make_times(Random(1), 40, holes=0)
+    stream = StreamV1(0, answered=True, now=0.0)
+    following = Following(records, Random(1), drop_nothing)
+    for time in (*records[:20], *records[30:]):
+        following.hand_over(stream, message(time))
+    waits = []
+    for _ in range(12):
+        before, following.now = following.now, stream.next_time()
+        waits.append(following.now - before)
+        assert stream.on_tick(following.now)
+        assert stream.streaming
+    assert [round(wait_s) for wait_s in waits[1:4]] == [30, 60, 120]
+    assert round(waits[-1]) == CHECK_INTERVAL_S
+    following.answer(stream, stream.taken)
+    following.run(stream)
+    assert list(following.stored) == records

@@ -123,6 +123,8 @@ class Requester:
         self._page_bytes = MAX_PAYLOAD_BYTES
         self._promised = 0
         self._v1: StreamV1 | None = None
+        self._heard_v1 = False
+        """Whether a stream has come since the last request."""
 
     # ------------------------------------------------------------------ the connection
 
@@ -285,6 +287,7 @@ class Requester:
             self.phase = "version-1"
             self._waiting = None
             self.trouble = None
+        self._heard_v1 = self._heard_v1 or not message.live
         stores, request = self._v1.on_record(message, now)
         self.taken = self._v1.taken
         self.newest = max(self.newest or 0, int(message.record["dateTime"]))
@@ -294,13 +297,15 @@ class Requester:
     def _asked_v1(self, request: bool, now: float) -> list[Action]:
         if not request:
             return []
-        self._attempts += 1
+        if not self._heard_v1:
+            self._attempts += 1  # a topic on which nobody has answered isn't asked twice running
+        self._heard_v1 = False
         return [Ask(encode_request(self._request("page", 1), self._topic(), qos=self._asking.qos))]
 
     # ------------------------------------------------------------------ asking
 
     def _describe(self, now: float) -> list[Action]:
-        self.phase, self._v1 = "describing", None
+        self.phase, self._v1, self._heard_v1 = "describing", None, False
         return self._ask("describe", now)
 
     def _ask(self, op: str, now: float) -> list[Action]:

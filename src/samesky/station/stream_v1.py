@@ -31,6 +31,9 @@ class StreamV1:
         self._blocked = False
         self._missed = False
         self._previous = position
+        self._seen = position
+        self._heard = answered
+        self._silences = 0
         self._holes: dict[int, tuple[int, int]] = {}
         """Time before the hole -> time after it, and how many streams have shown it."""
         self._records = 0
@@ -48,28 +51,32 @@ class StreamV1:
 
     def on_record(self, message: RecordMessage, now: float) -> tuple[bool, bool]:
         """A record came: whether to insert it, and whether to publish a request from ``taken``."""
+        self._seen = max(self._seen, int(message.record["dateTime"]))
         return self._on_live(message, now) if message.live else (self._on_streamed(message, now), False)
 
     def on_tick(self, now: float) -> bool:
         """The deadline has passed: whether to publish a request from ``taken``."""
-        if self._streaming and not (self._blocked or self._missed):
+        if self._streaming and not (self._blocked or self._missed or self._seen > self.taken):
             self._streaming = False
             self._deadline = now + CHECK_INTERVAL_S
             return False
         return self._ask(now)
 
     def _ask(self, now: float) -> bool:
-        self._streaming, self._first = True, True
+        """A request is published; where nobody answers it although records are missing, the next one comes later."""
+        silent = self._streaming and not self._heard
+        self._silences = self._silences + 1 if silent else 0
+        self._streaming, self._first, self._heard = True, True, False
         self._blocked, self._missed = False, False
         self._previous = self.taken
-        self._deadline = now + UNANSWERED_S
+        self._deadline = now + min(UNANSWERED_S * 2.0**self._silences, CHECK_INTERVAL_S)
         return True
 
     def _on_streamed(self, message: RecordMessage, now: float) -> bool:
         timestamp = int(message.record["dateTime"])
         shown = self._note_hole(message, timestamp) if timestamp > self._previous else 0
         proven = _is_next(message, self.taken) or (self._previous == self.taken and shown >= self._witnesses)
-        self._first, self._previous = False, timestamp
+        self._first, self._heard, self._previous = False, True, timestamp
         self._streaming, self._deadline = True, now + QUIET_S
         if timestamp <= self.taken:
             return True
