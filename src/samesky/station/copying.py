@@ -315,7 +315,7 @@ class Copy:
             for message in messages
             if self._weewx or message.record["usUnits"] == (self._units or message.record["usUnits"])
         ]
-        refused = len(messages) - len(records)
+        refused, duplicates = len(messages) - len(records), 0
         fresh: list[Record] = []
         if self.engine is not None:
             # A version 1 stream comes record by record, but its bulk is written directly all the same.
@@ -325,14 +325,21 @@ class Copy:
             )
             fresh = [record for record in records if record["dateTime"] > reached]
             records = [record for record in records if record["dateTime"] <= reached]
-            self._flush_engine(version_1 and bool(records))
-        applied = self._apply_records(records) + Applied(refused=refused, stored=len(fresh))
+            records, duplicates = self._without_pending(records)
+        applied = self._apply_records(records) + Applied(refused=refused, stored=len(fresh), duplicates=duplicates)
         if self._summaries == "rebuilt" and self._weewx and records and applied.stored:
             self._weewx.rebuild_summaries()
         if fresh and self.engine:
             self.engine.put(self._converted(fresh))
         self.settle(now)
         return applied
+
+    def _without_pending(self, records: list[Record]) -> tuple[list[Record], int]:
+        """The records that the engine isn't about to store anyway, and how many it is; none will overtake its own."""
+        pending = {record["dateTime"] for record in self.engine.pending()} if self.engine else set()
+        direct = [record for record in records if record["dateTime"] not in pending]
+        self._flush_engine(bool(direct and pending) and max(each["dateTime"] for each in direct) > min(pending))
+        return direct, len(records) - len(direct)
 
     def _ready_for_version_1(self) -> None:
         """A version 1 primary describes nothing: what the copy's own table says has to do."""
