@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from samesky.demo.year import write_year
-from samesky.station.archive import Location, MysqlLocation, SqliteLocation
+from samesky.station.location import Location, MysqlLocation, SqliteLocation
 
 CHUNK = 1000
 Place = dict[str, Any]

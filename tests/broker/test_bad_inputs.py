@@ -25,9 +25,9 @@ from samesky.demo.year import write_year
 from samesky.link.broker import MosquittoBroker
 from samesky.link.message import Arrived, Event, Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
-from samesky.station.archive import SqliteLocation
 from samesky.station.copying import CopySettings
 from samesky.station.following import Following, FollowSettings
+from samesky.station.location import SqliteLocation
 from samesky.station.messages import Request, SummaryMessage, encode_record, encode_summary, seal
 from samesky.station.requester import Asking
 from samesky.station.serving import ServedBinding, ServeSettings, Serving

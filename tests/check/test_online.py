@@ -15,7 +15,8 @@ from samesky.demo.year import write_year
 from samesky.link.broker import MosquittoBroker, find_free_port
 from samesky.link.message import Arrived, Connected, Event, Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
-from samesky.station.archive import SqliteLocation, open_archive
+from samesky.station.archive import open_archive
+from samesky.station.location import SqliteLocation
 from samesky.station.messages import COLUMNS_TYPE, decode_request, encode_description, encode_loop, encode_record
 from samesky.station.serving import ServedBinding, ServeSettings, Serving
 

@@ -15,9 +15,9 @@ from random import Random
 
 import pytest
 
-from samesky.station.archive import SqliteLocation
 from samesky.station.copying import CopySettings
 from samesky.station.following import Following, FollowSettings
+from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking
 from samesky.station.serving import ServedBinding, ServeSettings, Serving
 from samesky.station.state import State

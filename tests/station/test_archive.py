@@ -10,7 +10,9 @@ import pytest
 
 from samesky.core.columns import Column, Kind
 from samesky.errors import DataError, Unreachable
-from samesky.station.archive import Archive, MysqlLocation, SqliteLocation, open_archive, origin_id
+from samesky.station.archive import Archive, open_archive
+from samesky.station.archive_reader import origin_id
+from samesky.station.location import MysqlLocation, SqliteLocation
 from samesky.station.schema import METADATA_VERSION, Description
 
 if TYPE_CHECKING:

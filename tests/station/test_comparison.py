@@ -9,8 +9,9 @@ import pytest
 
 from samesky.demo.year import write_year
 from samesky.station import comparison
-from samesky.station.archive import Archive, MysqlLocation, SqliteLocation, open_archive
+from samesky.station.archive import Archive, open_archive
 from samesky.station.comparison import TableComparison, compare_archives, compare_records, compare_summaries
+from samesky.station.location import MysqlLocation, SqliteLocation
 from stands.databases import MariaDatabase, SqliteDatabase
 from stands.mariadb import MariadbServer
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from samesky.station.archive import Archive, SqliteLocation, open_archive
+from samesky.station.archive import Archive, open_archive
+from samesky.station.location import SqliteLocation
 
 NOW = 1_700_000_000
 NAMES = ("dateTime", "usUnits", "interval", "outTemp", "hail", "note", "rain")

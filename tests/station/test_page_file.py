@@ -9,8 +9,8 @@ import pytest
 
 from samesky.core.columns import Column, Kind
 from samesky.core.strict import Reason, Refused
-from samesky.station.archive import SqliteLocation
 from samesky.station.archive_sqlite import SqliteArchive
+from samesky.station.location import SqliteLocation
 from samesky.station.page_file import (
     WrongType,
     is_supported,

@@ -9,7 +9,8 @@ from pathlib import Path
 from ..config import Findings
 from ..core.columns import Column
 from ..errors import SameskyError
-from ..station.archive import Location, SqliteLocation, open_archive
+from ..station.archive import open_archive
+from ..station.location import Location, SqliteLocation
 from ..station.schema import KEY_COLUMNS, UNIT_SYSTEMS
 from .roles import BindingRole, Roles
 

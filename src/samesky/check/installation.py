@@ -7,8 +7,8 @@ import sqlite3
 
 from ..config import Findings
 from ..errors import SetupError
-from ..station.archive import MysqlLocation
 from ..station.archive_mysql import import_driver
+from ..station.location import MysqlLocation
 from ..station.page_file import is_supported
 from .roles import Roles
 

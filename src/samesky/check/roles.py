@@ -11,7 +11,7 @@ from ..config import Findings, Options
 from ..errors import ConfigError
 from ..link.mqtt import MqttSettings
 from ..link.packet import check_topic
-from ..station.archive import Location
+from ..station.location import Location
 from ..station.stanza import RequesterConfig, ResponderConfig
 
 

@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any, Self
 
 from ..errors import Unreachable
-from ..station.archive import Archive, Location, open_archive
+from ..station.archive import Archive, open_archive
 from ..station.comparison import TableComparison, compare_records, compare_summaries
+from ..station.location import Location
 
 POLL_S = 0.005
 # Records younger than this are compared together with the summaries, in a moment in which nobody writes.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..errors import SetupError, Unreachable
 from ..link.broker import make_die_with_parent
-from ..station.archive import SqliteLocation
+from ..station.location import SqliteLocation
 from .weewx_conf import AIR_EXTENSION, DATABASES
 
 STOP_TIMEOUT_S = 10.0

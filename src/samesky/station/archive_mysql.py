@@ -9,7 +9,10 @@ from typing import Any
 
 from ..core.columns import Column
 from ..errors import DataError, SetupError, Unreachable
-from .archive import Archive, MysqlLocation, Row, kind_of
+from .archive import Archive
+from .archive_reader import Row
+from .location import MysqlLocation
+from .schema import kind_of
 
 CONNECT_TIMEOUT_S = 10
 READ_TIMEOUT_S = 120

@@ -7,7 +7,10 @@ from typing import Any
 
 from ..core.columns import Column
 from ..errors import DataError, Unreachable
-from .archive import Archive, Row, SqliteLocation, kind_of
+from .archive import Archive
+from .archive_reader import Row
+from .location import SqliteLocation
+from .schema import kind_of
 
 BUSY_TIMEOUT_S = 10.0
 

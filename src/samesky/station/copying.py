@@ -14,10 +14,11 @@ from typing import Any, Literal, Protocol, cast
 from ..core.columns import MAX_TABLES_BYTES, Column, Kind, Table, decode_tables
 from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused, inflate
 from ..errors import ConfigError, SameskyError
-from .archive import Applied, Archive, Location, open_archive
+from .archive import Applied, Archive, open_archive
 from .archive_sqlite import SqliteArchive
 from .days import days_agree, next_archive_day, read_day_offsets, start_of_archive_day
 from .engine_queue import EngineQueue, Record
+from .location import Location
 from .messages import COLUMNS_TYPE, MAX_RECORDS, PageAnswer, RecordMessage, SummaryMessage
 from .page_file import CONTENT_TYPE as FILE_TYPE
 from .page_file import MAX_FILE_BYTES, is_supported, opened_page

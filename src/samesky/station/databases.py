@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Findings, Options
-from .archive import Location, MysqlLocation, SqliteLocation
+from .location import Location, MysqlLocation, SqliteLocation
 
 
 def read_weewx_location(config: Mapping[str, Any], binding: str, findings: Findings) -> Location | None:

@@ -16,7 +16,8 @@ from typing import Any
 from ..core.columns import Column, Kind
 from ..core.strict import EARLIEST_TIME, Reason, Refused
 from ..errors import DataError
-from .archive import Applied, Span
+from .archive import Applied
+from .archive_reader import Span
 from .archive_sqlite import SqliteArchive, worded
 from .schema import KEY_COLUMNS, SUMMARY_COLUMNS, summary_parts
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from ..core.columns import MAX_TABLES_BYTES, Column, Kind, Table, encode_tables
 from ..errors import DataError
-from .archive import Archive, Span
+from .archive import Archive
+from .archive_reader import Span
 from .archive_sqlite import SqliteArchive
 from .compression import compress
 from .messages import COLUMNS_TYPE, PageAnswer, Request

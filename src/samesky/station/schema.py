@@ -70,3 +70,11 @@ def sql_type(column: Column, *, dialect: str) -> str:
     if column.kind is Kind.TEXT:
         return "TEXT"
     return "DOUBLE" if dialect == "mysql" else "REAL"
+
+
+def kind_of(declaration: str) -> Kind:
+    """The kind of a column declared so (SQLite's affinity rules, which fit MySQL's types as well)."""
+    text = declaration.upper()
+    if "INT" in text:
+        return Kind.INTEGER
+    return Kind.TEXT if any(word in text for word in ("CHAR", "TEXT", "CLOB")) else Kind.REAL

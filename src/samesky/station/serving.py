@@ -17,9 +17,10 @@ from ..core.status import Counters, Snapshot
 from ..core.strict import Refused
 from ..errors import SameskyError, Unreachable
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
-from .archive import Archive, Location, open_archive
+from .archive import Archive, open_archive
 from .compression import compress
 from .days import DAY_S, start_of_archive_day
+from .location import Location
 from .messages import (
     Request,
     SummaryMessage,
@@ -42,6 +43,8 @@ RETRY_S = 1.0
 # For room in the window, which pages may have filled; without a connection nothing waits.
 PATIENCE_S = 2.0
 EVENTS_A_JOB = 100
+# So many live records that wait are left to the pages, which bring thousands for the work of a few.
+MOST_LIVE_WAITING = 1000
 # What a PUBLISH of ours needs beside its payload: topic, properties, digest.
 ENVELOPE_BYTES = 4096
 
@@ -120,6 +123,7 @@ class Serving(Worker):
         self._retry_times: dict[str, float] = {}
         self._state, self._since = "disconnected", clock()
         self._handled = 0
+        self._behind = False
         name = f"samesky-responder-{settings.instance}"
         super().__init__(name, make_link, settings.subscriptions, clock=clock, timer=timer)
 
@@ -274,6 +278,11 @@ class Serving(Worker):
 
     def _on_record(self, record: Mapping[str, Any]) -> None:
         """Publish a record that the station has just archived: secondary bindings first, each from its database."""
+        if self._has_fallen_behind():
+            for stream in self._streams:
+                self._note_day(stream, int(record["dateTime"]))
+            self.sent.add("left to pages")
+            return
         for stream, binding in self._streams.items():
             if not binding.main:
                 with self._guarded(stream):
@@ -285,6 +294,12 @@ class Serving(Worker):
             if binding.main:
                 with self._guarded(stream):
                     self._publish_live(stream, self._archive(stream)[0], record)
+
+    def _has_fallen_behind(self) -> bool:
+        """Whether a live record is left out: until none waits any more. The next one then shows followers the gap."""
+        waiting = self._events.qsize()
+        self._behind = waiting > (0 if self._behind else MOST_LIVE_WAITING)
+        return self._behind
 
     def _publish_live(self, stream: str, archive: Archive, record: Mapping[str, Any]) -> None:
         timestamp = int(record["dateTime"])
@@ -300,6 +315,10 @@ class Serving(Worker):
         self.sent.add("live" if self._link.publish(message, timeout_s=PATIENCE_S) else "unsent")
         self._published[stream] = timestamp
         self._trouble.clear(stream)
+        self._note_day(stream, timestamp)
+
+    def _note_day(self, stream: str, timestamp: int) -> None:
+        """The daily summary of this record's day has changed, and is to be published."""
         if not self._dirty_days:
             self._summary_due = self._timer() + (0.0 if self._events.empty() else SUMMARY_INTERVAL_S)
         day = start_of_archive_day(timestamp)

@@ -15,10 +15,10 @@ from ..config import Findings, Options
 from ..core.strict import Refused, check_topic_level
 from ..link.mqtt import MqttSettings
 from ..link.tls import TlsSettings
-from .archive import Location
 from .copying import CopySettings, Policy
 from .databases import read_toml_location
 from .following import FollowSettings
+from .location import Location
 from .messages import RESPONSE_PREFIX
 from .requester import Asking
 from .responder import Throttle
