@@ -47,9 +47,9 @@ def _names(copies: int) -> list[list[str]]:
 
 
 def _count_equal(crowds: list[Peer], digests: dict[str, str]) -> int:
-    for crowd in crowds:
-        crowd.tell("compare", digests=digests, deadline_s=COMPARE_S)
-    return sum(int(crowd.wait("compare", 2 * COMPARE_S)["equal"]) for crowd in crowds)
+    return sum(
+        int(crowd.ask("compare", digests=digests, settle_s=COMPARE_S, deadline_s=600)["equal"]) for crowd in crowds
+    )
 
 
 def _claims(copies: int, done: int, seconds: float, recorded: dict[str, Any], equal: int) -> list[Claim]:

@@ -72,4 +72,6 @@ class Primary:
                         (newest - 90_000, last),
                     )
             cursor.execute("COMMIT")
-        return [dict(zip(names, row, strict=True)) for row in rows]
+        # An archive record of WeeWX's names what the station has, not every column of the table.
+        pairs = (zip(names, row, strict=True) for row in rows)
+        return [{name: value for name, value in pair if value is not None} for pair in pairs]

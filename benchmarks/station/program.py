@@ -102,8 +102,8 @@ def crowd(port: int, names: list[str], folder: str) -> None:
                         followings.append(stack.enter_context(_following(port, name, place)))
                     done = [following.wait_caught_up(PATIENCE_S) for following in followings]
                     say("start", done=sum(done), seconds=time.perf_counter() - start)
-                case {"do": "compare", "digests": digests, "deadline_s": deadline_s}:
-                    say("compare", equal=_count_equal(list(places.values()), digests, deadline_s))
+                case {"do": "compare", "digests": digests, "settle_s": settle_s}:
+                    say("compare", equal=_count_equal(list(places.values()), digests, settle_s))
 
 
 def _following(port: int, name: str, place: Place) -> Following:
@@ -114,9 +114,9 @@ def _following(port: int, name: str, place: Place) -> Following:
     return Following(settings, links(port, name), state=State(None))
 
 
-def _count_equal(places: list[Place], digests: dict[str, str], deadline_s: float) -> int:
+def _count_equal(places: list[Place], digests: dict[str, str], settle_s: float) -> int:
     """How many databases have these digests, each looked at again until the deadline."""
-    end, waiting = time.monotonic() + deadline_s, places
+    end, waiting = time.monotonic() + settle_s, places
     while waiting:
         waiting = [place for place in waiting if count_differences(digests, read_digests(place))]
         if time.monotonic() > end:
