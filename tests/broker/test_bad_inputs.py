@@ -26,10 +26,12 @@ from samesky.link.broker import MosquittoBroker
 from samesky.link.message import Arrived, Event, Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.copying import CopySettings
+from samesky.station.envelope import seal
 from samesky.station.following import Following, FollowSettings
 from samesky.station.location import SqliteLocation
-from samesky.station.messages import Request, SummaryMessage, encode_record, encode_summary, seal
+from samesky.station.messages import SummaryMessage, encode_record, encode_summary
 from samesky.station.requester import Asking
+from samesky.station.requests import Request
 from samesky.station.serving import ServedBinding, ServeSettings, Serving
 from samesky.station.state import State
 from stands.databases import SqliteDatabase

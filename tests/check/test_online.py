@@ -16,8 +16,10 @@ from samesky.link.broker import MosquittoBroker, find_free_port
 from samesky.link.message import Arrived, Connected, Event, Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.archive import open_archive
+from samesky.station.description import encode_description
 from samesky.station.location import SqliteLocation
-from samesky.station.messages import COLUMNS_TYPE, decode_request, encode_description, encode_loop, encode_record
+from samesky.station.messages import encode_loop, encode_record
+from samesky.station.requests import COLUMNS_TYPE, decode_request
 from samesky.station.serving import ServedBinding, ServeSettings, Serving
 
 from .conftest import find

@@ -12,8 +12,9 @@ from samesky.core.columns import Column, Kind
 from samesky.errors import DataError, Unreachable
 from samesky.station.archive import Archive, open_archive
 from samesky.station.archive_reader import origin_id
+from samesky.station.description import Description
 from samesky.station.location import MysqlLocation, SqliteLocation
-from samesky.station.schema import METADATA_VERSION, Description
+from samesky.station.schema import METADATA_VERSION
 
 if TYPE_CHECKING:
     from stands.mariadb import MariadbServer

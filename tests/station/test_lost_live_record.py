@@ -1,9 +1,11 @@
 """A summary says up to which record it goes, so it shows that a live record was lost."""
 
 from samesky.core.columns import Kind
-from samesky.station.messages import DescriptionAnswer, PageAnswer, Request, SummaryMessage, decode_request
+from samesky.station.description import Description
+from samesky.station.messages import DescriptionAnswer, PageAnswer, SummaryMessage
 from samesky.station.requester import Action, Ask, Asking, PutSummary, Requester
-from samesky.station.schema import Column, Description
+from samesky.station.requests import Request, decode_request
+from samesky.station.schema import Column
 
 STREAM, REPLY, NOW = "home/wx_binding", "replicate/response/copy", 1_700_000_000.0
 TAKEN = 1_699_999_800

@@ -14,18 +14,10 @@ from typing import Any
 import pytest
 
 from samesky.link.message import Arrived, Connected, Disconnected, Event, Message, Subscription
-from samesky.station.messages import (
-    PageAnswer,
-    RecordMessage,
-    decode_answer,
-    decode_live,
-    encode_description,
-    encode_page,
-    encode_record,
-)
+from samesky.station.description import Description, encode_description
+from samesky.station.messages import PageAnswer, RecordMessage, decode_answer, decode_live, encode_page, encode_record
 from samesky.station.requester import Action, Ask, Asking, Insert, Prepare, PutSummary, Requester, Store
 from samesky.station.responder import Job, Responder, Throttle
-from samesky.station.schema import Description
 from stands.history import Crash, World, find_lost
 
 HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "300"))

@@ -4,8 +4,8 @@ from ..config import Findings
 from ..errors import SameskyError
 from ..station.copying import CopySettings
 from ..station.days import days_agree, read_day_offsets
+from ..station.description import Description
 from ..station.location import SqliteLocation
-from ..station.schema import Description
 from .databases import Facts, describe_units, read_facts, read_free_bytes
 from .roles import RequesterRole
 

@@ -15,15 +15,8 @@ from ..config import Findings
 from ..core.strict import Refused
 from ..errors import SameskyError
 from ..link.message import Message
-from ..station.messages import (
-    DescriptionAnswer,
-    ErrorAnswer,
-    Incoming,
-    Request,
-    decode_answer,
-    encode_error,
-    encode_request,
-)
+from ..station.messages import DescriptionAnswer, ErrorAnswer, Incoming, decode_answer, encode_error
+from ..station.requests import Request, encode_request
 from .comparison import compare
 from .probe import Probe, check_connection, check_properties_arrive
 from .roles import RequesterRole

@@ -12,14 +12,8 @@ from ..config import Findings
 from ..core.columns import encode_tables
 from ..errors import SameskyError
 from ..link.message import Message
-from ..station.messages import (
-    Request,
-    SummaryMessage,
-    encode_error,
-    encode_loop,
-    encode_request,
-    encode_summary,
-)
+from ..station.messages import SummaryMessage, encode_error, encode_loop, encode_summary
+from ..station.requests import Request, encode_request
 from ..station.serving import ServeSettings
 from .online_copy import AFTER_EVERYTHING
 from .probe import Probe, check_connection, check_properties_arrive

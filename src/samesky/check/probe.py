@@ -14,7 +14,8 @@ from typing import Self
 from ..config import Findings
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from ..link.mqtt import MqttLink, MqttSettings
-from ..station.messages import RESPONSE_PREFIX, encode_error
+from ..station.messages import encode_error
+from ..station.requests import RESPONSE_PREFIX
 
 CONNECT_TIMEOUT_S = 10.0
 KEPT_MESSAGES = 500

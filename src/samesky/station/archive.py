@@ -11,8 +11,9 @@ from typing import Any
 from ..core.columns import Column, Table
 from ..errors import DataError
 from .archive_reader import ArchiveReader, Row, quoted_names
+from .description import Description
 from .location import Location, SqliteLocation
-from .schema import METADATA_VERSION, SUMMARY_COLUMNS, Description, sql_type, summary_parts
+from .schema import METADATA_VERSION, SUMMARY_COLUMNS, sql_type, summary_parts
 
 
 def open_archive(location: Location, *, create: bool = False) -> "Archive":

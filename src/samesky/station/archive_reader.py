@@ -13,8 +13,9 @@ from typing import Any, Self
 
 from ..core.columns import Column, Table
 from .days import next_archive_day, read_day_offsets, start_of_archive_day
+from .description import Description
 from .location import Location
-from .schema import SUMMARY_COLUMNS, Description, summary_kind, summary_parts
+from .schema import SUMMARY_COLUMNS, summary_kind, summary_parts
 
 Row = Sequence[Any]
 _EVERY_ROW = 1 << 40

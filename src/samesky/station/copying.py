@@ -17,12 +17,14 @@ from ..errors import ConfigError, SameskyError
 from .archive import Applied, Archive, open_archive
 from .archive_sqlite import SqliteArchive
 from .days import days_agree, next_archive_day, read_day_offsets, start_of_archive_day
+from .description import Description
 from .engine_queue import EngineQueue, Record
 from .location import Location
-from .messages import COLUMNS_TYPE, MAX_RECORDS, PageAnswer, RecordMessage, SummaryMessage
+from .messages import PageAnswer, RecordMessage, SummaryMessage
 from .page_file import CONTENT_TYPE as FILE_TYPE
 from .page_file import MAX_FILE_BYTES, is_supported, opened_page
-from .schema import SUMMARY_COLUMNS, UNIT_SYSTEMS, Description
+from .requests import COLUMNS_TYPE, MAX_RECORDS
+from .schema import SUMMARY_COLUMNS, UNIT_SYSTEMS
 
 _log = logging.getLogger(__name__)
 

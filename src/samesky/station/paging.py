@@ -10,9 +10,10 @@ from .archive import Archive
 from .archive_reader import Span
 from .archive_sqlite import SqliteArchive
 from .compression import compress
-from .messages import COLUMNS_TYPE, PageAnswer, Request
+from .messages import PageAnswer
 from .page_file import CONTENT_TYPE as FILE_TYPE
 from .page_file import MAX_FILE_BYTES, WrongType, is_supported, read_page_file
+from .requests import COLUMNS_TYPE, Request
 
 _log = logging.getLogger(__name__)
 

@@ -21,19 +21,9 @@ from ..core.backoff import Backoff
 from ..core.status import Counters
 from ..core.strict import MAX_PAYLOAD_BYTES, Reason
 from ..link.message import Message
-from .messages import (
-    COLUMNS_TYPE,
-    DescriptionAnswer,
-    ErrorAnswer,
-    Incoming,
-    LoopMessage,
-    PageAnswer,
-    RecordMessage,
-    Request,
-    SummaryMessage,
-    encode_request,
-)
-from .schema import Description
+from .description import Description
+from .messages import DescriptionAnswer, ErrorAnswer, Incoming, LoopMessage, PageAnswer, RecordMessage, SummaryMessage
+from .requests import COLUMNS_TYPE, Request, encode_request
 from .stream_v1 import StreamV1
 
 FIRST_TIMEOUT_S = 5.0

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from ..core.status import Counters
 from ..core.strict import Reason, Refused
 from ..link.message import Message
-from .messages import Request, decode_request, encode_error, reply_address
+from .messages import encode_error
+from .requests import Request, decode_request, reply_address
 
 MAX_JOBS = 1000
 BUSY_RETRY_S = 2

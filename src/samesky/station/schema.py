@@ -1,8 +1,10 @@
-"""What a WeeWX database looks like: archive columns, daily summaries, and the description a peer is given."""
+"""What a WeeWX database looks like: archive columns, unit systems, daily summaries."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import Any
 
 from ..core.columns import Column, Kind
+from ..core.strict import Reason, Refused, check_number
 
 KEY_COLUMNS = ("dateTime", "usUnits", "interval")
 UNIT_SYSTEMS = {1: "US", 16: "METRIC", 17: "METRICWX"}
@@ -18,34 +20,6 @@ SUMMARY_COLUMNS = (
     *(Column(part, Kind.INTEGER if part in _INTEGER_PARTS else Kind.REAL) for part in VECTOR_PARTS),
 )
 METADATA_VERSION = "4.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What a responder says of one binding's database (version 2, ``op=describe``)."""
-
-    columns: tuple[Column, ...]
-    """Archive columns in the table's order, ``dateTime`` among them."""
-    summaries: tuple[tuple[str, str], ...]
-    """(observation, ``scalar`` or ``vector``) of every daily summary table that has version 4.0's columns."""
-    unit_system: int | None
-    """``usUnits`` of the table; None while it is empty."""
-    interval_s: int | None
-    """Archive interval of the newest record in seconds."""
-    day_offsets: tuple[tuple[int, int], ...]
-    """`days.read_day_offsets` over first to last."""
-    count: int
-    first: int | None
-    last: int | None
-    origin: str
-    """Changes when the database is replaced by another; empty while it holds no record."""
-    accepts: tuple[str, ...]
-    """Content types of pages this side can make, best first."""
-
-    @property
-    def column_names(self) -> tuple[str, ...]:
-        """Names of the archive columns, in order."""
-        return tuple(column.name for column in self.columns)
 
 
 def summary_parts(kind: str) -> tuple[str, ...]:
@@ -78,3 +52,13 @@ def kind_of(declaration: str) -> Kind:
     if "INT" in text:
         return Kind.INTEGER
     return Kind.TEXT if any(word in text for word in ("CHAR", "TEXT", "CLOB")) else Kind.REAL
+
+
+def check_unit_system(record: Mapping[str, Any], name: str = "usUnits") -> int:
+    """The unit system that ``record`` says it is in; raises `Refused` (required, type, range)."""
+    units = record.get(name)
+    if units is None:
+        raise Refused(Reason.REQUIRED, f"the record has no {name}")
+    if check_number(units) not in UNIT_SYSTEMS:
+        raise Refused(Reason.RANGE, f"{name} is none of 1 (US), 16 (METRIC), 17 (METRICWX)")
+    return int(units)

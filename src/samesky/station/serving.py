@@ -20,17 +20,11 @@ from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Mess
 from .archive import Archive, open_archive
 from .compression import compress
 from .days import DAY_S, start_of_archive_day
+from .description import encode_description
 from .location import Location
-from .messages import (
-    Request,
-    SummaryMessage,
-    encode_description,
-    encode_loop,
-    encode_page,
-    encode_record,
-    encode_summary,
-)
+from .messages import SummaryMessage, encode_loop, encode_page, encode_record, encode_summary
 from .paging import Pager
+from .requests import Request
 from .responder import STREAM_CHUNK, Job, Responder, Throttle
 from .state import State
 from .worker import MakeLink, Worker

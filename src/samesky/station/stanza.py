@@ -19,8 +19,8 @@ from .copying import CopySettings, Policy
 from .databases import read_toml_location
 from .following import FollowSettings
 from .location import Location
-from .messages import RESPONSE_PREFIX
 from .requester import Asking
+from .requests import RESPONSE_PREFIX
 from .responder import Throttle
 from .serving import ServedBinding, ServeSettings
 

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import threading
 from pathlib import Path
+from typing import Any
 
 from ..link.message import Message
 
@@ -23,14 +24,6 @@ class State:
     def __init__(self, directory: Path | None) -> None:
         self._lock = threading.Lock()
         self._connection = _open(directory)
-        with self._lock:
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS origin (stream TEXT PRIMARY KEY, origin TEXT NOT NULL)"
-            )
-            self._connection.execute(
-                "CREATE TABLE IF NOT EXISTS refused "
-                "(id INTEGER PRIMARY KEY, time REAL, topic TEXT, reason TEXT, size INTEGER, head BLOB)"
-            )
 
     def close(self) -> None:
         """Close the file."""
@@ -39,9 +32,8 @@ class State:
 
     def read_origin(self, stream: str) -> str:
         """The origin that the copy of ``stream`` was made from; empty when none is known."""
-        with self._lock:
-            row = self._connection.execute("SELECT origin FROM origin WHERE stream = ?", (stream,)).fetchone()
-        return str(row[0]) if row else ""
+        rows = self._read("SELECT origin FROM origin WHERE stream = ?", stream)
+        return str(rows[0][0]) if rows else ""
 
     def write_origin(self, stream: str, origin: str) -> None:
         """Remember the origin of ``stream``."""
@@ -62,10 +54,15 @@ class State:
 
     def read_refused(self) -> list[tuple[float, str, str, int, bytes]]:
         """(time, topic, reason, size in bytes, first 4 KiB) of what was refused, oldest first."""
-        with self._lock:
-            return self._connection.execute(
-                "SELECT time, topic, reason, size, head FROM refused ORDER BY id"
-            ).fetchall()
+        return self._read("SELECT time, topic, reason, size, head FROM refused ORDER BY id")
+
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            with self._lock:
+                return self._connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            _log.warning("state_not_read error=%r", str(error))
+            return []
 
     def _write(self, query: str, *values: object) -> None:
         try:
@@ -82,11 +79,20 @@ def _open(directory: Path | None) -> sqlite3.Connection:
             connection = sqlite3.connect(directory / FILE_NAME, timeout=5.0, check_same_thread=False)
             connection.execute("PRAGMA user_version = 1")
             connection.execute("PRAGMA synchronous = NORMAL")
-            return connection
+            return _with_tables(connection)
         except (OSError, sqlite3.Error) as error:
             _log.warning(
                 "state_in_memory directory=%s error=%r hint='give state_dir a folder this user may write to'",
                 directory,
                 str(error),
             )
-    return sqlite3.connect(":memory:", check_same_thread=False)
+    return _with_tables(sqlite3.connect(":memory:", check_same_thread=False))
+
+
+def _with_tables(connection: sqlite3.Connection) -> sqlite3.Connection:
+    connection.execute("CREATE TABLE IF NOT EXISTS origin (stream TEXT PRIMARY KEY, origin TEXT NOT NULL)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS refused "
+        "(id INTEGER PRIMARY KEY, time REAL, topic TEXT, reason TEXT, size INTEGER, head BLOB)"
+    )
+    return connection

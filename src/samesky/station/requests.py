@@ -1,0 +1,137 @@
+"""Requests, and where their answers may go. A version 1 request's payload is a decimal time and nothing else."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..core.strict import (
+    MAX_PAYLOAD_BYTES,
+    Reason,
+    Refused,
+    check_topic_level,
+    decode_decimal,
+)
+from ..link.message import Message
+from .envelope import MAX_TIME, VERSION, decode_property, decode_stream, open_envelope, seal
+
+RESPONSE_PREFIX = "replicate/response/"
+MAX_RECORDS = 10_000
+COLUMNS_TYPE = "application/vnd.samesky.columns+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as the responder understands it."""
+
+    stream: str
+    after: int
+    reply_to: str
+    correlation: bytes | None
+    version: int
+    op: str
+    """``describe`` or ``page``; a version 1 request is ``stream``: every record after ``after``, one message each."""
+    accepts: tuple[str, ...] = ()
+    max_records: int = MAX_RECORDS
+    max_bytes: int = MAX_PAYLOAD_BYTES
+    summaries: bool = True
+
+
+def encode_request(request: Request, topic: str, *, qos: int) -> Message:
+    """The message that asks; its payload is a decimal integer, the only thing a version 1 responder survives."""
+    properties = [("data_binding", request.stream)]
+    if request.version >= 2:
+        properties += [
+            ("samesky", VERSION),
+            ("op", request.op),
+            ("accept", ",".join(request.accepts)),
+            ("records", str(request.max_records)),
+            ("bytes", str(request.max_bytes)),
+            ("summaries", str(int(request.summaries))),
+        ]
+    return Message(
+        topic,
+        str(request.after).encode(),
+        qos=qos,
+        response_topic=request.reply_to,
+        correlation=request.correlation,
+        properties=tuple(properties),
+        expiry_s=60,
+    )
+
+
+def decode_request(message: Message, *, response_topics: Iterable[str] = ()) -> Request:
+    """The request in ``message``; ``response_topics`` are allowed besides ``replicate/response/<one level>``.
+
+    Raises `Refused`; `reply_address` tells whether the sender can be told.
+    """
+    properties = open_envelope(message)
+    stream = decode_stream(properties)
+    reply_to = check_reply_topic(message.response_topic, response_topics)
+    after = decode_decimal(message.payload, low=0, high=MAX_TIME)
+    if "samesky" not in properties:
+        return Request(stream, after, reply_to, message.correlation, 1, "stream")
+    if not message.correlation or len(message.correlation) > 64:
+        raise Refused(Reason.BAD_REQUEST, "a version 2 request needs CorrelationData of 1 to 64 bytes")
+    op = properties.get("op", "page")
+    if op not in ("describe", "page"):
+        raise Refused(Reason.VERSION, f"there is no operation {op[:20]!r}")
+    return Request(
+        stream,
+        after,
+        reply_to,
+        message.correlation,
+        2,
+        op,
+        accepts=tuple(properties.get("accept", COLUMNS_TYPE).split(",")),
+        max_records=decode_property(properties, "records", 1, MAX_RECORDS, MAX_RECORDS),
+        max_bytes=decode_property(properties, "bytes", 1024, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES),
+        summaries=properties.get("summaries", "1") == "1",
+    )
+
+
+def check_reply_topic(topic: str | None, allowed: Iterable[str] = ()) -> str:
+    """``replicate/response/<one level>``, its version 1 form ``replicate/request/<client id>``, or one of ``allowed``.
+
+    Raises `Refused` (replyto): a stranger's ResponseTopic never makes us publish elsewhere.
+    """
+    if topic and topic in allowed:
+        return topic
+    for prefix in (RESPONSE_PREFIX, "replicate/request/"):
+        if topic and topic.startswith(prefix):
+            try:
+                check_topic_level(topic.removeprefix(prefix))
+            except Refused:
+                break
+            return topic
+    raise Refused(Reason.REPLYTO, "the ResponseTopic is missing or not below replicate/response/")
+
+
+def reply_address(message: Message, *, response_topics: Iterable[str] = ()) -> tuple[str, bytes, str] | None:
+    """(topic, correlation, stream) to send an error to; None for a sender of version 1 or without a lawful topic."""
+    properties = dict(message.properties[:32])
+    if "samesky" not in properties or not message.correlation:
+        return None
+    try:
+        topic = check_reply_topic(message.response_topic, response_topics)
+    except Refused:
+        return None
+    try:
+        stream = decode_stream(properties)
+    except Refused:
+        stream = ""  # what isn't a name isn't sent on
+    return topic, message.correlation[:64], stream
+
+
+def make_answer(
+    request: Request, kind: str, body: bytes, content_type: str, properties: Iterable[tuple[str, str]], qos: int
+) -> Message:
+    """The sealed answer of that kind to ``request``; it expires with the question."""
+    message = Message(
+        request.reply_to,
+        body,
+        qos=qos,
+        correlation=request.correlation,
+        content_type=content_type or None,
+        properties=(("data_binding", request.stream),),
+        expiry_s=60,
+    )
+    return seal(message, (("kind", kind), *properties))
