@@ -208,12 +208,17 @@ def decode_record(payload: bytes, kinds: Mapping[str, Kind], *, now: float) -> d
     record = decode_json_object(payload)
     record["dateTime"] = check_time(record.get("dateTime"), now=now)
     record["usUnits"] = check_unit_system(record)
+    check_values(record, kinds)
+    return record
+
+
+def check_values(record: Mapping[str, Any], kinds: Mapping[str, Kind]) -> None:
+    """Refuse a record with a value that isn't of its column's kind, or a name that is no identifier."""
     for name, value in record.items():
         if name not in kinds:
             check_identifier(name)
         if value is not None:
             _check_value(name, value, kinds.get(name))
-    return record
 
 
 # ---------------------------------------------------------------------- parts
