@@ -17,6 +17,7 @@ import click
 
 from .station import columns, crowd, files, live, weewxd
 from .station.claims import Claim, print_json, print_table
+from .station.others import Others
 
 QUICK_RECORDS, RECORDS = 100_000, 1_000_000
 
@@ -43,10 +44,11 @@ def main(as_json: bool, quick: bool, records: int | None, only: tuple[str, ...])
     claims: list[Claim] = []
     for name, part in _parts(records or (QUICK_RECORDS if quick else RECORDS), quick).items():
         if not only or name in only:
-            start = time.monotonic()
+            start, others = time.monotonic(), Others()
             with tempfile.TemporaryDirectory(prefix=f"samesky-bench-{name}-") as folder:
                 claims += part(Path(folder))
-            print(f"{name}: measured in {time.monotonic() - start:.0f} s", file=sys.stderr)
+            took_s = time.monotonic() - start
+            print(f"{name}: {took_s:.0f} s, other programs used {others.share():.0%} of the CPUs", file=sys.stderr)
     (print_json if as_json else print_table)(claims)
     sys.exit(0 if all(claim.holds for claim in claims) else 1)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from samesky.link.message import Link, OnEvent, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
-from samesky.station.copying import CopySettings
+from samesky.station.agreement import CopySettings
 from samesky.station.following import Following, FollowSettings
 from samesky.station.requester import Asking
 from samesky.station.serving import ServedBinding, ServeSettings, Serving
