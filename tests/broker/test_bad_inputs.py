@@ -25,7 +25,7 @@ from samesky.demo.year import write_year
 from samesky.link.broker import MosquittoBroker
 from samesky.link.message import Arrived, Event, Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
-from samesky.station.copying import CopySettings
+from samesky.station.agreement import CopySettings
 from samesky.station.envelope import seal
 from samesky.station.following import Following, FollowSettings
 from samesky.station.location import SqliteLocation

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from samesky.link.message import OnEvent, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
-from samesky.station.copying import CopySettings
+from samesky.station.agreement import CopySettings
 from samesky.station.following import Following, FollowSettings
 from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking

@@ -11,7 +11,7 @@ import pytest
 from samesky.demo.year import write_year
 from samesky.link.broker import MosquittoBroker
 from samesky.link.mqtt import MqttLink, MqttSettings
-from samesky.station.copying import CopySettings
+from samesky.station.agreement import CopySettings
 from samesky.station.following import Following, FollowSettings
 from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking

@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from samesky.station.copying import CopySettings
+from samesky.station.agreement import CopySettings
 from samesky.station.following import Following, FollowSettings
 from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking

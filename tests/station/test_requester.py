@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 
 from samesky.link.message import Message
-from samesky.station.messages import (
-    DescriptionAnswer,
-    ErrorAnswer,
-    PageAnswer,
-    RecordMessage,
-    decode_request,
-)
+from samesky.station.description import Description
+from samesky.station.messages import DescriptionAnswer, ErrorAnswer, PageAnswer, RecordMessage
 from samesky.station.requester import (
     CHECK_INTERVAL_S,
     FEWEST_PAGE_BYTES,
@@ -25,7 +20,7 @@ from samesky.station.requester import (
     Requester,
     Store,
 )
-from samesky.station.schema import Description
+from samesky.station.requests import decode_request
 
 STREAM = "home/wx_binding"
 TOPICS = ("replicate/request/home", "replicate/request")

@@ -2,7 +2,7 @@
 
 from ..config import Findings
 from ..errors import SameskyError
-from ..station.copying import CopySettings
+from ..station.agreement import CopySettings
 from ..station.days import days_agree, read_day_offsets
 from ..station.description import Description
 from ..station.location import SqliteLocation

@@ -6,29 +6,27 @@ rebuilt, by WeeWX's own code (`WeewxCode`).
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, cast
 
-from ..core.columns import MAX_TABLES_BYTES, Column, Kind, Table, decode_tables
+from ..core.columns import MAX_TABLES_BYTES, Kind, Table, decode_tables
 from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused, inflate
-from ..errors import ConfigError, SameskyError
+from ..errors import SameskyError
+from .agreement import Agreement, CopySettings, agree, agree_version_1
 from .archive import Applied, Archive, open_archive
 from .archive_sqlite import SqliteArchive
-from .days import days_agree, next_archive_day, read_day_offsets, start_of_archive_day
+from .days import next_archive_day, start_of_archive_day
 from .description import Description
 from .engine_queue import EngineQueue, Record
-from .location import Location
 from .messages import PageAnswer, RecordMessage, SummaryMessage
 from .page_file import CONTENT_TYPE as FILE_TYPE
-from .page_file import MAX_FILE_BYTES, is_supported, opened_page
+from .page_file import MAX_FILE_BYTES, opened_page
 from .requests import COLUMNS_TYPE, MAX_RECORDS
-from .schema import SUMMARY_COLUMNS, UNIT_SYSTEMS
+from .schema import SUMMARY_COLUMNS
 
 _log = logging.getLogger(__name__)
 
-Policy = Literal["add", "ignore", "stop"]
 END_OF_TIME = 1 << 40
 MAX_PENDING = 8
 
@@ -41,33 +39,6 @@ class WeewxCode(Protocol):
 
     def rebuild_summaries(self) -> None:
         """Bring the daily summaries up to the archive table's newest record."""
-
-
-@dataclass(frozen=True, slots=True)
-class CopySettings:
-    """One binding of the copy."""
-
-    stream: str
-    location: Location
-    main: bool = True
-    create: bool = False
-    missing_columns: Policy = "ignore"
-    unit_system: int | None = None
-    """For an empty table: the unit system WeeWX will archive in here; None takes the primary's."""
-    own_days: bool = False
-    """Whether summaries must follow this machine's midnights (a WeeWX reads them) rather than the primary's."""
-    newest: int = 288
-    """Through an engine go the records of the last so many archive intervals; older ones are written directly."""
-    exact: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What the requester has to know of a copy that is ready."""
-
-    position: int
-    accepts: tuple[str, ...]
-    summaries: bool
 
 
 class Copy:
@@ -84,32 +55,35 @@ class Copy:
         self.kinds: Mapping[str, Kind] = {}
         self._weewx = weewx_code
         self._archive: Archive | None = None
-        self._names: tuple[str, ...] = ()
-        self._page_columns: tuple[Column, ...] = ()
-        self._units: int | None = None
-        self._source_units: int | None = None
-        self._interval_s = 300
-        self._summaries: Literal["copied", "rebuilt", "none"] = "none"
-        self._pending: list[tuple[int, Sequence[Sequence[Any]]]] = []
+        self._agreement = Agreement(names=())
+        self._described = False
         self._said: set[str] = set()
+        self._pending: list[tuple[int, Sequence[Sequence[Any]]]] = []
 
     @property
     def column_names(self) -> tuple[str, ...]:
         """The columns that are taken from the primary."""
-        return tuple(name for name in self._names if name in self.kinds)
+        return self._agreement.names
 
     @property
     def interval_s(self) -> int:
         """The primary's archive interval, as far as it is known."""
-        return self._interval_s
+        return self._agreement.interval_s
 
     @property
     def archive(self) -> Archive:
         """The open database."""
         if self._archive is None:
             self._archive = open_archive(self.settings.location, create=self.settings.create)
-            self._learn_columns(self._archive.read_columns())
+            self._learn_columns()
         return self._archive
+
+    def _learn_columns(self) -> None:
+        self.kinds = {column.name: column.kind for column in self.archive.read_columns()}
+
+    def open(self) -> None:
+        """Open the database now rather than at its first use."""
+        self._learn_columns()
 
     def close(self) -> None:
         """Close the database."""
@@ -130,93 +104,16 @@ class Copy:
 
     # ------------------------------------------------------------------ prepare
 
-    def prepare(self, description: Description, now: float) -> Prepared:
-        """Make ready for a primary of that description: tables, columns, units, how summaries are to come.
-
-        Raises `ConfigError` when only a person can go on.
-        """
-        archive = self.archive
-        if not archive.read_columns():
-            if not self.settings.create:
-                raise ConfigError(
-                    f"{self.settings.stream}: the database {self.settings.location} has no table {archive.table!r}",
-                    hint="Create it with weectl database create, or set initialize = true for this binding.",
-                )
-            if not description.columns:
-                raise ConfigError(f"{self.settings.stream}: the primary has no table yet")
-            archive.ensure_tables(description)
-        self._match_columns(description)
-        self._match_units(description)
-        self._match_summaries(description)
-        self._interval_s = description.interval_s or self._interval_s
-        direct = self._units == self._source_units
-        files = isinstance(archive, SqliteArchive) and is_supported() and direct
-        return Prepared(
-            position=self.read_position(now),
-            accepts=(FILE_TYPE, COLUMNS_TYPE) if files else (COLUMNS_TYPE,),
-            summaries=self._summaries == "copied",
-        )
-
-    def _match_columns(self, description: Description) -> None:
-        self._page_columns = description.columns
-        present = {column.name: column.kind for column in self.archive.read_columns()}
-        missing = [column for column in description.columns if not _holds(present.get(column.name), column.kind)]
-        addable = [column for column in missing if column.name not in present]
-        if missing and self.settings.missing_columns == "stop":
-            raise ConfigError(
-                f"{self.settings.stream}: the copy's table lacks {_some(missing)}",
-                hint="Add the columns with weectl database add-column, or set missing_columns = add (or ignore).",
-            )
-        if addable and self.settings.missing_columns == "add":
-            self.archive.ensure_columns(addable, dict(description.summaries))
-            missing = [column for column in missing if column not in addable]
-        if missing:
-            self._say(
-                f"columns_ignored stream={self.settings.stream} columns={_some(missing)!r} "
-                "hint='missing_columns = add takes them'"
-            )
-        self._learn_columns(self.archive.read_columns())
-        self._names = tuple(column.name for column in description.columns if column not in missing)
-
-    def _learn_columns(self, columns: Iterable[Column]) -> None:
-        self.kinds = {column.name: column.kind for column in columns}
-        self._names = self._names or tuple(self.kinds)
-
-    def _match_units(self, description: Description) -> None:
-        self._source_units = description.unit_system
-        stored = self.archive.read_unit_system()
-        self._units = stored or self.settings.unit_system or description.unit_system
-        if self._units != self._source_units and self._source_units is not None:
-            here, there = (
-                UNIT_SYSTEMS.get(self._units or 0, self._units),
-                UNIT_SYSTEMS.get(self._source_units, self._source_units),
-            )
-            if self._weewx is None:
-                raise ConfigError(
-                    f"{self.settings.stream}: the copy is in {here}, the primary in {there}, and only WeeWX converts",
-                    hint="Follow into an empty database, or run the copy inside WeeWX.",
-                )
-            self._say(f"units_converted stream={self.settings.stream} primary={there} copy={here}")
-
-    def _match_summaries(self, description: Description) -> None:
-        if not self.archive.read_summary_kinds():
-            self._summaries = "none"
-            return
-        same_units = self._units == self._source_units
-        same_days = not self.settings.own_days or self._days_agree(description)
-        if description.summaries and same_units and same_days:
-            self._summaries = "copied"
-            return
-        self._summaries = "rebuilt" if self._weewx else "none"
-        if not same_days:
-            self._say(
-                f"days_differ stream={self.settings.stream} hint='time zones differ: daily summaries are rebuilt here'"
-            )
-
-    def _days_agree(self, description: Description) -> bool:
-        if description.first is None or description.last is None:
-            return True
-        return days_agree(read_day_offsets(description.first, description.last), description.day_offsets)
+    def prepare(self, description: Description) -> Agreement:
+        """Make ready for a primary of that description; raises `ConfigError` when only a person can go on."""
+        self._agreement = agree(description, self.archive, self.settings, weewx=self._weewx is not None)
+        self._described = True
+        self._learn_columns()
+        for note in self._agreement.notes:
+            if note not in self._said:
+                self._said.add(note)
+                _log.warning("%s", note)
+        return self._agreement
 
     # ------------------------------------------------------------------ pages
 
@@ -237,22 +134,22 @@ class Copy:
         """Records up to this time are written directly; later ones go through the engine."""
         if self.engine is None:
             return END_OF_TIME
-        return page.newest - self.settings.newest * self._interval_s
+        return page.newest - self.settings.newest * self._agreement.interval_s
 
     def _store_file(self, page: PageAnswer, cutoff: int, until: int, now: float) -> Applied:
         archive = self.archive
-        if not isinstance(archive, SqliteArchive) or self._units != self._source_units:
+        if not isinstance(archive, SqliteArchive) or self._agreement.converts:
             raise Refused(Reason.UNINVITED, "a page of a content type that wasn't asked for")
         body = inflate(page.body, max_bytes=MAX_FILE_BYTES)
-        with opened_page(archive, body, self._page_columns) as file:
+        with opened_page(archive, body, self._agreement.page_columns) as file:
             newest = file.read_records(cutoff, until=until) if cutoff < page.last else []
             before_day = self._before_day(page, newest, cutoff)
             self._flush_engine(bool(page.count) and page.after < cutoff)
             applied = file.apply(
-                self._names,
+                self._agreement.names,
                 until=cutoff,
-                unit_system=self._units,
-                before_day=before_day if self._summaries == "copied" else None,
+                unit_system=self._agreement.units,
+                before_day=before_day if self._agreement.summaries == "copied" else None,
             )
             later = file.read_summaries(before_day) if before_day < END_OF_TIME else []
         return applied + self._finish(page, newest, later, now)
@@ -263,7 +160,7 @@ class Copy:
             for table in decode_tables(inflate(page.body, max_bytes=MAX_TABLES_BYTES), max_rows=MAX_RECORDS * 64)
         }
         archive_table = tables.get("archive")
-        if archive_table is None or archive_table.columns != self._page_columns:
+        if archive_table is None or archive_table.columns != self._agreement.page_columns:
             raise Refused(Reason.SHAPE, "the page's columns are not those of the description")
         table = archive_table.only(self._believable(archive_table, until))
         direct, newest = _split(table, cutoff)
@@ -284,25 +181,25 @@ class Copy:
     def _finish(
         self, page: PageAnswer, newest: Sequence[Record], later: Sequence[Sequence[Any]], now: float
     ) -> Applied:
-        if self._summaries == "rebuilt" and self._weewx and (newest or not page.more):
+        if self._agreement.summaries == "rebuilt" and self._weewx and (newest or not page.more):
             self._weewx.rebuild_summaries()
         if newest and self.engine:
             self.engine.put(self._converted(newest))
-        if later and self._summaries == "copied" and self.settings.exact:
+        if later and self._agreement.summaries == "copied" and self.settings.exact:
             self._keep_pending(page.last, later)
         self.settle(now)
         return Applied(stored=len(newest))
 
     def _believable(self, table: Table, until: int) -> list[bool]:
         """For each row whether it is neither from the past nor the future and in the primary's unit system."""
-        units = self._source_units
+        units = self._agreement.source_units
         return [
             isinstance(time, int) and EARLIEST_TIME <= time <= until and unit == units
             for time, unit in zip(table.column("dateTime"), table.column("usUnits"), strict=True)
         ]
 
     def _summary_rows(self, table: Table | None) -> list[tuple[Any, ...]]:
-        if table is None or self._summaries != "copied":
+        if table is None or self._agreement.summaries != "copied":
             return []
         if table.columns != SUMMARY_COLUMNS:
             raise Refused(Reason.SHAPE, "the summary's columns are not those of version 2")
@@ -312,25 +209,24 @@ class Copy:
 
     def insert(self, messages: Sequence[RecordMessage], now: float) -> Applied:
         """Insert what is absent: through the engine what continues the position, directly what is late."""
-        self._ready_for_version_1()
-        records = [
-            message.record
-            for message in messages
-            if self._weewx or message.record["usUnits"] == (self._units or message.record["usUnits"])
-        ]
+        if not self._described:
+            self._agreement = agree_version_1(self.archive, self.settings, weewx=self._weewx is not None)
+        units = self._agreement.units
+        records = [each.record for each in messages if self._weewx or units in (None, each.record["usUnits"])]
         refused, duplicates = len(messages) - len(records), 0
         fresh: list[Record] = []
         if self.engine is not None:
             # A version 1 stream comes record by record, but its bulk is written directly all the same.
             version_1 = messages[0].previous is None
             reached = max(
-                self.read_position(now), int(now) - self.settings.newest * self._interval_s if version_1 else 0
+                self.read_position(now),
+                int(now) - self.settings.newest * self._agreement.interval_s if version_1 else 0,
             )
             fresh = [record for record in records if record["dateTime"] > reached]
             records = [record for record in records if record["dateTime"] <= reached]
             records, duplicates = self._without_pending(records)
         applied = self._apply_records(records) + Applied(refused=refused, stored=len(fresh), duplicates=duplicates)
-        if self._summaries == "rebuilt" and self._weewx and records and applied.stored:
+        if self._agreement.summaries == "rebuilt" and self._weewx and records and applied.stored:
             self._weewx.rebuild_summaries()
         if fresh and self.engine:
             self.engine.put(self._converted(fresh))
@@ -344,21 +240,9 @@ class Copy:
         self._flush_engine(bool(direct and pending) and max(each["dateTime"] for each in direct) > min(pending))
         return direct, len(records) - len(direct)
 
-    def _ready_for_version_1(self) -> None:
-        """A version 1 primary describes nothing: what the copy's own table says has to do."""
-        archive = self.archive
-        if not archive.read_columns():
-            raise ConfigError(
-                f"{self.settings.stream}: a version 1 primary doesn't describe its tables, and the copy has none",
-                hint="Create the copy's database first: weectl database create.",
-            )
-        if self._source_units is None:
-            self._units = archive.read_unit_system() or self.settings.unit_system
-            self._summaries = "rebuilt" if self._weewx and archive.read_summary_kinds() else "none"
-
     def put_summary(self, summary: SummaryMessage, now: float) -> None:
         """Take daily summary rows; they are put in place once the newest stored record is the one they include."""
-        if self._summaries != "copied" or not self.settings.exact:
+        if self._agreement.summaries != "copied" or not self.settings.exact:
             return
         tables = decode_tables(inflate(summary.body, max_bytes=MAX_TABLES_BYTES), max_rows=MAX_RECORDS)
         self._keep_pending(summary.through, self._summary_rows(tables[0] if len(tables) == 1 else None))
@@ -393,7 +277,7 @@ class Copy:
             self.engine.drop(pending)
 
     def _apply_table(self, table: Table, *, then: Sequence[Sequence[Any]]) -> Applied:
-        if self._units != self._source_units:
+        if self._agreement.converts:
             return self._apply_records(table.records(), then=then)
         names = self.column_names
         return self._apply_rows(names, list(zip(*map(table.column, names), strict=True)), then=then)
@@ -411,28 +295,18 @@ class Copy:
         if not rows and not then:
             return Applied()
         archive = self.archive
-        mark = self._summaries == "copied"
+        mark = self._agreement.summaries == "copied"
         return archive.apply_rows(
             names, rows, mark_update=mark, then=(lambda: _ignore(archive.write_summaries(then))) if then else None
         )
 
     def _converted(self, records: Sequence[Record]) -> Sequence[Record]:
-        if self._weewx is None or self._units is None:
+        if self._weewx is None or self._agreement.units is None:
             return records
         return [
-            record if record["usUnits"] == self._units else self._weewx.convert(record, self._units)
+            record if record["usUnits"] == self._agreement.units else self._weewx.convert(record, self._agreement.units)
             for record in records
         ]
-
-    def _say(self, line: str) -> None:
-        if line not in self._said:
-            self._said.add(line)
-            _log.warning("%s", line)
-
-
-def _holds(here: Kind | None, there: Kind) -> bool:
-    """Whether a column of kind ``here`` can hold what one of kind ``there`` holds."""
-    return here is not None and (here is Kind.TEXT) == (there is Kind.TEXT)
 
 
 def _split(table: Table, cutoff: int) -> tuple[Table, list[Record]]:
@@ -445,11 +319,6 @@ def _split(table: Table, cutoff: int) -> tuple[Table, list[Record]]:
 def _is_final(row: Sequence[Any], through: int, position: int) -> bool:
     """Whether a summary row read when ``through`` was the newest record is still right at ``position``."""
     return through == position or next_archive_day(int(row[1])) <= through
-
-
-def _some(columns: Sequence[Column]) -> str:
-    names = [column.name for column in columns]
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _ignore(_: object) -> None:

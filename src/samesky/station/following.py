@@ -20,8 +20,9 @@ from ..core.status import State as StreamState
 from ..core.strict import Reason, Refused
 from ..errors import ConfigError, DataError, SameskyError
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
+from .agreement import CopySettings
 from .archive import Applied
-from .copying import Copy, CopySettings, WeewxCode
+from .copying import Copy, WeewxCode
 from .engine_queue import EngineQueue
 from .messages import (
     Incoming,
@@ -238,7 +239,15 @@ class Following(Worker):
         self._connected = True
         self._trouble.note(None)
         for stream in self._streams.values():
+            self._open(stream)
             self._do(stream, stream.brain.on_connected(self._timer()), {})
+
+    def _open(self, stream: _Stream) -> None:
+        """Open the copy's database, so that its columns are known before the first record comes."""
+        try:
+            stream.copy.open()
+        except SameskyError as error:
+            self._trouble.report(stream.brain.stream, error)
 
     def _on_disconnected(self, reason: str) -> None:
         self._connected = False
@@ -360,12 +369,12 @@ class Following(Worker):
             self._state.write_origin(name, description.origin)
 
     def _prepare_copy(self, stream: _Stream, action: Prepare) -> None:
-        prepared = stream.copy.prepare(action.description, self._clock())
+        agreement = stream.copy.prepare(action.description)
         actions = stream.brain.on_prepared(
             action.description,
-            position=prepared.position,
-            accepts=prepared.accepts,
-            summaries=prepared.summaries,
+            position=stream.copy.read_position(self._clock()),
+            accepts=agreement.accepts,
+            summaries=agreement.summaries == "copied",
             now=self._timer(),
         )
         self._trouble.clear(stream.brain.stream)

@@ -15,7 +15,7 @@ from ..config import Findings, Options
 from ..core.strict import Refused, check_topic_level
 from ..link.mqtt import MqttSettings
 from ..link.tls import TlsSettings
-from .copying import CopySettings, Policy
+from .agreement import CopySettings, Policy
 from .databases import read_toml_location
 from .following import FollowSettings
 from .location import Location
