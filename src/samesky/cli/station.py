@@ -48,6 +48,7 @@ def serve(config: Path, as_json: bool) -> None:
     from ..link.mqtt import MqttLink
     from ..station.serving import Serving
     from ..station.stanza import read_toml_responder
+    from ..station.state import State
 
     findings = Findings()
     settings = read_toml_responder(read_toml(config), findings)
@@ -55,7 +56,12 @@ def serve(config: Path, as_json: bool) -> None:
     assert settings is not None
     mqtt = settings.mqtt
     click.echo(f"serving {settings.serve.instance} over {mqtt.address} as {mqtt.client_id}", err=as_json)
-    _stay(Serving(settings.serve, lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event)), as_json)
+    serving = Serving(
+        settings.serve,
+        lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
+        state=State(settings.state_dir or config.absolute().parent),
+    )
+    _stay(serving, as_json)
 
 
 @command.command(
@@ -74,18 +80,16 @@ def follow(config: Path, as_json: bool) -> None:
     from ..station.state import State
 
     findings = Findings()
-    tables = read_toml(config)
-    settings = read_toml_requester(tables, findings)
+    settings = read_toml_requester(read_toml(config), findings)
     _tell_findings(config, findings)
     assert settings is not None
     mqtt = settings.mqtt
-    state_dir = Path(tables["station"]["follow"].get("state_dir", config.absolute().parent)).expanduser()
     streams = ", ".join(each.stream for each in settings.follow.copies)
     click.echo(f"following {streams} over {mqtt.address} as {mqtt.client_id}", err=as_json)
     following = Following(
         settings.follow,
         lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
-        state=State(state_dir),
+        state=State(settings.state_dir or config.absolute().parent),
     )
     _stay(following, as_json)
 

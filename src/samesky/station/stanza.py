@@ -9,6 +9,7 @@ import hashlib
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal, cast
 
 from ..config import Findings, Options
@@ -56,6 +57,8 @@ class ResponderConfig:
     serve: ServeSettings
     mqtt: MqttSettings
     enabled: bool
+    state_dir: Path | None
+    """Where `State` is kept; None: the caller's usual place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class RequesterConfig:
     archive_interval_s: int
     startup_wait_s: float
     archive_wait_s: float
+    state_dir: Path | None
+    """Where `State` is kept; None: the caller's usual place."""
 
 
 def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
@@ -105,7 +110,7 @@ def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
     )
     mqtt = read_link(options, f"samesky-{instance}-primary-{_machine_mark(*(str(each) for each in settings.bindings))}")
     enabled = options.flag("enable", True)
-    return None if findings.errors else ResponderConfig(settings, mqtt, enabled)
+    return None if findings.errors else ResponderConfig(settings, mqtt, enabled, _state_dir(options))
 
 
 def read_requester(
@@ -161,6 +166,7 @@ def _requester_config(
         archive_interval_s=options.integer("archive_interval", 300, 1, 86_400),
         startup_wait_s=_patience(options, "startup"),
         archive_wait_s=_patience(options, "archive"),
+        state_dir=_state_dir(options),
     )
     return None if options.findings.errors else config
 
@@ -267,6 +273,11 @@ def _reply_topic(options: Options, client_id: str) -> str:
             "unless its extra_response_topics has this one",
         )
     return topic
+
+
+def _state_dir(options: Options) -> Path | None:
+    text = options.text("state_dir")
+    return Path(text).expanduser() if text else None
 
 
 def _patience(options: Options, when: str) -> float:

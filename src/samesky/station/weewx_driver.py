@@ -71,7 +71,7 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
         self._units = target_unit_system(config_dict) or weewx.US
         code = {stream: BindingCode(config_dict, binding) for stream, binding in self._config.bindings.items()}
         self._ensure_databases(code)
-        self._state = State(_state_directory(config_dict))
+        self._state = State(self._config.state_dir or state_directory(config_dict))
         mqtt = self._config.mqtt
         self._following = Following(
             self._config.follow,
@@ -220,12 +220,6 @@ def _read_config(config: Mapping[str, Any]) -> RequesterConfig:
     if settings is None:
         raise ConfigError("weewx.conf: [MQTTReplicate] [[Requester]] can't be used")
     return settings
-
-
-def _state_directory(config: Mapping[str, Any]) -> Path:
-    requester = config.get("MQTTReplicate", {}).get("Requester", {})
-    own = requester.get("state_dir") or config.get("MQTTReplicate", {}).get("state_dir")
-    return Path(str(own)).expanduser() if own else state_directory(config)
 
 
 class MQTTReplicateConfEditor(weewx.drivers.AbstractConfEditor):

@@ -19,9 +19,10 @@ import weewx
 from ..config import Findings
 from ..errors import SameskyError
 from ..link.mqtt import MqttLink
-from .databases import read_weewx_location
+from .databases import read_weewx_location, state_directory
 from .serving import Serving
 from .stanza import read_responder, read_stanza
+from .state import State
 
 _log = logging.getLogger(__name__)
 
@@ -74,8 +75,7 @@ def _make_serving(config: Mapping[str, Any]) -> Serving | None:
     stanza = read_stanza(config, findings)
     section = stanza.section("Responder")
     if section is None:
-        findings.error("[MQTTReplicate]", "the section [[Responder]] is missing")
-        findings.raise_errors("weewx.conf")
+        _log.info("responder_off: there is no [MQTTReplicate] [[Responder]]")
         return None
     settings = read_responder(section, lambda binding, _: read_weewx_location(config, binding, findings))
     findings.raise_errors("weewx.conf")
@@ -85,4 +85,8 @@ def _make_serving(config: Mapping[str, Any]) -> Serving | None:
         _log.info("responder_off: enable = false")
         return None
     mqtt = settings.mqtt
-    return Serving(settings.serve, lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event))
+    return Serving(
+        settings.serve,
+        lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
+        state=State(settings.state_dir or state_directory(config)),
+    )
