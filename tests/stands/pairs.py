@@ -42,13 +42,15 @@ def make_copy(
     port: int,
     options: Mapping[str, Any] | None = None,
     follows: Mapping[str, str] | None = None,
+    initialize: bool = True,
     archive_interval_s: int = 2,
     **station_options: Any,
 ) -> WeewxStation:
     """A station with our driver in place of an instrument; the first binding is the main one. Not started.
 
-    ``follows`` names the primary's binding where it isn't called as the copy's is. ``archive_interval_s`` is how often
-    the copy's engine asks the driver for records: real seconds, also where the primary's clock runs fast.
+    ``follows`` names the primary's binding where it isn't called as the copy's is. ``initialize`` lets samesky
+    make the databases of secondary bindings. ``archive_interval_s`` is how often the copy's engine asks the driver for
+    records: real seconds, also where the primary's clock runs fast.
     """
     station = WeewxStation(root, bindings, archive_interval_s=archive_interval_s, **station_options)
     names = {each.name: (follows or {}).get(each.name, each.name) for each in bindings}
@@ -56,7 +58,7 @@ def make_copy(
         names[each.name]: {
             "secondary_data_binding": each.name,
             "type": "secondary" if number else "main",
-            "initialize": "true",
+            "initialize": str(initialize),
         }
         for number, each in enumerate(bindings)
     }

@@ -192,9 +192,10 @@ class WeewxStation:
             self._process.wait()
 
     def tail(self, lines: int = 40) -> str:
-        """The last lines of log and output, for a test's failure."""
-        log, output = (text.splitlines()[-lines:] for text in (self.log_text, self.output_text))
-        return "\n".join([f"--- {self.root.name}: log", *log, f"--- {self.root.name}: output", *output[-15:]])
+        """The last lines of log and output, for a test's failure; without those that tell of a record each."""
+        log = [line[:300] for line in self.log_text.splitlines() if "Added record" not in line][-lines:]
+        output = [line[:300] for line in self.output_text.splitlines()[-15:]]
+        return "\n".join([f"--- {self.root.name}: log", *log, f"--- {self.root.name}: output", *output])
 
     def wait_for(self, condition: Callable[[], Answer], deadline_s: float, *, what: str) -> Answer:
         """As `stands.waiting.wait_for`, but fails at once when weewxd has ended, and shows the log."""
@@ -269,6 +270,11 @@ class WeewxStation:
                 os.killpg(self._process.pid, how)
             except ProcessLookupError:
                 pass  # it ended in this moment
+
+
+def tails(*stations: WeewxStation) -> Callable[[], str]:
+    """What explains a failure between stations: the `tail` of each, when it is called."""
+    return lambda: "\n".join(station.tail() for station in stations)
 
 
 def _configure_rest(config: Any, *, log_path: Path, target_unit: str, archive: Mapping[str, str]) -> None:

@@ -30,7 +30,7 @@ from stands.rows import (
     wait_until_same,
 )
 from stands.waiting import wait_for
-from stands.weewx_station import SMALL, Binding, WeewxStation
+from stands.weewx_station import SMALL, Binding, WeewxStation, tails
 
 pytestmark = pytest.mark.slow
 
@@ -94,7 +94,7 @@ def wait_for_live(primary: WeewxStation, *copies: WeewxStation, records: int = 1
         lambda: read_count(primary.database()) >= before + records, LIVE_DEADLINE_S, what="live records at the primary"
     )
     for copy in copies:
-        wait_until_same(primary.database(), copy.database(), LIVE_DEADLINE_S, explain=copy.tail)
+        wait_until_same(primary.database(), copy.database(), LIVE_DEADLINE_S, explain=tails(primary, copy))
 
 
 @pytest.mark.parametrize("behind", BEHIND)
@@ -119,7 +119,7 @@ def test_a_copy_catches_up_and_follows(
     stations.enter_context(primary)
     stations.enter_context(copy)
     start_pair(primary, copy)
-    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=copy.tail)
+    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=tails(primary, copy))
     wait_for_live(primary, copy, records=2)
     assert primary.running
     assert copy.running
@@ -149,7 +149,7 @@ def test_a_primary_in_real_time_is_never_late_while_it_serves(
         copies.append(stations.enter_context(copy))
         copy.start()
     for copy in copies:
-        wait_until_same(here, copy.database(), CATCH_UP_DEADLINE_S, explain=copy.tail)
+        wait_until_same(here, copy.database(), CATCH_UP_DEADLINE_S, explain=tails(primary, copy))
     wait_for_live(primary, *copies, records=2)
     times = sorted(timestamp for timestamp in read_rows(here, "archive") if timestamp > old)
     assert {after - before for before, after in itertools.pairwise(times)} == {interval_s}
@@ -178,7 +178,7 @@ def test_two_copies_catch_up_at_once(
         stations.enter_context(station)
     start_pair(primary, *copies)
     for copy in copies:
-        wait_until_same(here, copy.database(), CATCH_UP_DEADLINE_S, explain=copy.tail)
+        wait_until_same(here, copy.database(), CATCH_UP_DEADLINE_S, explain=tails(primary, copy))
     wait_for_live(primary, *copies)
 
 
@@ -212,10 +212,34 @@ def test_a_secondary_binding_comes_along_under_another_name(
     stations.enter_context(primary)
     stations.enter_context(copy)
     start_pair(primary, copy)
-    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=copy.tail)
+    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=tails(primary, copy))
     wait_for_live(primary, copy, records=2)
-    wait_until_same(air_here.database, air_there.database, LIVE_DEADLINE_S, explain=copy.tail)
+    wait_until_same(air_here.database, air_there.database, LIVE_DEADLINE_S, explain=tails(primary, copy))
     assert read_newest(air_there.database) > end
+
+
+def test_a_secondary_binding_without_a_database_does_not_hold_up_the_main_one(
+    tmp_path: Path, broker: MosquittoBroker, years: dict[int, SqliteDatabase], stations: ExitStack
+) -> None:
+    here = place_database("sqlite", tmp_path / "primary-data", like=years[3_000])
+    there = place_database("sqlite", tmp_path / "copy-data")
+    air_here = Binding("aq_binding", SqliteDatabase(tmp_path / "air.sdb"), schema=AIR)
+    air_there = Binding("aq_binding", SqliteDatabase(tmp_path / "nowhere" / "air.sdb"), schema=AIR)
+    write_year(tmp_path / "air.sdb", count=2_000, end_time=read_newest(here) or 0, schema=AIR)
+    primary = make_primary(tmp_path / "primary", [main_binding(here), air_here], port=broker.port, **brisk())
+    copy = make_copy(
+        tmp_path / "copy",
+        [main_binding(there), air_there],
+        port=broker.port,
+        options={"startup_max_tries": "1", "startup_wait_before_retry": "8"},  # longer than from record to record
+        initialize=False,
+    )
+    stations.enter_context(primary)
+    stations.enter_context(copy)
+    start_pair(primary, copy)
+    wait_until_same(here, there, LIVE_DEADLINE_S, explain=tails(primary, copy))
+    wait_for_live(primary, copy)
+    assert "nowhere/air.sdb" in copy.log_text
 
 
 @pytest.mark.parametrize("copy_kind", ["sqlite", "mariadb"])
@@ -238,11 +262,14 @@ def test_a_primary_with_other_units_is_converted_as_weewx_converts(
         lambda: read_newest(there) == read_newest(here),
         CATCH_UP_DEADLINE_S,
         what="the newest record",
-        explain=copy.tail,
+        explain=tails(primary, copy),
     )
     primary.stop()
     wait_for(
-        lambda: read_newest(there) == read_newest(here), LIVE_DEADLINE_S, what="the last record", explain=copy.tail
+        lambda: read_newest(there) == read_newest(here),
+        LIVE_DEADLINE_S,
+        what="the last record",
+        explain=tails(primary, copy),
     )
     copy.stop()
     converted = {
@@ -272,7 +299,7 @@ def test_a_copy_with_fewer_columns_leaves_the_others_out(
     assert "soilTemp1" not in columns
     old = read_newest(here) or 0
     primary.wait_for(lambda: (primary.newest() or 0) > old, LIVE_DEADLINE_S, what="a live record")
-    wait_until_same(here, there, CATCH_UP_DEADLINE_S, columns=columns, explain=copy.tail)
+    wait_until_same(here, there, CATCH_UP_DEADLINE_S, columns=columns, explain=tails(primary, copy))
     assert "soilTemp1" not in read_columns(there, "archive")
 
 
@@ -297,7 +324,7 @@ def test_a_copy_with_fewer_columns_gets_the_others_when_it_is_told_to(
     stations.enter_context(primary)
     stations.enter_context(copy)
     start_pair(primary, copy)
-    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=copy.tail)
+    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=tails(primary, copy))
     wait_for_live(primary, copy)
     assert read_tables(there) == read_tables(here)
 
@@ -317,7 +344,7 @@ def test_without_a_broker_the_primary_records_and_the_copy_waits(
     primary.wait_for(lambda: read_count(here, after=old) >= 3, LIVE_DEADLINE_S, what="records without a broker")
     assert copy.running
     broker.start()
-    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=copy.tail)
+    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=tails(primary, copy))
     wait_for_live(primary, copy)
 
 
@@ -351,12 +378,13 @@ def test_a_restart_in_the_middle_of_a_catch_up_costs_nothing(
     stations.enter_context(primary)
     stations.enter_context(copy)
     start_pair(primary, copy)
-    copy.wait_for(lambda: read_count(there) >= at, CATCH_UP_DEADLINE_S, what=f"{at} records at the copy")
+    explain = tails(primary, copy)
+    wait_for(lambda: read_count(there) >= at, CATCH_UP_DEADLINE_S, what=f"{at} records at the copy", explain=explain)
     victim = {"copy": copy, "primary": primary, "broker": broker}[who]
     getattr(victim, how)()
     assert read_count(there) < COUNT, "the catch-up was over before anything could happen to it"
     victim.start()
-    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=copy.tail)
+    wait_until_same(here, there, CATCH_UP_DEADLINE_S, explain=tails(primary, copy))
     wait_for_live(primary, copy)
     assert primary.running
     assert copy.running

@@ -131,18 +131,24 @@ class Following(Worker):
         return _Stream(copy, brain, Counters(), self._clock())
 
     def wait_caught_up(self, patience_s: float) -> bool:
-        """Wait until every stream has what its primary had; gives up after ``patience_s`` without any progress."""
+        """Wait until every stream has had what its primary had; gives up after ``patience_s`` without any progress.
+
+        What a stream does after it has caught up is no progress, else a live one would keep us waiting for a dead one.
+        """
+        waiting = [stream.brain for stream in self._streams.values()]
+
+        def marks() -> list[tuple[str, int, bool]]:
+            return [(brain.phase, brain.taken, brain.caught_up) for brain in waiting]
+
         with self._progress:
             while not self._stopping.is_set():
-                if all(stream.brain.caught_up or stream.brain.phase == "stopped" for stream in self._streams.values()):
+                waiting = [brain for brain in waiting if not (brain.caught_up or brain.phase == "stopped")]
+                if not waiting:
                     return True
-                before = self._marks()
-                if not self._progress.wait_for(lambda: self._marks() != before, patience_s):  # noqa: B023
+                before = marks()
+                if not self._progress.wait_for(lambda: marks() != before, patience_s):  # noqa: B023
                     return False
         return False
-
-    def _marks(self) -> list[tuple[str, int]]:
-        return [(stream.brain.phase, stream.brain.taken) for stream in self._streams.values()]
 
     def take_loop_packet(self, timeout_s: float) -> dict[str, Any] | None:
         """The primary's newest LOOP packet, once; waits up to ``timeout_s`` for one. From any thread."""
