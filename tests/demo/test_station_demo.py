@@ -83,12 +83,12 @@ def find_processes(folder: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["mosquitto", "iotcore"])
 def test_the_copy_catches_up_follows_and_is_the_same(folder: Path, broker: str) -> None:
-    with Run(folder, "--seconds", "45", "--broker", broker) as run:
+    with Run(folder, "--seconds", "75", "--broker", broker) as run:
         assert run.wait() == 0, run.text
         text = run.text
     first, directory, broker_line, *_, last = text.splitlines()
     assert first.startswith("A real WeeWX station with a year of records, and an empty copy")
-    assert "ends after 45 seconds" in first
+    assert "ends after 75 seconds" in first
     assert directory.startswith(f"Directory: {folder}/samesky-demo-")
     assert re.match(rf"Broker: {broker} on 127\.0\.0\.1, port \d+", broker_line)
     assert "Caught up: 210,240 records in " in text

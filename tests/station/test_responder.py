@@ -7,7 +7,7 @@ import pytest
 from samesky.link.message import Message
 from samesky.station.messages import decode_answer
 from samesky.station.requests import Request, encode_request
-from samesky.station.responder import MAX_JOBS, STREAM_CHUNK, Responder, Throttle
+from samesky.station.responder import MAX_JOBS, STREAM_CHUNK, STREAM_RECORDS_A_SECOND, Responder, Throttle
 
 STREAM = "home/wx_binding"
 TOPIC = "replicate/request/home"
@@ -75,7 +75,7 @@ def test_a_version_1_stream_goes_on_in_chunks_behind_pages_and_with_rests(brain:
     assert first is not None
     assert second is not None
     assert (first.request.version, second.request.version, second.request.after) == (2, 1, 900)
-    assert second.not_before == pytest.approx(STREAM_CHUNK / 1000)
+    assert second.not_before == pytest.approx(STREAM_CHUNK / STREAM_RECORDS_A_SECOND)
     brain.on_chunk(second, 1200, STREAM_CHUNK - 1, 60.0)
     assert brain.next_time() is None
 

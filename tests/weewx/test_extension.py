@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 DRIVER = "user.samesky.station.weewx_driver"
 SERVICE = "user.samesky.station.weewx_service.MQTTReplicateResponder"
-DEADLINE_S = 60
+DEADLINE_S = 120
 END_TIME = 1_790_000_100
 
 

@@ -23,7 +23,7 @@ from stands.weewx_station import WeewxStation
 pytestmark = pytest.mark.slow
 
 GUIDE = Path(__file__).parents[2] / "docs" / "station.md"
-DEADLINE_S = 60
+DEADLINE_S = 120
 MOSQUITTO = "/usr/sbin/mosquitto"
 
 

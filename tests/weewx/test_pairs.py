@@ -37,8 +37,8 @@ pytestmark = pytest.mark.slow
 KINDS = [("sqlite", "sqlite"), ("sqlite", "mariadb"), ("mariadb", "sqlite")]
 BEHIND = {"fresh": None, "a day behind": 288, "100,000 records behind": 100_000}
 COUNT = 100_600
-CATCH_UP_DEADLINE_S = 90
-LIVE_DEADLINE_S = 60
+CATCH_UP_DEADLINE_S = 240
+LIVE_DEADLINE_S = 120
 AIR = (
     ("dateTime", "INTEGER NOT NULL PRIMARY KEY"),
     ("usUnits", "INTEGER NOT NULL"),
@@ -126,6 +126,7 @@ def test_a_copy_catches_up_and_follows(
     assert "Traceback" not in primary.log_text + copy.log_text
 
 
+@pytest.mark.alone
 def test_a_primary_in_real_time_is_never_late_while_it_serves(
     tmp_path: Path, broker: MosquittoBroker, years: dict[int, SqliteDatabase], stations: ExitStack
 ) -> None:

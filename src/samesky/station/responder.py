@@ -18,6 +18,8 @@ from .requests import Request, decode_request, reply_address
 MAX_JOBS = 1000
 BUSY_RETRY_S = 2
 STREAM_CHUNK = 100
+# What a version 1 copy bears that stores each record as it comes, on a small machine that has other things to do too.
+STREAM_RECORDS_A_SECOND = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +108,14 @@ class Responder:
     def on_chunk(self, job: Job, last: int, count: int, now: float) -> None:
         """A version 1 stream has sent ``count`` records up to ``last``; fewer than a chunk ends it.
 
-        The throttle's rest is spread over the chunks: bursts of a thousand are what overflows a broker's queue.
+        The throttle's rest is spread over the chunks: bursts of a thousand are what overflows a broker's queue. For the
+        same reason the pace has an upper limit: a version 1 copy has no way to say that it is too fast.
         """
         if count < STREAM_CHUNK:
             self.on_done(job)
             return
-        rest_s = self._throttle.sleep_s * count / self._throttle.count if self._throttle.count else 0.0
+        configured_s = self._throttle.sleep_s * count / self._throttle.count if self._throttle.count else 0.0
+        rest_s = max(configured_s, count / STREAM_RECORDS_A_SECOND)
         self._jobs.append(Job(replace(job.request, after=last), now + rest_s))
 
     def on_unsent(self, job: Job, now: float) -> None:
