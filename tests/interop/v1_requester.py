@@ -4,16 +4,21 @@
         --binding wx_binding=weewx.sdb
 
 Asks once for each binding (the last one is the main one, so it is asked for last), stores what comes, and asks for
-nothing twice. As trusting as the programs in the field: whatever isn't a JSON record ends it with a traceback.
+nothing twice. The main binding's records go through a queue to the main thread, others straight into their databases.
+As trusting as the programs in the field: whatever isn't a JSON record ends it with a traceback.
 On SIGTERM it prints one JSON line of counts.
 """
 
 import argparse
 import json
+import os
+import queue
 import signal
 import sqlite3
 import sys
+import threading
 import time
+import traceback
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -49,6 +54,8 @@ class Requester:
         pairs = (text.split("=", 1) for text in options.binding)
         self._copies = {f"{options.instance}/{name}": Copy(path) for name, path in pairs}
         self._response_topic = f"{options.response_topic}/{options.client_id}"
+        self._main = next(reversed(self._copies))
+        self._records: queue.Queue[dict[str, Any]] = queue.Queue()
         self._asked = False
         self.counts = {"received": 0, "catchup": 0, "live": 0, "stored": 0, "duplicates": 0, "others": 0, "requests": 0}
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=options.client_id, protocol=mqtt.MQTTv5)
@@ -59,8 +66,24 @@ class Requester:
         self.client.on_message = self._on_message
 
     def run(self) -> None:
+        """Store the main binding's records as they come; never returns."""
         self.client.connect(self._options.host, self._options.port, clean_start=True)
-        self.client.loop_forever()
+        threading.Thread(target=self._loop, name="loop", daemon=True).start()
+        while True:
+            record = self._records.get()
+            time.sleep(self._options.store_delay)
+            self._store(self._main, record)
+
+    def _loop(self) -> None:
+        try:
+            self.client.loop_forever()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+
+    def _store(self, stream: str, record: dict[str, Any]) -> None:
+        stored = self._copies[stream].store(record)
+        self.counts["stored" if stored else "duplicates"] += 1
 
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
         client.subscribe([(topic, self._options.qos) for topic in (self._response_topic, self._options.archive_topic)])
@@ -86,13 +109,12 @@ class Requester:
         self.counts["live" if message.topic == self._options.archive_topic else "catchup"] += 1
         stream = dict(message.properties.UserProperty)["data_binding"]
         record = json.loads(message.payload)
-        if stream not in self._copies:
+        if stream == self._main:
+            self._records.put(record)
+        elif stream in self._copies:
+            self._store(stream, record)
+        else:
             self.counts["others"] += 1
-            return
-        if self._options.store_delay:
-            time.sleep(self._options.store_delay)
-        stored = self._copies[stream].store(record)
-        self.counts["stored" if stored else "duplicates"] += 1
 
 
 def read_options() -> argparse.Namespace:
@@ -109,7 +131,7 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--response-topic", default="replicate/response")
     parser.add_argument("--archive-topic", default="replicate/archive")
     parser.add_argument("--qos", type=int, default=1)
-    parser.add_argument("--store-delay", type=float, default=0.0, help="seconds to take over each record: a slow copy")
+    parser.add_argument("--store-delay", type=float, default=0.0, help="seconds to take over each main record")
     return parser.parse_args()
 
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import pymysql
 
+from .children import die_with_parent
 from .databases import MariaDatabase, SqliteDatabase
 from .ports import free_port
 from .waiting import wait_for
@@ -83,7 +84,9 @@ class MariadbServer:
             *self._options,
         ]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent()
+            )
         wait_for(self._answers, _START_DEADLINE_S, what="MariaDB's first answer", explain=lambda: self.log_text[-2000:])
 
     def stop(self) -> None:

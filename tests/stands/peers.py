@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from .children import die_with_parent
 from .waiting import wait_for
 
 
@@ -29,6 +30,7 @@ class Peer:
                 stdout=out,
                 stderr=err,
                 env=None if environment is None else dict(environment),
+                preexec_fn=die_with_parent(),
             )
 
     def __enter__(self) -> Self:

@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 
 import configobj
 
+from .children import die_with_parent
 from .databases import Database, SqliteDatabase
 from .rows import read_newest
 from .waiting import wait_for
@@ -172,6 +173,7 @@ class WeewxStation:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                preexec_fn=die_with_parent(),
             )
 
     def stop(self) -> None:
