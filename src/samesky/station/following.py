@@ -82,6 +82,8 @@ class _Stream:
     since: float
     phase: str = "disconnected"
     stored: int = 0
+    caught_up: bool = False
+    """Whether nothing is known to be missing, and what has come is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +137,14 @@ class Following(Worker):
 
         What a stream does after it has caught up is no progress, else a live one would keep us waiting for a dead one.
         """
-        waiting = [stream.brain for stream in self._streams.values()]
+        waiting = list(self._streams.values())
 
         def marks() -> list[tuple[str, int, bool]]:
-            return [(brain.phase, brain.taken, brain.caught_up) for brain in waiting]
+            return [(stream.phase, stream.brain.taken, stream.caught_up) for stream in waiting]
 
         with self._progress:
             while not self._stopping.is_set():
-                waiting = [brain for brain in waiting if not (brain.caught_up or brain.phase == "stopped")]
+                waiting = [stream for stream in waiting if not (stream.caught_up or stream.phase == "stopped")]
                 if not waiting:
                     return True
                 before = marks()
@@ -238,6 +240,7 @@ class Following(Worker):
             if stream.phase != stream.brain.phase:
                 stream.phase, stream.since = stream.brain.phase, self._clock()
                 _log.info("state stream=%s phase=%s position=%d", stream.brain.stream, stream.phase, stream.brain.taken)
+            stream.caught_up = stream.brain.caught_up
         with self._progress:
             self._progress.notify_all()
 
