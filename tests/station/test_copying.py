@@ -160,6 +160,27 @@ def test_summaries_wait_until_the_engine_has_stored_their_newest_record(
     assert copy.archive.read_summaries(0, NOW) == primary.read_summaries(0, NOW)
 
 
+def test_yesterdays_summary_survives_the_many_of_today_while_the_engine_is_slow(
+    primary: SqliteArchive, make_copy: MakeCopy
+) -> None:
+    engine = EngineQueue()
+    copy = make_copy(engine=engine, newest=1000)
+    copy.prepare(describe(primary))
+    yesterday, today = START // 86_400 * 86_400, START // 86_400 * 86_400 + 86_400
+    newest = [today + 300 * number for number in range(1, 30)]
+    primary.apply_rows(["dateTime", "usUnits", "interval"], [(each, 1, 5) for each in newest], mark_update=True)
+    copy.store_page(page_of(primary, (COLUMNS_TYPE,)), NOW)
+    for through in newest:
+        table = Table.from_rows("summary", SUMMARY_COLUMNS, [summary(today, float(through))])
+        copy.put_summary(SummaryMessage(STREAM, through, "abc", zlib.compress(encode_tables([table]))), NOW)
+    names = [column.name for column in DESCRIPTION.columns]
+    while record := engine.take(0):
+        copy.archive.apply_rows(names, [tuple(record[name] for name in names)], mark_update=True)
+        engine.done()
+        copy.settle(NOW)
+    assert copy.archive.read_summaries(yesterday, today).column("min") == [1.0, float(newest[-1])]
+
+
 def test_a_live_record_that_is_late_does_not_overtake_those_in_the_engine(
     primary: SqliteArchive, make_copy: MakeCopy
 ) -> None:

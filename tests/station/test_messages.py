@@ -186,7 +186,9 @@ def test_an_error_and_a_summary_come_back() -> None:
     error = encode_error(ANSWERS, b"7", STREAM, code="busy", retry_after_s=2, qos=1)
     assert decode_answer(error, KINDS, now=NOW) == ErrorAnswer(STREAM, b"7", "busy", 2)
     summary = SummaryMessage(STREAM, TIME, "abc", b"body")
-    assert decode_summary(encode_summary("s", summary, qos=1)) == summary
+    assert decode_summary(encode_summary("s", summary, qos=1), now=NOW) == summary
+    later = encode_summary("s", replace(summary, through=int(NOW) + 4000), qos=1)
+    assert reason_of(decode_summary, later, now=NOW) is Reason.FUTURE
 
 
 def test_a_loop_packet_keeps_its_numbers() -> None:
@@ -220,7 +222,7 @@ def test_any_payload_is_decoded_or_refused(payload: bytes) -> None:
         lambda message: decode_answer(message, KINDS, now=NOW),
         lambda message: decode_live(message, KINDS, now=NOW),
         lambda message: decode_loop(message, now=NOW),
-        decode_summary,
+        lambda message: decode_summary(message, now=NOW),
         decode_request,
         lambda message: decode_description(message.payload),
     ):

@@ -16,7 +16,7 @@ from ..errors import SameskyError
 from .agreement import Agreement, CopySettings, agree, agree_version_1
 from .archive import Applied, Archive, open_archive
 from .archive_sqlite import SqliteArchive
-from .days import next_archive_day, start_of_archive_day
+from .days import start_of_archive_day
 from .description import Description
 from .engine_queue import EngineQueue, Record
 from .messages import PageAnswer, RecordMessage, SummaryMessage
@@ -24,11 +24,11 @@ from .page_file import CONTENT_TYPE as FILE_TYPE
 from .page_file import MAX_FILE_BYTES, opened_page
 from .requests import COLUMNS_TYPE, MAX_RECORDS
 from .schema import SUMMARY_COLUMNS
+from .waiting_summaries import WaitingSummaries
 
 _log = logging.getLogger(__name__)
 
 END_OF_TIME = 1 << 40
-MAX_PENDING = 8
 
 
 class WeewxCode(Protocol):
@@ -58,7 +58,7 @@ class Copy:
         self._agreement = Agreement(names=())
         self._described = False
         self._said: set[str] = set()
-        self._pending: list[tuple[int, Sequence[Sequence[Any]]]] = []
+        self._waiting = WaitingSummaries()
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -186,7 +186,7 @@ class Copy:
         if newest and self.engine:
             self.engine.put(self._converted(newest))
         if later and self._agreement.summaries == "copied" and self.settings.exact:
-            self._keep_pending(page.last, later)
+            self._waiting.put(page.last, later)
         self.settle(now)
         return Applied(stored=len(newest))
 
@@ -245,27 +245,15 @@ class Copy:
         if self._agreement.summaries != "copied" or not self.settings.exact:
             return
         tables = decode_tables(inflate(summary.body, max_bytes=MAX_TABLES_BYTES), max_rows=MAX_RECORDS)
-        self._keep_pending(summary.through, self._summary_rows(tables[0] if len(tables) == 1 else None))
+        self._waiting.put(summary.through, self._summary_rows(tables[0] if len(tables) == 1 else None))
         self.settle(now)
 
     def settle(self, now: float) -> None:
         """Put waiting summary rows in place, as far as the records they include are stored."""
-        if not self._pending:
-            return
-        position = self.archive.read_position(now)
-        rows = [
-            row
-            for through, rows in self._pending
-            if through <= position
-            for row in rows
-            if _is_final(row, through, position)
-        ]
-        self._pending = [entry for entry in self._pending if entry[0] > position]
-        if rows:
-            self.archive.apply_summaries(Table.from_rows("summary", SUMMARY_COLUMNS, rows))
-
-    def _keep_pending(self, through: int, rows: Sequence[Sequence[Any]]) -> None:
-        self._pending = sorted([*self._pending, (through, rows)], key=lambda entry: entry[0])[-MAX_PENDING:]
+        if self._waiting:
+            rows = self._waiting.take(self.archive.read_position(now))
+            if rows:
+                self.archive.apply_summaries(Table.from_rows("summary", SUMMARY_COLUMNS, rows))
 
     # ------------------------------------------------------------------ writing
 
@@ -314,11 +302,6 @@ def _split(table: Table, cutoff: int) -> tuple[Table, list[Record]]:
     early = [time <= cutoff for time in cast(list[int], table.column("dateTime"))]
     later = [not each for each in early]
     return table.only(early), table.only(later).records() if any(later) else []
-
-
-def _is_final(row: Sequence[Any], through: int, position: int) -> bool:
-    """Whether a summary row read when ``through`` was the newest record is still right at ``position``."""
-    return through == position or next_archive_day(int(row[1])) <= through
 
 
 def _ignore(_: object) -> None:

@@ -307,7 +307,7 @@ class Following(Worker):
         if message.topic == self.settings.archive_topic:
             return decode_live(message, kinds, now=now)
         if message.topic == f"{self.settings.archive_topic}/summary":
-            return decode_summary(message)
+            return decode_summary(message, now=now)
         if message.topic == self.settings.loop_topic:
             return decode_loop(message, now=now)
         raise Refused(Reason.NAME, "a topic that isn't followed here")

@@ -179,14 +179,13 @@ def decode_live(message: Message, kinds: Mapping[str, Mapping[str, Kind]], *, no
     )
 
 
-def decode_summary(message: Message) -> SummaryMessage:
+def decode_summary(message: Message, *, now: float) -> SummaryMessage:
     """Summary rows from the summary topic."""
     properties = open_envelope(message)
     stream = decode_stream(properties)
     check_seal(message, properties)
-    return SummaryMessage(
-        stream, decode_property(properties, "through", 0, MAX_TIME), properties.get("origin", ""), message.payload
-    )
+    through = check_time(decode_property(properties, "through", 0, MAX_TIME), now=now)
+    return SummaryMessage(stream, through, properties.get("origin", ""), message.payload)
 
 
 def decode_loop(message: Message, *, now: float) -> LoopMessage:
