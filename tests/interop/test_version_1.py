@@ -66,14 +66,15 @@ def add_record(database: SqliteDatabase, timestamp: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("plain", "count"),
+    ("plain", "count", "throttle_count"),
     [
-        pytest.param(False, COUNT, id="20,000 records, asked on the instance's topic"),
-        pytest.param(True, 2_000, id="2,000 records, asked on the plain topic"),
+        pytest.param(False, COUNT, 1000, id="20,000 records, asked on the instance's topic"),
+        pytest.param(True, 2_000, 1000, id="2,000 records, asked on the plain topic"),
+        pytest.param(False, COUNT, 0, id="20,000 records, no throttle"),
     ],
 )
 def test_a_version_1_copy_gets_every_record_from_our_primary(
-    tmp_path: Path, broker: MosquittoBroker, stations: ExitStack, plain: bool, count: int
+    tmp_path: Path, broker: MosquittoBroker, stations: ExitStack, plain: bool, count: int, throttle_count: int
 ) -> None:
     here = SqliteDatabase(tmp_path / "year.sdb")
     write_year(here.path, count=count, end_time=int(time.time()) - 2 * 86_400)
@@ -82,6 +83,7 @@ def test_a_version_1_copy_gets_every_record_from_our_primary(
         tmp_path / "primary",
         [main_binding(here)],
         port=broker.port,
+        options={"throttle_count": str(throttle_count)},
         archive_interval_s=60,
         loop_interval_s=15,
         speed=20,

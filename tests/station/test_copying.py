@@ -64,6 +64,15 @@ def summary(day: int, low: float) -> tuple[Any, ...]:
     return ("outTemp", day, low, day + 5, 9.5, day + 9, 1.0, 2, 3.0, 4, *(None,) * (len(SUMMARY_COLUMNS) - 10))
 
 
+def run_engine(engine: EngineQueue, copy: Copy) -> None:
+    """Store what waits as WeeWX's engine does, record by record."""
+    names = [column.name for column in DESCRIPTION.columns]
+    while record := engine.take(0):
+        copy.archive.apply_rows(names, [tuple(record[name] for name in names)], mark_update=True)
+        engine.done()
+        copy.settle(NOW)
+
+
 @pytest.fixture
 def make_copy(tmp_path: Path) -> Iterator[MakeCopy]:
     copies: list[Copy] = []
@@ -151,12 +160,8 @@ def test_summaries_wait_until_the_engine_has_stored_their_newest_record(
     copy = make_copy(engine=engine, newest=10)
     copy.prepare(describe(primary))
     copy.store_page(page_of(primary, (COLUMNS_TYPE,)), NOW)
-    names = [column.name for column in DESCRIPTION.columns]
-    while record := engine.take(0):
-        assert copy.archive.read_summaries(0, NOW) != primary.read_summaries(0, NOW)
-        copy.archive.apply_rows(names, [tuple(record[name] for name in names)], mark_update=True)
-        engine.done()
-        copy.settle(NOW)
+    assert copy.archive.read_summaries(0, NOW) != primary.read_summaries(0, NOW)
+    run_engine(engine, copy)
     assert copy.archive.read_summaries(0, NOW) == primary.read_summaries(0, NOW)
 
 
@@ -173,11 +178,7 @@ def test_yesterdays_summary_survives_the_many_of_today_while_the_engine_is_slow(
     for through in newest:
         table = Table.from_rows("summary", SUMMARY_COLUMNS, [summary(today, float(through))])
         copy.put_summary(SummaryMessage(STREAM, through, "abc", zlib.compress(encode_tables([table]))), NOW)
-    names = [column.name for column in DESCRIPTION.columns]
-    while record := engine.take(0):
-        copy.archive.apply_rows(names, [tuple(record[name] for name in names)], mark_update=True)
-        engine.done()
-        copy.settle(NOW)
+    run_engine(engine, copy)
     assert copy.archive.read_summaries(yesterday, today).column("min") == [1.0, float(newest[-1])]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.columns import Column
 from ..errors import DataError, SetupError, Unreachable
 from .archive import Archive
-from .archive_reader import Row
+from .archive_reader import Row, quoted_names
 from .location import MysqlLocation
 from .schema import kind_of
 
@@ -102,9 +102,8 @@ class MysqlArchive(Archive):
 
     def _insert_query(self, names: Sequence[str]) -> str:
         # INSERT IGNORE would also swallow values out of range; this touches nothing when the time is there already.
-        columns = ", ".join(f"`{name}`" for name in names)
         return (
-            f"INSERT INTO `{self.table}` ({columns}) VALUES ({self._marks(len(names))}) "
+            f"INSERT INTO `{self.table}` ({quoted_names(names)}) VALUES ({self._marks(len(names))}) "
             "ON DUPLICATE KEY UPDATE `dateTime` = `dateTime`"
         )
 

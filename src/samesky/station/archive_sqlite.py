@@ -8,7 +8,7 @@ from typing import Any
 from ..core.columns import Column
 from ..errors import DataError, Unreachable
 from .archive import Archive
-from .archive_reader import Row
+from .archive_reader import Row, quoted_names
 from .location import SqliteLocation
 from .schema import kind_of
 
@@ -72,9 +72,8 @@ class SqliteArchive(Archive):
             return int(cursor.rowcount)
 
     def _insert_query(self, names: Sequence[str]) -> str:
-        columns = ", ".join(f"`{name}`" for name in names)
         return (
-            f"INSERT INTO `{self.table}` ({columns}) VALUES ({self._marks(len(names))}) "
+            f"INSERT INTO `{self.table}` ({quoted_names(names)}) VALUES ({self._marks(len(names))}) "
             "ON CONFLICT (`dateTime`) DO NOTHING"
         )
 

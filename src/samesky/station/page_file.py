@@ -17,7 +17,7 @@ from ..core.columns import Column, Kind
 from ..core.strict import EARLIEST_TIME, Reason, Refused
 from ..errors import DataError
 from .archive import Applied
-from .archive_reader import Span
+from .archive_reader import Span, quoted_names
 from .archive_sqlite import SqliteArchive, worded
 from .schema import KEY_COLUMNS, SUMMARY_COLUMNS, summary_parts
 
@@ -122,7 +122,8 @@ class PageFile:
         """The page's records with ``after`` < dateTime <= ``until`` as name -> value."""
         names = [column.name for column in self._columns]
         query = (
-            f"SELECT {_quoted(names)} FROM page.archive WHERE `dateTime` > ? AND `dateTime` <= ? ORDER BY `dateTime`"
+            f"SELECT {quoted_names(names)} FROM page.archive "
+            "WHERE `dateTime` > ? AND `dateTime` <= ? ORDER BY `dateTime`"
         )
         with _refusing_damage():
             rows = self._connection.execute(query, (after, until)).fetchall()
@@ -130,7 +131,7 @@ class PageFile:
 
     def read_summaries(self, from_day: int) -> list[tuple[Any, ...]]:
         """The page's summary rows from ``from_day`` on, as in `schema.SUMMARY_COLUMNS`."""
-        names = _quoted([column.name for column in SUMMARY_COLUMNS])
+        names = quoted_names([column.name for column in SUMMARY_COLUMNS])
         query = f"SELECT {names} FROM page.summary WHERE `dateTime` >= ?"
         with _refusing_damage():
             return list(self._connection.execute(query, (from_day,)))
@@ -175,7 +176,7 @@ class PageFile:
         return True
 
     def _insert_absent(self, names: Sequence[str], condition: str, values: Sequence[Any]) -> None:
-        columns = _quoted(names)
+        columns = quoted_names(names)
         self._archive._execute(
             f"INSERT INTO main.`{self._archive.table}` ({columns}) SELECT {columns} FROM page.archive "
             f"WHERE {condition} ORDER BY `dateTime` ON CONFLICT (`dateTime`) DO NOTHING",
@@ -184,7 +185,7 @@ class PageFile:
 
     def _apply_summaries(self, before_day: int) -> None:
         for obs, kind in self._archive.read_summary_kinds().items():
-            names = _quoted(summary_parts(kind))
+            names = quoted_names(summary_parts(kind))
             self._archive._execute(
                 f"INSERT OR REPLACE INTO main.`{self._archive.table}_day_{obs}` ({names}) "
                 f"SELECT {names} FROM page.summary WHERE `obs` = ? AND `dateTime` < ?",
@@ -232,7 +233,3 @@ def _constraint(column: Column) -> str:
     if column.name == "dateTime":
         return " NOT NULL PRIMARY KEY"
     return " NOT NULL" if column.name in KEY_COLUMNS else ""
-
-
-def _quoted(names: Sequence[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
