@@ -14,15 +14,8 @@ from samesky.core.timetree import MemoryTree, RowHasher, View
 from samesky.core.treelists import MAX_LIST_BYTES
 from samesky.link.message import Message
 from samesky.station.check_answers import answer_question
-from samesky.station.check_messages import (
-    CheckAnswer,
-    Question,
-    TreeName,
-    decode_check,
-    decode_question,
-    encode_check,
-    encode_question,
-)
+from samesky.station.check_messages import CheckAnswer, decode_check, encode_check
+from samesky.station.check_question import Question, TreeName, decode_question, encode_question
 from samesky.station.check_session import CheckSession, Scope
 from samesky.station.envelope import check_seal, open_envelope
 from samesky.station.requests import Request
@@ -59,7 +52,7 @@ def ask(session: CheckSession, origin: Origin, number: int) -> tuple[Message, Me
     if question is None:
         return None
     asked = encode_question(STREAM, question, topic="replicate/request/home", reply_to="a/b", correlation=correlation)
-    understood = decode_question(asked, open_envelope(asked), now=NOW)
+    understood = decode_question(asked, open_envelope(asked))
     assert understood == question
     answer = answer_question(understood, origin, stream=STREAM, correlation=correlation, origin="abc")
     request = Request(STREAM, 0, "a/b", correlation, 2, question.op)

@@ -18,7 +18,8 @@ from ..core.treelists import (
     row_mark,
     size_for,
 )
-from .check_messages import ROOT_BYTES, CheckAnswer, Question, TreeName
+from .check_messages import CheckAnswer
+from .check_question import ROOT_BYTES, Question, TreeName
 from .compression import compress
 
 MOST_ROWS = 2000

@@ -21,7 +21,8 @@ from ..core.treelists import (
     size_for_rows,
 )
 from .check_answers import GONE, MOST_ROWS
-from .check_messages import CheckAnswer, Question, TreeName
+from .check_messages import CheckAnswer
+from .check_question import Question, TreeName
 from .schema import SUMMARY_COLUMNS
 
 MOST_TOPS = 200

@@ -7,6 +7,7 @@ Every version 2 answer and live message is sealed: its property ``digest`` cover
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,9 @@ from ..core.strict import (
     check_time,
     decode_json_object,
 )
+from ..core.timetree import Sum
 from ..link.message import Message
+from .check_messages import CheckAnswer, decode_check
 from .description import Description, decode_description
 from .envelope import MAX_TIME, check_seal, decode_property, decode_stream, open_envelope, seal
 from .requests import COLUMNS_TYPE, MAX_RECORDS, Request, make_answer
@@ -69,6 +72,32 @@ class ErrorAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class LiveRoot:
+    """What a primary whose sums are added up says of all its records with each live one (`core.timetree`)."""
+
+    until: int
+    count: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, until: int, root: Sum) -> "LiveRoot":
+        """The root as it is said of records up to ``until``, which is the digest's nonce."""
+        return cls(until, root.count, root.digest(str(until).encode()))
+
+    def encode(self) -> str:
+        """As a user property says it."""
+        return f"{self.until} {self.count} {self.digest.hex()}"
+
+    @classmethod
+    def decode(cls, text: str) -> "LiveRoot":
+        """The root that a user property says; raises `Refused`."""
+        match = re.fullmatch(r"([0-9]{1,10}) ([0-9]{1,12}) ([0-9a-f]{16})", text, re.ASCII)
+        if match is None:
+            raise Refused(Reason.SHAPE, "a root is said as until, count and digest")
+        return cls(int(match[1]), int(match[2]), bytes.fromhex(match[3]))
+
+
+@dataclass(frozen=True, slots=True)
 class RecordMessage:
     """One record: a version 1 catch-up answer, or a live record of either version."""
 
@@ -78,6 +107,7 @@ class RecordMessage:
     previous: int | None = None
     """Version 2: time of the primary's record before this one; 0 when it is the first."""
     origin: str | None = None
+    root: LiveRoot | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +128,7 @@ class LoopMessage:
     packet: dict[str, Any]
 
 
-Incoming = PageAnswer | DescriptionAnswer | ErrorAnswer | RecordMessage | SummaryMessage | LoopMessage
+Incoming = PageAnswer | DescriptionAnswer | ErrorAnswer | CheckAnswer | RecordMessage | SummaryMessage | LoopMessage
 
 
 # ---------------------------------------------------------------------- answers and live messages
@@ -123,14 +153,22 @@ def encode_error(reply_to: str, correlation: bytes, stream: str, *, code: str, r
 
 
 def encode_record(
-    topic: str, stream: str, record: Mapping[str, Any], *, qos: int, previous: int | None = None, origin: str = ""
+    topic: str,
+    stream: str,
+    record: Mapping[str, Any],
+    *,
+    qos: int,
+    previous: int | None = None,
+    origin: str = "",
+    root: LiveRoot | None = None,
 ) -> Message:
     """One record as version 1 sends it; with ``previous`` it carries version 2's marks as well."""
     payload = json.dumps({name: value for name, value in record.items() if _is_plain(value)}, allow_nan=False).encode()
     message = Message(topic, payload, qos=qos, properties=(("data_binding", stream),))
     if previous is None:
         return message
-    return seal(message, (("previous", str(previous)), ("origin", origin)))
+    marks = (("previous", str(previous)), ("origin", origin))
+    return seal(message, marks if root is None else (*marks, ("root", root.encode())))
 
 
 def encode_summary(topic: str, summary: SummaryMessage, *, qos: int) -> Message:
@@ -155,6 +193,8 @@ def decode_answer(message: Message, kinds: Mapping[str, Mapping[str, Kind]], *, 
         return RecordMessage(stream, decode_record(message.payload, _kinds_of(kinds, stream), now=now), live=False)
     check_seal(message, properties)
     match properties.get("kind"):
+        case "check":
+            return decode_check(message, stream, properties)
         case "page":
             return _decode_page(message, stream, properties, now=now)
         case "description":
@@ -175,7 +215,12 @@ def decode_live(message: Message, kinds: Mapping[str, Mapping[str, Kind]], *, no
     check_seal(message, properties)
     record = decode_record(message.payload, wanted, now=now)
     return RecordMessage(
-        stream, record, True, decode_property(properties, "previous", 0, MAX_TIME), properties.get("origin", "")
+        stream,
+        record,
+        True,
+        decode_property(properties, "previous", 0, MAX_TIME),
+        properties.get("origin", ""),
+        LiveRoot.decode(properties["root"]) if "root" in properties else None,
     )
 
 

@@ -21,6 +21,7 @@ from ..core.backoff import Backoff
 from ..core.status import Counters
 from ..core.strict import MAX_PAYLOAD_BYTES, Reason
 from ..link.message import Message
+from .check_messages import CheckAnswer
 from .description import Description
 from .messages import DescriptionAnswer, ErrorAnswer, Incoming, LoopMessage, PageAnswer, RecordMessage, SummaryMessage
 from .requests import COLUMNS_TYPE, Request, encode_request
@@ -166,8 +167,8 @@ class Requester:
                 return self._on_live(message, now)
             case SummaryMessage():
                 return self._on_summary(message, now)
-            case LoopMessage():
-                return []
+            case CheckAnswer() | LoopMessage():
+                return []  # the checker's, the driver's
 
     def on_prepared(
         self, description: Description, *, position: int, accepts: tuple[str, ...], summaries: bool, now: float

@@ -11,6 +11,7 @@ from ..core.strict import (
     decode_decimal,
 )
 from ..link.message import Message
+from .check_question import OPS, Question, decode_question
 from .envelope import MAX_TIME, VERSION, decode_property, decode_stream, open_envelope, seal
 
 RESPONSE_PREFIX = "replicate/response/"
@@ -28,11 +29,13 @@ class Request:
     correlation: bytes | None
     version: int
     op: str
-    """``describe`` or ``page``; a version 1 request is ``stream``: every record after ``after``, one message each."""
+    """``describe``, ``page``, a check's; a version 1 request is ``stream``: every record after ``after``, singly."""
     accepts: tuple[str, ...] = ()
     max_records: int = MAX_RECORDS
     max_bytes: int = MAX_PAYLOAD_BYTES
     summaries: bool = True
+    question: Question | None = None
+    """What a check asks."""
 
 
 def encode_request(request: Request, topic: str, *, qos: int) -> Message:
@@ -66,12 +69,16 @@ def decode_request(message: Message, *, response_topics: Iterable[str] = ()) -> 
     properties = open_envelope(message)
     stream = decode_stream(properties)
     reply_to = check_reply_topic(message.response_topic, response_topics)
-    after = decode_decimal(message.payload, low=0, high=MAX_TIME)
     if "samesky" not in properties:
+        after = decode_decimal(message.payload, low=0, high=MAX_TIME)
         return Request(stream, after, reply_to, message.correlation, 1, "stream")
     if not message.correlation or len(message.correlation) > 64:
         raise Refused(Reason.BAD_REQUEST, "a version 2 request needs CorrelationData of 1 to 64 bytes")
     op = properties.get("op", "page")
+    if op in OPS:
+        question = decode_question(message, properties)
+        return Request(stream, question.until, reply_to, message.correlation, 2, op, question=question)
+    after = decode_decimal(message.payload, low=0, high=MAX_TIME)
     if op not in ("describe", "page"):
         raise Refused(Reason.VERSION, f"there is no operation {op[:20]!r}")
     return Request(
