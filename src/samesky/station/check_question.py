@@ -39,8 +39,6 @@ class Question:
     """The columns to compare; empty: all that the primary has."""
     observations: tuple[str, ...] = ()
     """The daily summaries to compare; empty: all that the primary has."""
-    fresh_since: int = 0
-    """Sums count only if they were made from the rows since then."""
     max_bytes: int = MAX_PAYLOAD_BYTES
 
 
@@ -53,8 +51,6 @@ def question_properties(question: Question) -> tuple[tuple[str, str], ...]:
         said.append(("columns", ",".join(question.columns)))
     if question.observations:
         said.append(("observations", ",".join(question.observations)))
-    if question.fresh_since:
-        said.append(("fresh_since", str(question.fresh_since)))
     if question.max_bytes != MAX_PAYLOAD_BYTES:
         said.append(("bytes", str(question.max_bytes)))
     return tuple(said)
@@ -91,7 +87,6 @@ def decode_question(message: Message, properties: Mapping[str, str]) -> Question
         size=size,
         columns=_names(properties.get("columns", "")),
         observations=_names(properties.get("observations", "")),
-        fresh_since=decode_property(properties, "fresh_since", 0, MAX_TIME, 0),
         max_bytes=decode_property(properties, "bytes", 1024, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES),
     )
 

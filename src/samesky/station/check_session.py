@@ -52,6 +52,7 @@ class Repair:
 class _Task:
     """Spans that are still to be asked about: ``nodes`` of spans of 48 days, or ``rows`` of leaves."""
 
+    tree: TreeName
     op: str
     spans: list[int]
 
@@ -63,7 +64,6 @@ class Scope:
     columns: tuple[str, ...] = ()
     observations: tuple[str, ...] = ()
     summaries: bool = True
-    fresh_since: int = 0
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class CheckSession:
         if not self._tasks:
             return None
         task = self._tasks[-1]
-        self._op = task.op
+        self._op, self._tree = task.op, task.tree
         return self._ask_nodes(task.spans) if task.op == "nodes" else self._ask_rows(task.spans)
 
     def on_answer(self, answer: CheckAnswer) -> Repair | None:
@@ -119,8 +119,20 @@ class CheckSession:
             repair = self._read_repair(answer)
         self._finish_task(rest)
         if found:
-            self._tasks.append(_Task("rows", found))
+            self._tasks.append(_Task(self._tree, "rows", found))
         return repair
+
+    @classmethod
+    def of_rows(
+        cls, views: Mapping[TreeName, View], until: int, scope: Scope, leaves: Mapping[TreeName, Sequence[int]]
+    ) -> "CheckSession":
+        """A session that compares the rows of these ``leaves`` themselves, whatever the sums say of them.
+
+        It ends with ``same`` True, unless an answer says that something is to be done.
+        """
+        session = cls(views, until, scope, same=True)
+        session._tasks = [_Task(tree, "rows", sorted(each)) for tree, each in leaves.items() if each]
+        return session
 
     # ------------------------------------------------------------------ asking
 
@@ -156,7 +168,6 @@ class CheckSession:
             size=size,
             columns=self.scope.columns,
             observations=self.scope.observations,
-            fresh_since=self.scope.fresh_since,
         )
 
     @property
@@ -185,7 +196,7 @@ class CheckSession:
         tops = differing(mine.keys() | theirs.keys(), mine, theirs)
         self.suspect = not tops
         if tops:
-            self._tasks.append(_Task("nodes", tops))
+            self._tasks.append(_Task(differs, "nodes", tops))
 
     def _read_leaves(self, answer: CheckAnswer) -> list[int]:
         found: list[int] = []
@@ -208,6 +219,7 @@ class CheckSession:
         if self._tree == "summary" and rows.columns != SUMMARY_COLUMNS:
             raise Refused(Reason.SHAPE, "the summary's columns are not those of version 2")
         repair = Repair(self._tree, rows, _times(gone))
+        self.same = self.same and not (rows.count or repair.gone)
         asked = set(self._asked)
         if not {time >> LEAF for time in (*_times(rows), *repair.gone)} <= asked:
             raise Refused(Reason.SHAPE, "an answer about rows that weren't asked for")
