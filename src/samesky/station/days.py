@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable
 
 DAY_S = 86_400
+# The day on which summer time ends. Whatever the time zone, a day that began so long ago is over.
+LONGEST_DAY_S = 90_000
 
 
 def start_of_archive_day(timestamp: int) -> int:

@@ -1,13 +1,14 @@
 """Daily summary rows that wait until the records they include are stored: WeeWX's engine takes its time.
 
-A row of a complete day is right from then on and waits however long it takes. A row of the day under way is right for
-one moment only, that of the record it came with; the next record brings another.
+A row of a day that is over is right from then on and waits however long it takes. A row of the day under way is right
+for one moment only, that of the record it came with; the next record brings another. The primary's days need not be
+this machine's, so a day counts as over when it is in any time zone.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from .days import next_archive_day
+from .days import LONGEST_DAY_S
 
 SummaryRow = Sequence[Any]
 
@@ -27,7 +28,7 @@ class WaitingSummaries:
 
     def put(self, through: int, rows: Sequence[SummaryRow]) -> None:
         """Keep rows that were read when ``through`` was the newest record."""
-        complete = {day for day in {int(row[1]) for row in rows} if next_archive_day(day) <= through}
+        complete = {day for day in {int(row[1]) for row in rows} if day + LONGEST_DAY_S <= through}
         for row in rows:
             key = (row[0], int(row[1]))
             if key[1] in complete and through >= self._complete.get(key, (0,))[0]:
