@@ -18,6 +18,11 @@ LIVE = Snapshot(
     stored=100_000,
     duplicates=3,
     refused={"json": 2, "future": 1},
+    proven_through=1_700_000_000,
+    proven_count=99_999,
+    proven_at=1_700_000_001.25,
+    different=False,
+    repaired=2,
     last_error='the database said "locked"',
     since=1_699_999_999.75,
 )
@@ -53,13 +58,14 @@ def test_a_snapshot_is_one_log_line():
     assert LIVE.describe() == (
         "stream=home/wx_binding role=requester state=live position=1700000000 newest=1700000300 behind=1 "
         "stored=100000 duplicates=3 refused=json:2,future:1 "
+        "proven_through=1700000000 proven_count=99999 proven_at=1700000001 different=False repaired=2 "
         'last_error="the database said \\"locked\\"" since=1700000000'
     )
 
 
 def test_what_is_unknown_is_a_dash():
     line = Snapshot(stream="home/wx_binding", role="responder", state="waiting").describe()
-    assert "position=- newest=- behind=- stored=0 duplicates=0 refused=- last_error=- since=0" in line
+    assert "position=- newest=- behind=- stored=0 duplicates=0 refused=- proven_through=-" in line
 
 
 def test_no_error_text_can_break_the_line_or_forge_a_pair():

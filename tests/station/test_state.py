@@ -2,10 +2,12 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from samesky.core.status import Snapshot
 from samesky.link.message import Message
 from samesky.station.state import FILE_NAME, KEPT_REFUSALS, State
 
@@ -28,6 +30,21 @@ def test_the_last_two_hundred_refusals_are_kept_with_the_first_four_kibibytes_of
     assert len(kept) == KEPT_REFUSALS
     time, topic, reason, size, head = kept[0]
     assert (time, topic, reason, size, len(head), head[:2]) == (5.0, "t", "json", 5001, 4096, b"5x")
+
+
+def test_counts_holds_and_snapshots_outlive_the_process(tmp_path: Path) -> None:
+    live = Snapshot(stream="home/wx_binding", role="requester", state="live", refused={"json": 2}, repaired=3)
+    with closing(State(tmp_path)) as state:
+        state.write_count("home/wx_binding", 105_120)
+        state.write_hold("home/wx_binding", "the primary's database is another one")
+        state.write_snapshot(live, 1.5)
+        state.write_snapshot(replace(live, state="stopped"), 2.5)
+    with closing(State(tmp_path)) as state:
+        assert (state.read_count("home/wx_binding"), state.read_count("home/aq_binding")) == (105_120, 0)
+        assert state.read_hold("home/wx_binding").startswith("the primary's")
+        state.write_hold("home/wx_binding", "")
+        assert state.read_hold("home/wx_binding") == ""
+        assert state.read_snapshots() == [(2.5, replace(live, state="stopped"))]
 
 
 def damage_as_text(path: Path) -> None:

@@ -62,9 +62,18 @@ class Snapshot:
     stored: int = 0
     duplicates: int = 0
     refused: Mapping[str, int] = field(default_factory=dict)
+    proven_through: int | None = None
+    """Time of the last record up to which this copy was proven the same as its primary."""
+    proven_count: int | None = None
+    """Records up to there."""
+    proven_at: float | None = None
+    """When that was proven, in Unix seconds."""
+    different: bool | None = None
+    """Whether the last check found a difference that isn't mended; None before the first check."""
+    repaired: int = 0
+    """Records, and days of summaries, that checks have mended since the start."""
     last_error: str | None = None
     since: float = 0.0
-
     def describe(self) -> str:
         """Return the snapshot as one log line of ``key=value``; ``-`` is unknown or none."""
         return " ".join(f"{name}={_describe_value(value)}" for name, value in self.as_dict().items())

@@ -1,14 +1,19 @@
-"""What a station remembers beside its database: which primary a copy belongs to, and the last inputs it refused.
+"""What a station remembers beside its database: which primary a copy belongs to, what was proven of it, why it stopped,
+how each stream was doing a moment ago, and the last inputs it refused.
 
-One small SQLite file, ``samesky.sdb``, in the state directory. Losing it loses no observation: origins are learnt anew.
+One small SQLite file, ``samesky.sdb``, in the state directory; commands read it while the station runs. Losing it loses
+no observation: origins are learnt anew.
 """
 
+import json
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..core.status import Snapshot
 from ..link.message import Message
 
 _log = logging.getLogger(__name__)
@@ -23,7 +28,7 @@ class State:
 
     def __init__(self, directory: Path | None) -> None:
         self._lock = threading.Lock()
-        self._connection = _open(directory)
+        self._connection = open_state_file(directory, FILE_NAME, _prepare)
 
     def close(self) -> None:
         """Close the file."""
@@ -38,6 +43,42 @@ class State:
     def write_origin(self, stream: str, origin: str) -> None:
         """Remember the origin of ``stream``."""
         self._write("INSERT OR REPLACE INTO origin VALUES (?, ?)", stream, origin)
+
+    def read_count(self, stream: str) -> int:
+        """How many records the primary of ``stream`` had when it was last asked; 0 when it never was."""
+        rows = self._read("SELECT count FROM seen WHERE stream = ?", stream)
+        return int(rows[0][0]) if rows else 0
+
+    def write_count(self, stream: str, count: int) -> None:
+        """Remember how many records the primary of ``stream`` has."""
+        self._write("INSERT OR REPLACE INTO seen VALUES (?, ?)", stream, count)
+
+    def read_hold(self, stream: str) -> str:
+        """Why ``stream`` waits for a person's decision; empty when it doesn't."""
+        rows = self._read("SELECT reason FROM hold WHERE stream = ?", stream)
+        return str(rows[0][0]) if rows else ""
+
+    def write_hold(self, stream: str, reason: str) -> None:
+        """Have ``stream`` wait for a decision, or (``reason`` empty) go on."""
+        if reason:
+            self._write("INSERT OR REPLACE INTO hold VALUES (?, ?)", stream, reason)
+        else:
+            self._write("DELETE FROM hold WHERE stream = ?", stream)
+
+    def write_snapshot(self, snapshot: Snapshot, now: float) -> None:
+        """Keep how a stream is doing, for `samesky status`."""
+        text = json.dumps(snapshot.as_dict())
+        self._write("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)", snapshot.stream, snapshot.role, now, text)
+
+    def read_snapshots(self) -> list[tuple[float, Snapshot]]:
+        """How each stream was doing, and when that was (Unix seconds)."""
+        found = []
+        for time, text in self._read("SELECT time, text FROM snapshot ORDER BY stream, role"):
+            try:
+                found.append((float(time), Snapshot(**json.loads(text))))
+            except (TypeError, ValueError) as error:
+                _log.warning("snapshot_not_read error=%r", str(error))  # another version wrote it
+        return found
 
     def keep_refused(self, message: Message, reason: str, now: float) -> None:
         """Keep the first 4 KiB of a refused message, and the last two hundred such messages."""
@@ -72,27 +113,37 @@ class State:
             _log.warning("state_not_written error=%r", str(error))
 
 
-def _open(directory: Path | None) -> sqlite3.Connection:
+def open_state_file(
+    directory: Path | None, name: str, prepare: Callable[[sqlite3.Connection], None]
+) -> sqlite3.Connection:
+    """The SQLite file ``name`` in ``directory``, prepared; memory where there is no directory, or it can't be used."""
     if directory is not None:
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(directory / FILE_NAME, timeout=5.0, check_same_thread=False)
-            connection.execute("PRAGMA user_version = 1")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            return _with_tables(connection)
+            connection = sqlite3.connect(directory / name, timeout=5.0, check_same_thread=False)
+            prepare(connection)
+            return connection
         except (OSError, sqlite3.Error) as error:
             _log.warning(
                 "state_in_memory directory=%s error=%r hint='give state_dir a folder this user may write to'",
                 directory,
                 str(error),
             )
-    return _with_tables(sqlite3.connect(":memory:", check_same_thread=False))
+    connection = sqlite3.connect(":memory:", check_same_thread=False)
+    prepare(connection)
+    return connection
 
 
-def _with_tables(connection: sqlite3.Connection) -> sqlite3.Connection:
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA user_version = 1")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("CREATE TABLE IF NOT EXISTS seen (stream TEXT PRIMARY KEY, count INTEGER NOT NULL)")
+    connection.execute("CREATE TABLE IF NOT EXISTS hold (stream TEXT PRIMARY KEY, reason TEXT NOT NULL)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS snapshot (stream TEXT, role TEXT, time REAL, text TEXT, PRIMARY KEY (stream, role))"
+    )
     connection.execute("CREATE TABLE IF NOT EXISTS origin (stream TEXT PRIMARY KEY, origin TEXT NOT NULL)")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS refused "
         "(id INTEGER PRIMARY KEY, time REAL, topic TEXT, reason TEXT, size INTEGER, head BLOB)"
     )
-    return connection
