@@ -1,7 +1,5 @@
 """A copy whose disk runs full: it stays whole, says so, and goes on within seconds when there is room again."""
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from samesky.station.serving import ServedBinding, ServeSettings, Serving
 from samesky.station.state import State
 from stands.databases import SqliteDatabase, query
 from stands.rows import find_differences, read_count
+from stands.small_disk import SmallDisk, mounted_disk
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -29,36 +28,10 @@ ANSWERS = "replicate/response/copy"
 COUNT = 20_000
 
 
-class SmallDisk:
-    """A disk of a few megabytes in memory, that can grow."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def mount(self, size: str) -> None:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", self.folder], check=True)
-
-    def grow(self, size: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", self.folder], check=True)
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    disk = SmallDisk(tmp_path / "disk")
-    disk.folder.mkdir()
-    try:
-        disk.mount("3m")
-    except (OSError, subprocess.CalledProcessError) as error:
-        if "CI" in os.environ:
-            raise
-        pytest.skip(f"mounting a small disk needs root: {error}")
-    try:
+    with mounted_disk(tmp_path / "disk", "3m") as disk:
         yield disk
-    finally:
-        disk.unmount()
 
 
 def test_a_full_disk_loses_nothing_and_room_is_used_within_seconds(

@@ -113,6 +113,8 @@ def _hint(text: str) -> str:
         return "Another program holds the database; it is tried again."
     if "unable to open" in text:
         return "Check that the file is there and that this user may read and write it and its folder."
+    if "readonly" in text:
+        return "Check that this user may write the file and its folder."
     if "full" in text:
         return "Make room on the disk; it is tried again."
     return ""
