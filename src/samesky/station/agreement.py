@@ -17,6 +17,7 @@ from .requests import COLUMNS_TYPE
 from .schema import UNIT_SYSTEMS
 
 Policy = Literal["add", "ignore", "stop"]
+SummarySource = Literal["copied", "rebuilt", "none"]
 USUAL_INTERVAL_S = 300
 
 
@@ -50,7 +51,9 @@ class Agreement:
     """The copy's unit system; None while it has none."""
     source_units: int | None = None
     """The primary's unit system; None when it hasn't said."""
-    summaries: Literal["copied", "rebuilt", "none"] = "none"
+    summaries: SummarySource = "none"
+    observations: tuple[str, ...] = ()
+    """The daily summaries that both sides have, in the same form."""
     interval_s: int = USUAL_INTERVAL_S
     accepts: tuple[str, ...] = (COLUMNS_TYPE,)
     notes: tuple[str, ...] = ()
@@ -79,6 +82,7 @@ def agree(description: Description, archive: Archive, settings: CopySettings, *,
         units=units,
         source_units=description.unit_system,
         summaries=_source_of_summaries(description, archive, units, same_days=same_days, weewx=weewx),
+        observations=_common_observations(description, archive),
         interval_s=description.interval_s or USUAL_INTERVAL_S,
         accepts=(FILE_TYPE, COLUMNS_TYPE) if files else (COLUMNS_TYPE,),
         notes=tuple(_notes(description, settings.stream, missing, units, same_days=same_days)),
@@ -141,12 +145,17 @@ def _check_units(units: int | None, description: Description, settings: CopySett
 
 def _source_of_summaries(
     description: Description, archive: Archive, units: int | None, *, same_days: bool, weewx: bool
-) -> Literal["copied", "rebuilt", "none"]:
+) -> SummarySource:
     if not archive.read_summary_kinds():
         return "none"
     if description.summaries and units == description.unit_system and same_days:
         return "copied"
     return "rebuilt" if weewx else "none"
+
+
+def _common_observations(description: Description, archive: Archive) -> tuple[str, ...]:
+    kinds = archive.read_summary_kinds()
+    return tuple(sorted(obs for obs, kind in description.summaries if kinds.get(obs) == kind))
 
 
 def _notes(

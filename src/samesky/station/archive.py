@@ -4,7 +4,8 @@
 returns. An archive belongs to the thread that opened it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,6 +74,12 @@ class Archive(ArchiveReader):
             if then:
                 then()
         return applied
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Make the reads and writes inside one transaction, durable at its end; nothing is changed when it fails."""
+        with self._transaction(write=True):
+            yield
 
     def apply_summaries(self, summary: Table) -> int:
         """Put the rows of a ``summary`` table in place of those stored; returns how many were written."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from ..core.columns import MAX_TABLES_BYTES, Kind, Table, decode_tables
 from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused, inflate
 from ..errors import SameskyError
-from .agreement import Agreement, CopySettings, agree, agree_version_1
+from .agreement import Agreement, CopySettings, SummarySource, agree, agree_version_1
 from .archive import Applied, Archive, open_archive
 from .archive_sqlite import SqliteArchive
 from .days import start_of_archive_day
@@ -40,6 +40,9 @@ class WeewxCode(Protocol):
     def rebuild_summaries(self) -> None:
         """Bring the daily summaries up to the archive table's newest record."""
 
+    def summarize_day(self, day: int, records: Sequence[Record]) -> list[tuple[Any, ...]]:
+        """The daily summary rows of the day that begins at ``day``, from all its records."""
+
 
 class Copy:
     """Stores what arrives for one stream. Belongs to the requester's thread.
@@ -64,6 +67,21 @@ class Copy:
     def column_names(self) -> tuple[str, ...]:
         """The columns that are taken from the primary."""
         return self._agreement.names
+
+    @property
+    def summaries(self) -> SummarySource:
+        """Where the daily summaries come from, as far as the primary has been described."""
+        return self._agreement.summaries
+
+    @property
+    def observations(self) -> tuple[str, ...]:
+        """The daily summaries that are taken from the primary where they are copied, sorted."""
+        return self._agreement.observations
+
+    @property
+    def units(self) -> int | None:
+        """The copy's unit system; None while it has none."""
+        return self._agreement.units
 
     @property
     def interval_s(self) -> int:
@@ -144,7 +162,8 @@ class Copy:
         with opened_page(archive, body, self._agreement.page_columns) as file:
             newest = file.read_records(cutoff, until=until) if cutoff < page.last else []
             before_day = self._before_day(page, newest, cutoff)
-            self._flush_engine(bool(page.count) and page.after < cutoff)
+            if page.count and page.after < cutoff:
+                self.flush_engine()
             applied = file.apply(
                 self._agreement.names,
                 until=cutoff,
@@ -166,7 +185,8 @@ class Copy:
         direct, newest = _split(table, cutoff)
         before_day = self._before_day(page, newest, cutoff)
         summary = self._summary_rows(tables.get("summary"))
-        self._flush_engine(bool(direct.count))
+        if direct.count:
+            self.flush_engine()
         applied = self._apply_table(direct, then=[row for row in summary if row[1] < before_day])
         refused = archive_table.count - table.count
         later = [row for row in summary if row[1] >= before_day]
@@ -184,7 +204,7 @@ class Copy:
         if self._agreement.summaries == "rebuilt" and self._weewx and (newest or not page.more):
             self._weewx.rebuild_summaries()
         if newest and self.engine:
-            self.engine.put(self._converted(newest))
+            self.engine.put(self.converted(newest))
         if later and self._agreement.summaries == "copied" and self.settings.exact:
             self._waiting.put(page.last, later)
         self.settle(now)
@@ -229,7 +249,7 @@ class Copy:
         if self._agreement.summaries == "rebuilt" and self._weewx and records and applied.stored:
             self._weewx.rebuild_summaries()
         if fresh and self.engine:
-            self.engine.put(self._converted(fresh))
+            self.engine.put(self.converted(fresh))
         self.settle(now)
         return applied
 
@@ -237,7 +257,8 @@ class Copy:
         """The records that the engine isn't about to store anyway, and how many it is; none will overtake its own."""
         pending = {record["dateTime"] for record in self.engine.pending()} if self.engine else set()
         direct = [record for record in records if record["dateTime"] not in pending]
-        self._flush_engine(bool(direct and pending) and max(each["dateTime"] for each in direct) > min(pending))
+        if direct and pending and max(each["dateTime"] for each in direct) > min(pending):
+            self.flush_engine()
         return direct, len(records) - len(direct)
 
     def put_summary(self, summary: SummaryMessage, now: float) -> None:
@@ -257,9 +278,9 @@ class Copy:
 
     # ------------------------------------------------------------------ writing
 
-    def _flush_engine(self, overtaking: bool) -> None:
+    def flush_engine(self) -> None:
         """Before later records are written directly, write what the engine still has: there may be no hole behind."""
-        if overtaking and self.engine is not None:
+        if self.engine is not None:
             pending = self.engine.pending()
             self._apply_records(pending, converted=True)
             self.engine.drop(pending)
@@ -274,7 +295,7 @@ class Copy:
         self, records: Sequence[Record], *, then: Sequence[Sequence[Any]] = (), converted: bool = False
     ) -> Applied:
         names = self.column_names
-        rows = [tuple(map(record.get, names)) for record in (records if converted else self._converted(records))]
+        rows = [tuple(map(record.get, names)) for record in (records if converted else self.converted(records))]
         return self._apply_rows(names, rows, then=then)
 
     def _apply_rows(
@@ -288,13 +309,19 @@ class Copy:
             names, rows, mark_update=mark, then=(lambda: _ignore(archive.write_summaries(then))) if then else None
         )
 
-    def _converted(self, records: Sequence[Record]) -> Sequence[Record]:
+    def converted(self, records: Sequence[Record]) -> Sequence[Record]:
+        """The primary's records in the copy's unit system, as far as WeeWX's code is there to convert them."""
         if self._weewx is None or self._agreement.units is None:
             return records
         return [
             record if record["usUnits"] == self._agreement.units else self._weewx.convert(record, self._agreement.units)
             for record in records
         ]
+
+    def summarize_day(self, day: int, records: Sequence[Record]) -> list[tuple[Any, ...]]:
+        """The daily summary rows of a day, from all its records; only where `summaries` are ``rebuilt``."""
+        assert self._weewx is not None
+        return self._weewx.summarize_day(day, records)
 
 
 def _split(table: Table, cutoff: int) -> tuple[Table, list[Record]]:

@@ -22,6 +22,7 @@ from typing import Any, Literal, Self, cast
 from ..errors import ConfigError, DataError
 from .archive_reader import Row
 from .archive_sqlite import worded
+from .check_question import TreeName
 from .location import Location, SqliteLocation
 
 KEPT_S = 30 * 86_400
@@ -29,7 +30,6 @@ BUSY_TIMEOUT_S = 10.0
 _SUFFIX = ".quarantine.sdb"
 _LONGEST_NAME = 150
 
-TableName = Literal["archive", "summary"]
 Change = Literal["overwritten", "deleted"]
 
 
@@ -52,7 +52,7 @@ class Session:
 class KeptRows:
     """Rows of one table as they were before one change."""
 
-    table: TableName
+    table: TreeName
     change: Change
     time: int
     columns: tuple[str, ...]
@@ -107,7 +107,7 @@ class Quarantine:
     def keep(
         self,
         session: str,
-        table: TableName,
+        table: TreeName,
         change: Change,
         *,
         columns: Sequence[str],
@@ -144,7 +144,7 @@ class Quarantine:
                 "SELECT kind, change, time, rows FROM batch WHERE id = ?", number
             ):
                 with _hinting(self.path):
-                    kept = KeptRows(cast(TableName, table), cast(Change, change), changed, *_decode(rows))
+                    kept = KeptRows(cast(TreeName, table), cast(Change, change), changed, *_decode(rows))
                 yield kept
 
     def forget_older_than(self, moment: float) -> int:

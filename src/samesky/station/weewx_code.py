@@ -1,16 +1,18 @@
 """What only WeeWX can do for a copy: converting units, rebuilding daily summaries, making a database by its schema."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import weedb
+import weeutil.weeutil
+import weewx.accum
 import weewx.manager
 import weewx.units
 
 import weewx
 
-from ..errors import Unreachable
+from ..errors import DataError, Unreachable
 from .engine_queue import Record
 
 
@@ -30,6 +32,19 @@ class BindingCode:
         with _worded(self._binding), weewx.manager.open_manager_with_config(self._config, self._binding) as manager:
             if hasattr(manager, "backfill_day_summary"):
                 manager.backfill_day_summary(progress_fn=None)
+
+    def summarize_day(self, day: int, records: Sequence[Record]) -> list[tuple[Any, ...]]:
+        """The daily summary rows (observation, ``day``, statistics…) that WeeWX makes of a day's archive records."""
+        accumulator = weewx.accum.Accum(weeutil.weeutil.archiveDaySpan(day + 1))
+        try:
+            for record in records:
+                if record["interval"] > 0:  # WeeWX leaves the others out as well
+                    accumulator.addRecord(record, weight=60.0 * record["interval"])
+            return [(obs, day, *statistics.getStatsTuple()) for obs, statistics in accumulator.items()]
+        except (ValueError, TypeError) as error:
+            raise DataError(
+                f"binding {self._binding}: the day that begins at {day} can't be summarised: {error}"
+            ) from error
 
     def ensure_database(self) -> None:
         """Create the binding's database and tables by its schema, where they are missing."""
