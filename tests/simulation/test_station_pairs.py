@@ -154,15 +154,10 @@ def live_a_life(seed: int, folder: Path, *, late_records: bool) -> None:
     for _ in range(2):
         world.live_through_faults(4)
         check()
-    world.settle(for_s=1800)
-    if late_records:
-        check()
-        stored = read_rows(SqliteDatabase(copy), "archive")
-        assert world.records.keys() - stored.keys() <= world.late
-        assert {time: row["outTemp"] for time, row in stored.items()}.items() <= world.records.items()
-    else:
-        found = find_differences(SqliteDatabase(primary), SqliteDatabase(copy))
-        assert not found, "\n".join(found)
+    # A late record whose one message was lost is found by the next check, within the hour and a quarter.
+    world.settle(for_s=5400 if late_records else 1800)
+    found = find_differences(SqliteDatabase(primary), SqliteDatabase(copy))
+    assert not found, "\n".join(found)
     before = world.broker._order
     world.settle(for_s=7200)
     assert world.broker._order - before < 16 * 8, "a pair that is equal must be quiet"

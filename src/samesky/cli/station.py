@@ -49,6 +49,7 @@ def serve(config: Path, as_json: bool) -> None:
     from ..station.serving import Serving
     from ..station.stanza import read_toml_responder
     from ..station.state import State
+    from ..station.tree_store import TreeStore
 
     findings = Findings()
     settings = read_toml_responder(read_toml(config), findings)
@@ -56,10 +57,12 @@ def serve(config: Path, as_json: bool) -> None:
     assert settings is not None
     mqtt = settings.mqtt
     click.echo(f"serving {settings.serve.instance} over {mqtt.address} as {mqtt.client_id}", err=as_json)
+    directory = settings.state_dir or config.absolute().parent
     serving = Serving(
         settings.serve,
         lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
-        state=State(settings.state_dir or config.absolute().parent),
+        state=State(directory),
+        sums=TreeStore(directory),
     )
     _stay(serving, as_json)
 
@@ -75,9 +78,11 @@ def follow(config: Path, as_json: bool) -> None:
     """Keep a copy on a machine without WeeWX, in SQLite or MariaDB; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
     from ..link.mqtt import MqttLink
+    from ..station.checks import CheckSettings
     from ..station.following import Following
     from ..station.stanza import read_toml_requester
     from ..station.state import State
+    from ..station.tree_store import TreeStore
 
     findings = Findings()
     settings = read_toml_requester(read_toml(config), findings)
@@ -86,10 +91,12 @@ def follow(config: Path, as_json: bool) -> None:
     mqtt = settings.mqtt
     streams = ", ".join(each.stream for each in settings.follow.copies)
     click.echo(f"following {streams} over {mqtt.address} as {mqtt.client_id}", err=as_json)
+    directory = settings.state_dir or config.absolute().parent
     following = Following(
         settings.follow,
         lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
-        state=State(settings.state_dir or config.absolute().parent),
+        state=State(directory),
+        checks=CheckSettings(TreeStore(directory), directory, interval_s=settings.check_interval_s),
     )
     _stay(following, as_json)
 

@@ -6,8 +6,8 @@ rebuilt, by WeeWX's own code (`WeewxCode`).
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, cast
 
 from ..core.columns import MAX_TABLES_BYTES, Kind, Table, decode_tables
@@ -16,7 +16,8 @@ from ..errors import SameskyError
 from .agreement import Agreement, CopySettings, SummarySource, agree, agree_version_1
 from .archive import Applied, Archive, open_archive
 from .archive_sqlite import SqliteArchive
-from .days import start_of_archive_day
+from .check_question import TreeName
+from .days import LONGEST_DAY_S, start_of_archive_day
 from .description import Description
 from .engine_queue import EngineQueue, Record
 from .messages import PageAnswer, RecordMessage, SummaryMessage
@@ -56,6 +57,8 @@ class Copy:
         self.settings = settings
         self.engine = engine
         self.kinds: Mapping[str, Kind] = {}
+        self.on_changed: Callable[[TreeName, Sequence[int]], None] = lambda tree, times: None
+        """Told before and after rows of these times, or summaries of these days, are written that aren't the newest."""
         self._weewx = weewx_code
         self._archive: Archive | None = None
         self._agreement = Agreement(names=())
@@ -77,6 +80,11 @@ class Copy:
     def observations(self) -> tuple[str, ...]:
         """The daily summaries that are taken from the primary where they are copied, sorted."""
         return self._agreement.observations
+
+    @property
+    def converts(self) -> bool:
+        """Whether the primary's records have to be converted."""
+        return self._agreement.converts
 
     @property
     def units(self) -> int | None:
@@ -119,6 +127,12 @@ class Copy:
         """Position up to which records are stored or on their way through the engine."""
         stored = self.archive.read_position(now) if self.archive.read_columns() else 0
         return max(stored, self.engine.newest if self.engine else 0)
+
+    def read_settled_position(self, now: float) -> int:
+        """Position up to which records are stored as they will stay: none of them is in the engine's hands."""
+        stored = self.archive.read_position(now) if self.archive.read_columns() else 0
+        pending = self.engine.pending() if self.engine else []
+        return min(stored, int(pending[0]["dateTime"]) - 1) if pending else stored
 
     # ------------------------------------------------------------------ prepare
 
@@ -245,7 +259,8 @@ class Copy:
             fresh = [record for record in records if record["dateTime"] > reached]
             records = [record for record in records if record["dateTime"] <= reached]
             records, duplicates = self._without_pending(records)
-        applied = self._apply_records(records) + Applied(refused=refused, stored=len(fresh), duplicates=duplicates)
+        with self._changing("archive", self._late(records, now)):
+            applied = self._apply_records(records) + Applied(refused=refused, stored=len(fresh), duplicates=duplicates)
         if self._agreement.summaries == "rebuilt" and self._weewx and records and applied.stored:
             self._weewx.rebuild_summaries()
         if fresh and self.engine:
@@ -272,9 +287,25 @@ class Copy:
     def settle(self, now: float) -> None:
         """Put waiting summary rows in place, as far as the records they include are stored."""
         if self._waiting:
-            rows = self._waiting.take(self.archive.read_position(now))
+            position = self.archive.read_position(now)
+            rows = self._waiting.take(position)
             if rows:
-                self.archive.apply_summaries(Table.from_rows("summary", SUMMARY_COLUMNS, rows))
+                over = {int(row[1]) for row in rows if row[1] + LONGEST_DAY_S <= position}
+                with self._changing("summary", sorted(over)):
+                    self.archive.apply_summaries(Table.from_rows("summary", SUMMARY_COLUMNS, rows))
+
+    def _late(self, records: Sequence[Record], now: float) -> list[int]:
+        """The times of those that go in before the newest."""
+        position = self.archive.read_position(now) if records else 0
+        return [record["dateTime"] for record in records if record["dateTime"] <= position]
+
+    @contextmanager
+    def _changing(self, tree: TreeName, times: Sequence[int]) -> Iterator[None]:
+        if times:
+            self.on_changed(tree, times)
+        yield
+        if times:
+            self.on_changed(tree, times)
 
     # ------------------------------------------------------------------ writing
 

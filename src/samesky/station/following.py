@@ -22,9 +22,14 @@ from ..errors import ConfigError, DataError, SameskyError
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from .agreement import CopySettings
 from .archive import Applied
+from .check_messages import CheckAnswer
+from .checker import Checker
+from .checks import Checks, CheckSettings
 from .copying import Copy, WeewxCode
 from .engine_queue import EngineQueue
+from .holds import Holds
 from .messages import (
+    ErrorAnswer,
     Incoming,
     LoopMessage,
     PageAnswer,
@@ -37,11 +42,13 @@ from .messages import (
 )
 from .requester import Action, Ask, Asking, Insert, Prepare, PutSummary, Requester, Store
 from .state import State
+from .tree_store import TreeStore
 from .worker import MakeLink, Worker
 
 _log = logging.getLogger(__name__)
 
 MAX_BATCH = 500
+REPORT_INTERVAL_S = 30.0
 _STATES: dict[str, StreamState] = {
     "disconnected": "disconnected",
     "describing": "waiting",
@@ -78,6 +85,7 @@ class FollowSettings:
 class _Stream:
     copy: Copy
     brain: Requester
+    checks: Checks
     counts: Counters
     since: float
     phase: str = "disconnected"
@@ -105,6 +113,7 @@ class Following(Worker):
         state: State,
         engine: EngineQueue | None = None,
         weewx_code: Mapping[str, WeewxCode] | None = None,
+        checks: CheckSettings | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -117,6 +126,11 @@ class Following(Worker):
         self._random = (rng or random.Random()).random
         self._engine = engine
         self._weewx_code = weewx_code or {}
+        self._check_settings = checks or CheckSettings(TreeStore(None))
+        self._report_at = 0.0
+        self._holds = Holds(
+            state, [each.stream for each in settings.copies], accept_origin=settings.accept_origin, timer=timer
+        )
         super().__init__("samesky-requester", make_link, settings.subscriptions, clock=clock, timer=timer)
         self._streams = {
             each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
@@ -129,8 +143,27 @@ class Following(Worker):
     def _make_stream(self, settings: CopySettings) -> _Stream:
         engine = self._engine if settings.main else None
         copy = Copy(settings, engine=engine, weewx_code=self._weewx_code.get(settings.stream))
-        brain = Requester(settings.stream, 0, asking=self.settings.asking[settings.stream], random=self._random)
-        return _Stream(copy, brain, Counters(), self._clock())
+        name, asking = settings.stream, self.settings.asking[settings.stream]
+        brain = Requester(name, 0, asking=asking, random=self._random)
+        checker = Checker(
+            name,
+            topic=asking.request_topics[0],
+            reply_to=asking.reply_to,
+            random=self._random,
+            interval_s=self._check_settings.interval_s,
+        )
+        checks = Checks(
+            copy,
+            checker,
+            self._check_settings,
+            publish=self._link.publish,
+            on_hold=lambda reason: self._hold(name, reason),
+            clock=self._clock,
+            timer=self._timer,
+        )
+        if reason := self._holds.reason(name):
+            brain.stop(reason)
+        return _Stream(copy, brain, checks, Counters(), self._clock())
 
     def wait_caught_up(self, patience_s: float) -> bool:
         """Wait until every stream has had what its primary had; gives up after ``patience_s`` without any progress.
@@ -168,7 +201,7 @@ class Following(Worker):
         return [self._snapshot(name, stream) for name, stream in self._streams.items()]
 
     def _snapshot(self, name: str, stream: _Stream) -> Snapshot:
-        brain, newest = stream.brain, stream.brain.newest
+        brain, newest, proof = stream.brain, stream.brain.newest, stream.checks.proof
         behind_s = None if newest is None else max(0, newest - brain.taken)
         return Snapshot(
             stream=name,
@@ -180,8 +213,13 @@ class Following(Worker):
             stored=stream.stored,
             duplicates=stream.counts["duplicate"],
             refused=self.refused.copy() | brain.counts.copy() | {"conflict": stream.counts["conflict"]},
-            last_error=brain.trouble or self._trouble.last,
+            last_error=brain.trouble or stream.checks.checker.trouble or self._trouble.last,
             since=stream.since,
+            proven_through=proof.through if proof else None,
+            proven_count=proof.count if proof else None,
+            proven_at=proof.at if proof else None,
+            different=stream.checks.different,
+            repaired=stream.checks.repaired,
         )
 
     # ------------------------------------------------------------------ the thread
@@ -229,10 +267,16 @@ class Following(Worker):
         return events
 
     def _due(self) -> float:
-        return min(stream.brain.next_time() for stream in self._streams.values())
+        times = [
+            min(stream.brain.next_time(), stream.checks.next_time(stream.brain.phase == "live"))
+            for stream in self._streams.values()
+        ]
+        return min(*times, self._report_at, self._holds.next_time())
 
     def _finish(self) -> None:
+        self._report()
         for stream in self._streams.values():
+            stream.checks.close()
             stream.copy.close()
 
     def _note_progress(self) -> None:
@@ -240,15 +284,25 @@ class Following(Worker):
             if stream.phase != stream.brain.phase:
                 stream.phase, stream.since = stream.brain.phase, self._clock()
                 _log.info("state stream=%s phase=%s position=%d", stream.brain.stream, stream.phase, stream.brain.taken)
+                self._report_at = 0.0
             stream.caught_up = stream.brain.caught_up
+        if self._timer() >= self._report_at:
+            self._report()
         with self._progress:
             self._progress.notify_all()
+
+    def _report(self) -> None:
+        """Write down how each stream is doing, for commands that run beside this process."""
+        self._report_at = self._timer() + REPORT_INTERVAL_S
+        for snapshot in self.snapshots():
+            self._state.write_snapshot(snapshot, self._clock())
 
     def _on_connected(self) -> None:
         self._connected = True
         self._trouble.note(None)
         for stream in self._streams.values():
             self._open(stream)
+            stream.checks.on_connected()
             self._do(stream, stream.brain.on_connected(self._timer()), {})
 
     def _open(self, stream: _Stream) -> None:
@@ -263,6 +317,7 @@ class Following(Worker):
         self._trouble.note(reason)
         for stream in self._streams.values():
             stream.brain.on_disconnected()
+            stream.checks.on_disconnected()
 
     def _tick(self) -> None:
         if not self._connected:
@@ -271,6 +326,9 @@ class Following(Worker):
             inserts: dict[str, list[RecordMessage]] = {}
             self._do(stream, stream.brain.on_tick(self._timer()), inserts)
             self._flush(inserts)
+            stream.checks.work(stream.brain.phase == "live")
+        for name in self._holds.take_released():
+            self._release(name)
 
     def _settle(self) -> None:
         for stream in self._streams.values():
@@ -290,10 +348,17 @@ class Following(Worker):
         stream = self._streams.get(decoded.stream)
         if stream is None:
             return  # another primary's LOOP packet or summary: one broker serves many
-        if isinstance(decoded, LoopMessage):
-            self._put_loop_packet(decoded.packet)
-        else:
-            self._do(stream, stream.brain.on_message(decoded, self._timer()), inserts, message)
+        match decoded:
+            case LoopMessage():
+                self._put_loop_packet(decoded.packet)
+            case CheckAnswer():
+                stream.checks.on_answer(decoded)
+            case ErrorAnswer() if stream.checks.checker.awaits(decoded.correlation):
+                stream.checks.on_error(decoded)
+            case _:
+                self._do(stream, stream.brain.on_message(decoded, self._timer()), inserts, message)
+        if isinstance(decoded, RecordMessage) and decoded.root is not None:
+            stream.checks.on_live_root(decoded.root)
 
     def _put_loop_packet(self, packet: dict[str, Any]) -> None:
         with self._loop_came:
@@ -365,20 +430,33 @@ class Following(Worker):
 
     def _prepare(self, stream: _Stream, action: Prepare) -> None:
         description, name = action.description, stream.brain.stream
-        known = self._state.read_origin(name)
-        if known and description.origin and description.origin not in (known, self.settings.accept_origin):
-            stream.brain.stop(
-                f"{name}: the primary's database is another one (origin {description.origin}, not {known}); "
-                f"nothing was changed. If that is right, set accept_origin = {description.origin} and restart."
-            )
-            self._trouble.report(name, stream.brain.trouble)
+        reason = self._holds.find_reason(name, description)
+        if reason:
+            self._hold(name, reason)
             return
         self._attempt(stream, partial(self._prepare_copy, stream, action))
-        if description.origin and stream.brain.phase != "stopped":
-            self._state.write_origin(name, description.origin)
+        if stream.brain.phase != "stopped":
+            self._holds.note(name, description)
+
+    def _hold(self, name: str, reason: str) -> None:
+        """Stop a stream until a person has decided."""
+        self._holds.hold(name, reason)
+        self._streams[name].brain.stop(reason)
+        self._trouble.report(name, reason)
+        self._report_at = 0.0
+
+    def _release(self, name: str) -> None:
+        stream = self._streams[name]
+        _log.info("released stream=%s", name)
+        self._trouble.clear(name)
+        stream.brain.resume()
+        stream.checks.release()
+        if self._connected:
+            self._do(stream, stream.brain.on_connected(self._timer()), {})
 
     def _prepare_copy(self, stream: _Stream, action: Prepare) -> None:
         agreement = stream.copy.prepare(action.description)
+        stream.checks.on_prepared(action.description)
         actions = stream.brain.on_prepared(
             action.description,
             position=stream.copy.read_position(self._clock()),

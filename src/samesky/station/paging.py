@@ -101,11 +101,12 @@ class Pager:
 
 def _without_wrong_types(table: Table) -> Table:
     """The table without the rows that hold a value of another type than their column's."""
-    rows = [row for row in table.rows() if _fits(table.columns, row)]
+    rows = [row for row in table.rows() if fits(table.columns, row)]
     return Table.from_rows(table.name, table.columns, rows)
 
 
-def _fits(columns: Sequence[Column], row: Sequence[object]) -> bool:
+def fits(columns: Sequence[Column], row: Sequence[object]) -> bool:
+    """Whether every value is of its column's kind: SQLite lets a text into a REAL column."""
     return all(
         value is None or isinstance(value, str if column.kind is Kind.TEXT else int | float)
         for column, value in zip(columns, row, strict=True)

@@ -196,6 +196,11 @@ class Requester:
         self.phase, self.trouble = "stopped", reason
         self._waiting = None
 
+    def resume(self) -> None:
+        """A person has decided: go on with the next connection."""
+        if self.phase == "stopped":
+            self.phase, self.trouble = "disconnected", None
+
     # ------------------------------------------------------------------ version 2
 
     def _on_description(self, answer: DescriptionAnswer, now: float) -> list[Action]:

@@ -14,10 +14,13 @@ from typing import Any
 
 from ..core.columns import encode_tables
 from ..core.status import Counters, Snapshot
-from ..core.strict import Refused
+from ..core.strict import Reason, Refused
 from ..errors import SameskyError, Unreachable
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
+from .answering import Answering
 from .archive import Archive, open_archive
+from .check_messages import encode_check
+from .check_question import Question
 from .compression import compress
 from .days import DAY_S, start_of_archive_day
 from .description import encode_description
@@ -27,6 +30,7 @@ from .paging import Pager
 from .requests import Request
 from .responder import STREAM_CHUNK, Job, Responder, Throttle
 from .state import State
+from .tree_store import TreeStore
 from .worker import MakeLink, Worker
 
 _log = logging.getLogger(__name__)
@@ -39,6 +43,8 @@ PATIENCE_S = 2.0
 EVENTS_A_JOB = 100
 # So many live records that wait are left to the pages, which bring thousands for the work of a few.
 MOST_LIVE_WAITING = 1000
+# More live records than this waiting: none takes the time to be told with the root of all.
+MOST_WAITING_FOR_ROOTS = 10
 # What a PUBLISH of ours needs beside its payload: topic, properties, digest.
 ENVELOPE_BYTES = 4096
 
@@ -85,7 +91,7 @@ class Serving(Worker):
     """A running responder.
 
     ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines. ``state`` keeps what
-    was refused.
+    was refused, ``sums`` what has been added up for checks.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Serving(Worker):
         make_link: MakeLink,
         *,
         state: State | None = None,
+        sums: TreeStore | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -118,6 +125,8 @@ class Serving(Worker):
         self._state, self._since = "disconnected", clock()
         self._handled = 0
         self._behind = False
+        sums = sums or TreeStore(None)
+        self._answering = {stream: Answering(sums, stream, clock=clock, timer=timer) for stream in self._streams}
         name = f"samesky-responder-{settings.instance}"
         super().__init__(name, make_link, settings.subscriptions, clock=clock, timer=timer)
 
@@ -189,6 +198,7 @@ class Serving(Worker):
             due.append(self._summary_due)
         if self.settings.tail:
             due.append(now + TAIL_INTERVAL_S)
+        due += [max(self._retry_times.get(stream, 0.0), each.next_time()) for stream, each in self._answering.items()]
         return min(due)
 
     def _work(self) -> None:
@@ -199,8 +209,21 @@ class Serving(Worker):
         job = self.brain.next_job(self._timer())
         if job is not None:
             self._answer(job)
+        elif self._events.empty():
+            self._add_up()
+
+    def _add_up(self) -> None:
+        """Nothing else is to be done: go on with the sums for checks."""
+        now = self._timer()
+        for stream, answering in self._answering.items():
+            if answering.next_time() <= now:
+                with self._guarded(stream):
+                    answering.work(self._archive(stream)[0])
 
     def _finish(self) -> None:
+        for stream, answering in self._answering.items():
+            with self._guarded(stream):
+                answering.save()
         for archive, _ in self._archives.values():
             archive.close()
 
@@ -234,9 +257,11 @@ class Serving(Worker):
             self._link.publish(answer, timeout_s=5.0)
             self.sent.add(job.request.op)
 
-    def _make_answer(self, request: Request) -> Message:
+    def _make_answer(self, request: Request) -> Message | None:
         archive, pager = self._archive(request.stream)
         now = self._clock()
+        if request.question is not None:
+            return self._check(request, request.question, archive)
         if request.op == "describe":
             description = archive.read_description(pager.accepts, now=now)
             self._origins[request.stream] = description.origin
@@ -244,6 +269,17 @@ class Serving(Worker):
         room = min(self.settings.max_page_bytes, self._link.max_packet_bytes - ENVELOPE_BYTES)
         page = pager.make_page(request, origin=self._origin(request.stream, archive), max_bytes=room, now=now)
         return encode_page(request, page, qos=self.settings.publish_qos)
+
+    def _check(self, request: Request, question: Question, archive: Archive) -> Message | None:
+        try:
+            origin = self._origin(request.stream, archive)
+            answer = self._answering[request.stream].answer(request, question, archive, origin)
+        except Refused as refusal:
+            self.brain.refused.add(refusal.reason)
+            return self.brain.error(request, Reason.BAD_REQUEST)
+        if answer is None:
+            return self.brain.error(request, "busy")
+        return encode_check(request, answer, qos=self.settings.publish_qos)
 
     def _stream_on(self, job: Job) -> None:
         """A version 1 requester never asks again, so a database in trouble only makes it wait."""
@@ -297,6 +333,8 @@ class Serving(Worker):
 
     def _publish_live(self, stream: str, archive: Archive, record: Mapping[str, Any]) -> None:
         timestamp = int(record["dateTime"])
+        answering = self._answering[stream]
+        answering.on_record(archive, timestamp)
         message = encode_record(
             self.settings.archive_topic,
             stream,
@@ -304,6 +342,7 @@ class Serving(Worker):
             qos=self.settings.publish_qos,
             previous=archive.read_previous(timestamp),
             origin=self._origin(stream, archive),
+            root=answering.live_root(archive) if self._events.qsize() < MOST_WAITING_FOR_ROOTS else None,
         )
         # Without room the record is left to the pages: a follower sees the gap at the next one.
         self.sent.add("live" if self._link.publish(message, timeout_s=PATIENCE_S) else "unsent")

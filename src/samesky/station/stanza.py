@@ -42,7 +42,8 @@ RESPONDER_OPTIONS = _LINK | _names(
 )
 REQUESTER_OPTIONS = _LINK | _names(
     "response_topic loop_interval archive_interval startup_max_tries startup_wait_before_retry archive_max_tries "
-    "archive_wait_before_retry wait_before_retry main exact missing_columns newest accept_origin protocol"
+    "archive_wait_before_retry wait_before_retry main exact missing_columns newest accept_origin protocol "
+    "check_interval"
 )
 RESPONDER_BINDING_OPTIONS = _names("data_binding type delta sqlite table")
 REQUESTER_BINDING_OPTIONS = _names(
@@ -76,6 +77,8 @@ class RequesterConfig:
     archive_interval_s: int
     startup_wait_s: float
     archive_wait_s: float
+    check_interval_s: float
+    """From one check of the copy to the next, when nothing else asks for one."""
     state_dir: Path | None
     """Where `State` is kept; None: the caller's usual place."""
 
@@ -166,6 +169,7 @@ def _requester_config(
         archive_interval_s=options.integer("archive_interval", 300, 1, 86_400),
         startup_wait_s=_patience(options, "startup"),
         archive_wait_s=_patience(options, "archive"),
+        check_interval_s=options.number("check_interval", 3600.0, 10, 30 * 86_400),
         state_dir=_state_dir(options),
     )
     return None if options.findings.errors else config

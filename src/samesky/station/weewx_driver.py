@@ -25,11 +25,13 @@ from ..config import Findings
 from ..errors import ConfigError, SameskyError
 from ..link.mqtt import MqttLink
 from .archive import Archive, open_archive
+from .checks import CheckSettings
 from .databases import read_weewx_location, state_directory
 from .engine_queue import EngineQueue, Record
 from .following import Following
 from .stanza import RequesterConfig, read_requester, read_stanza
 from .state import State
+from .tree_store import TreeStore
 from .weewx_code import BindingCode, target_unit_system
 
 _log = logging.getLogger(__name__)
@@ -71,7 +73,8 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
         self._units = target_unit_system(config_dict) or weewx.US
         code = {stream: BindingCode(config_dict, binding) for stream, binding in self._config.bindings.items()}
         self._ensure_databases(code)
-        self._state = State(self._config.state_dir or state_directory(config_dict))
+        directory = self._config.state_dir or state_directory(config_dict)
+        self._state, self._sums = State(directory), TreeStore(directory)
         mqtt = self._config.mqtt
         self._following = Following(
             self._config.follow,
@@ -79,6 +82,7 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
             state=self._state,
             engine=self._queue,
             weewx_code=code,
+            checks=CheckSettings(self._sums, directory, interval_s=self._config.check_interval_s),
         )
         self._following.start()
         self._wait_for_bulk()
@@ -126,6 +130,7 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
         self._closing = True
         self._following.close()
         self._state.close()
+        self._sums.close()
         if self._archive is not None:
             self._archive.close()
 
@@ -175,7 +180,8 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
             if self._archive is None:
                 self._archive = open_archive(self._main.location)
             names = self._following.column_names(self._main.stream)
-            self._archive.ensure_record(record, names)
+            if self._archive.ensure_record(record, names):
+                self._sums.mark(self._main.stream, "archive", [record["dateTime"]])
         except SameskyError as error:
             _log.warning("not_made_exact time=%s error=%r", record["dateTime"], str(error))
             self._forget_archive()

@@ -23,6 +23,7 @@ from .databases import read_weewx_location, state_directory
 from .serving import Serving
 from .stanza import read_responder, read_stanza
 from .state import State
+from .tree_store import TreeStore
 
 _log = logging.getLogger(__name__)
 
@@ -85,8 +86,10 @@ def _make_serving(config: Mapping[str, Any]) -> Serving | None:
         _log.info("responder_off: enable = false")
         return None
     mqtt = settings.mqtt
+    directory = settings.state_dir or state_directory(config)
     return Serving(
         settings.serve,
         lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
-        state=State(settings.state_dir or state_directory(config)),
+        state=State(directory),
+        sums=TreeStore(directory),
     )

@@ -1,0 +1,152 @@
+"""Both trees of one stream, kept up with its tables in the background, and what is said of them.
+
+Work is done in slices that last a few hundredths of a second, with a pause as long after each: a station has other
+things to do. Every hour the last days are read again, and a small share of everything, so that each row is read about
+once a month: stored sums are never trusted for ever.
+"""
+
+from collections.abc import Callable, Sequence
+
+from ..core.columns import Column, Table
+from ..core.timetree import View
+from .archive import Archive
+from .archive_reader import quoted_names
+from .archive_tree import ArchiveTree
+from .check_question import TreeName
+from .days import LONGEST_DAY_S
+from .messages import LiveRoot
+from .paging import fits
+from .schema import SUMMARY_COLUMNS
+from .tree_store import TreeStore
+
+RECHECK_INTERVAL_S = 3600.0
+RECENT_S = 2 * 86_400
+SCRUB_SHARE = 1 / 720
+"""Of all spans, each hour."""
+_TIMES_A_QUERY = 500
+
+
+class StreamTrees:
+    """The trees of one scope (`check_session.Scope`). One thread's. ``owner`` as in `ArchiveTree`."""
+
+    def __init__(
+        self,
+        store: TreeStore,
+        stream: str,
+        columns: Sequence[str],
+        observations: Sequence[str],
+        *,
+        owner: bool,
+        timer: Callable[[], float],
+        clock: Callable[[], float],
+    ) -> None:
+        def tree(kind: TreeName, names: Sequence[str]) -> ArchiveTree:
+            return ArchiveTree(store, stream, kind, sorted(names), owner=owner, timer=timer, clock=clock)
+
+        self.columns, self.observations = tuple(columns), tuple(observations)
+        self._trees = {"archive": tree("archive", columns), "summary": tree("summary", observations)}
+        self._timer = timer
+        self._recheck_at = timer() + RECHECK_INTERVAL_S
+        self._rechecking = False
+        self._next_slice = 0.0
+        self._complete_to = 0
+
+    @property
+    def silent_changes(self) -> int:
+        """Leaves in which somebody else had changed rows, found by reading them again."""
+        return sum(tree.silent_changes for tree in self._trees.values())
+
+    def refresh(self, archive: Archive, until: int) -> bool:
+        """Do a slice of work; whether both trees hold everything up to ``until``."""
+        began = self._timer()
+        self._attach(archive)
+        complete = all(tree.refresh(_until(name, until)) for name, tree in self._trees.items())
+        self._complete_to = until if complete else 0
+        self._next_slice = self._timer() + (self._timer() - began)
+        return complete
+
+    def work(self, archive: Archive, until: int) -> None:
+        """Do a slice of whatever is due: what is new first, then what is to be read again."""
+        if self._timer() < self._next_slice:
+            return
+        if self._complete_to < until:
+            self.refresh(archive, until)
+        elif self._rechecking or self._timer() >= self._recheck_at:
+            self._recheck(archive)
+
+    def next_time(self, until: int) -> float:
+        """When `work` has something to do, by the timer."""
+        return self._next_slice if self._complete_to < until or self._rechecking else self._recheck_at
+
+    def mark_dirty(self, tree: TreeName, times: Sequence[int]) -> None:
+        """Rows of these times (of ``summary``: days) have changed, or are about to."""
+        self._complete_to = 0
+        self._trees[tree].mark_dirty(times)
+
+    def view(self, tree: TreeName, until: int) -> View:
+        """The tree up to ``until``; of the summaries, the days that were over by then in any time zone."""
+        return View(self._trees[tree], _until(tree, until))
+
+    def live_root(self, archive: Archive, until: int) -> LiveRoot | None:
+        """The root of all records up to ``until``; None while the sums aren't added up that far."""
+        self._attach(archive)
+        tree = self._trees["archive"]
+        return LiveRoot.of(until, self.view("archive", until).root()) if tree.refresh(until) else None
+
+    def save(self) -> None:
+        """Save what is new."""
+        for tree in self._trees.values():
+            tree.save()
+
+    def _attach(self, archive: Archive) -> None:
+        for tree in self._trees.values():
+            tree.attach(archive)
+
+    def _recheck(self, archive: Archive) -> None:
+        began = self._timer()
+        self._attach(archive)
+        if not self._rechecking:
+            for tree in self._trees.values():
+                tree.recheck_recent(RECENT_S)
+                tree.scrub(SCRUB_SHARE)
+        self._rechecking = not all(tree.reread() for tree in self._trees.values())
+        self._recheck_at = self._timer() + RECHECK_INTERVAL_S
+        self._next_slice = self._timer() + (self._timer() - began)
+
+
+class AnsweringTrees:
+    """`check_answers.Trees` for one question: a stream's trees up to its moment, and its rows."""
+
+    def __init__(self, trees: StreamTrees, archive: Archive, until: int) -> None:
+        self._trees, self._archive, self._until = trees, archive, until
+
+    def view(self, tree: TreeName) -> View:
+        """As `Trees.view`."""
+        return self._trees.view(tree, self._until)
+
+    def read_rows(self, tree: TreeName, times: Sequence[int]) -> Table:
+        """As `Trees.read_rows`."""
+        if tree == "summary":
+            return self._read_days(times)
+        columns = self._archive.read_columns()
+        return Table.from_rows("archive", columns, self._read_times(columns, times))
+
+    def _read_times(self, columns: Sequence[Column], times: Sequence[int]) -> list[Sequence[object]]:
+        rows: list[Sequence[object]] = []
+        names = quoted_names(column.name for column in columns)
+        for at in range(0, len(times), _TIMES_A_QUERY):
+            chosen = ", ".join(map(str, times[at : at + _TIMES_A_QUERY]))
+            query = f"SELECT {names} FROM `{self._archive.table}` WHERE `dateTime` IN ({chosen}) ORDER BY `dateTime`"
+            rows += [row for row in self._archive.read_query(query) if fits(columns, row)]
+        return rows
+
+    def _read_days(self, days: Sequence[int]) -> Table:
+        rows: list[tuple[object, ...]] = []
+        for day in days:
+            table = self._archive.read_summaries(day, day)
+            rows += [row for row in table.rows() if row[0] in self._trees.observations]
+        return Table.from_rows("summary", SUMMARY_COLUMNS, rows)
+
+
+def _until(tree: str, until: int) -> int:
+    return until if tree == "archive" else max(0, until - LONGEST_DAY_S)
