@@ -96,7 +96,12 @@ def follow(config: Path, as_json: bool) -> None:
         settings.follow,
         lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
         state=State(directory),
-        checks=CheckSettings(TreeStore(directory), directory, interval_s=settings.check_interval_s),
+        checks=CheckSettings(
+            TreeStore(directory),
+            directory,
+            interval_s=settings.check_interval_s,
+            track_changes=settings.track_changes,
+        ),
     )
     _stay(following, as_json)
 

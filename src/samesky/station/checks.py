@@ -18,6 +18,7 @@ from .check_session import CheckSession, Repair, Scope
 from .checker import Apply, AskCheck, CheckAction, Checker, Delete, Hold, Proof, Proven, most_deletions
 from .copying import Copy
 from .description import Description
+from .dirty_triggers import ensure_triggers
 from .messages import ErrorAnswer, LiveRoot
 from .quarantine import Quarantine, quarantine_path
 from .repairing import Repairing
@@ -39,6 +40,8 @@ class CheckSettings:
     """Where the quarantine of a copy on a server is kept; that of a SQLite copy is beside it."""
     interval_s: float = 3600.0
     """From one check to the next when nothing else asks for one."""
+    track_changes: bool = False
+    """Whether to note changes by hand as they are made, with triggers in the copy's database."""
     enabled: bool = True
 
 
@@ -99,6 +102,8 @@ class Checks:
         self._origin = description.origin
         if self._trees and (self._trees.columns, self._trees.observations) == (columns, observations):
             return
+        if self._settings.track_changes:
+            ensure_triggers(self._copy.archive)
         self._scope = scope
         self._trees = StreamTrees(
             self._settings.sums,

@@ -24,6 +24,7 @@ from .check_question import Question
 from .compression import compress
 from .days import DAY_S, start_of_archive_day
 from .description import encode_description
+from .dirty_triggers import ensure_triggers
 from .location import Location
 from .messages import SummaryMessage, encode_loop, encode_page, encode_record, encode_summary
 from .paging import Pager
@@ -74,6 +75,8 @@ class ServeSettings:
     subscribe_qos: int = 1
     throttle: Throttle = field(default_factory=Throttle)
     max_page_bytes: int = 1 << 20
+    track_changes: bool = False
+    """Whether to note changes by hand as they are made, with triggers in the primary's databases."""
     tail: bool = False
     """Watch the databases for new records oneself, where no WeeWX service reports them."""
 
@@ -403,6 +406,8 @@ class Serving(Worker):
                 raise _FailedBefore(f"{stream}: the database failed a moment ago")
             archive = open_archive(self._streams[stream].location)
             self._archives[stream] = (archive, Pager(archive))
+            if self.settings.track_changes and archive.read_columns():
+                ensure_triggers(archive)
         return self._archives[stream]
 
     @contextmanager

@@ -35,7 +35,8 @@ def _names(text: str) -> frozenset[str]:
 
 _LINK = _names(
     "host port keepalive username password password_file client_id tls ca_file cert_file key_file session_expiry "
-    "log_mqtt subscribe_qos publish_qos strict state_dir enable request_topic archive_topic loop_topic loop_packets"
+    "log_mqtt subscribe_qos publish_qos strict state_dir enable request_topic archive_topic loop_topic loop_packets "
+    "track_changes"
 )
 RESPONDER_OPTIONS = _LINK | _names(
     "delta throttle_count throttle_sleep max_responder_threads extra_response_topics max_page_bytes"
@@ -79,6 +80,8 @@ class RequesterConfig:
     archive_wait_s: float
     check_interval_s: float
     """From one check of the copy to the next, when nothing else asks for one."""
+    track_changes: bool
+    """Whether triggers note changes by hand in the copy's databases."""
     state_dir: Path | None
     """Where `State` is kept; None: the caller's usual place."""
 
@@ -106,6 +109,7 @@ def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
         response_topics=tuple(options.text("extra_response_topics").replace(",", " ").split()),
         publish_qos=options.integer("publish_qos", 1, 0, 1),
         subscribe_qos=options.integer("subscribe_qos", 1, 0, 1),
+        track_changes=options.flag("track_changes", False),
         throttle=Throttle(
             options.integer("throttle_count", 1000, 0, 10**6), options.number("throttle_sleep", 1.0, 0, 3600)
         ),
@@ -169,6 +173,7 @@ def _requester_config(
         archive_interval_s=options.integer("archive_interval", 300, 1, 86_400),
         startup_wait_s=_patience(options, "startup"),
         archive_wait_s=_patience(options, "archive"),
+        track_changes=options.flag("track_changes", False),
         check_interval_s=options.number("check_interval", 3600.0, 10, 30 * 86_400),
         state_dir=_state_dir(options),
     )

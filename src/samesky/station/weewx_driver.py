@@ -82,7 +82,12 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
             state=self._state,
             engine=self._queue,
             weewx_code=code,
-            checks=CheckSettings(self._sums, directory, interval_s=self._config.check_interval_s),
+            checks=CheckSettings(
+                self._sums,
+                directory,
+                interval_s=self._config.check_interval_s,
+                track_changes=self._config.track_changes,
+            ),
         )
         self._following.start()
         self._wait_for_bulk()
