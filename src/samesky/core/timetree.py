@@ -27,7 +27,7 @@ MODULUS = 1 << 128
 END_OF_TIME = 1 << 40
 
 _NUMBER, _TEXT = b"\0", b"\1"
-_MINUS_ZERO = struct.pack(">d", -0.0)
+_MINUS_ZERO_HEAD = struct.pack(">d", -0.0)[0]
 
 
 class Sum(NamedTuple):
@@ -98,7 +98,7 @@ class RowHasher:
             packed = pack.pack(*values)
         except (struct.error, TypeError, OverflowError):
             return self._hash_slowly(row)
-        if _MINUS_ZERO in packed:
+        if _MINUS_ZERO_HEAD in packed[::8]:  # no other number but the very smallest begins so
             packed = pack.pack(*[value + 0.0 for value in values])
         digest = start.copy()
         digest.update(packed)

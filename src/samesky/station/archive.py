@@ -149,6 +149,10 @@ class Archive(ArchiveReader):
                     self._create_summary(column.name, summaries[column.name])
         self.forget_schema()
 
+    def apply_statement(self, statement: str, *values: Any) -> int:
+        """Execute a statement of one's own, durable when this returns; how many rows it changed."""
+        return self._execute(statement, *values)
+
     def _create_summary(self, obs: str, kind: str) -> None:
         columns = [column for column in SUMMARY_COLUMNS if column.name in summary_parts(kind)]
         self._execute(f"CREATE TABLE `{self.table}_day_{obs}` ({self._declarations(columns)})")

@@ -149,6 +149,21 @@ class ArchiveReader:
         )
         return self._read_all(query, after)
 
+    def read_filled_rows(
+        self, names: Sequence[str], after: int, limit: int, *, until: int
+    ) -> tuple[Sequence[str], Sequence[Row]]:
+        """As `read_rows`, without the columns that are NULL in all of these rows; returns which are left, and the rows.
+
+        In a wide table most columns have no value, and to read their NULLs is most of the work.
+        """
+        with self._transaction(write=False):
+            end, filled = self._read_extent(names, after, limit, until)
+            return filled, self.read_rows(filled, after, _EVERY_ROW, until=end) if filled else ()
+
+    def read_query(self, query: str, *values: Any) -> Sequence[Row]:
+        """All rows of a query of one's own; `mark` stands for a value."""
+        return self._read_all(query, *values)
+
     def read_column_names(self, table: str) -> tuple[str, ...]:
         """Names of the columns of any table in the database, in order."""
         with closing(self._connection.cursor()) as cursor:
@@ -205,8 +220,8 @@ class ArchiveReader:
         columns = self.read_columns()
         until = int(now) + future_limit_s
         with self._transaction(write=False):
-            end, filled = self._read_extent(columns, after, max_records, until)
-            rows = self.read_rows(filled, after, _EVERY_ROW, until=end) if filled else ()
+            names = [column.name for column in columns]
+            filled, rows = self.read_filled_rows(names, after, max_records, until=until)
             at = filled.index("dateTime") if filled else 0
             span = self._span(after, len(rows), rows[0][at] if rows else None, rows[-1][at] if rows else after, until)
             tables = [_table_of("archive", columns, filled, rows)]
@@ -227,6 +242,24 @@ class ArchiveReader:
             rows += [(obs, *row, *padding) for row in self._read_all(query, from_day, to_day)]
         return Table.from_rows("summary", SUMMARY_COLUMNS, rows)
 
+    def read_previous_summary(self, observations: Iterable[str], timestamp: int) -> int:
+        """The newest day before ``timestamp`` that has a summary row of any of these; 0 when there is none."""
+        return max(self._summary_bounds("MAX", observations, "<", timestamp), default=0)
+
+    def read_next_summary(self, observations: Iterable[str], timestamp: int) -> int | None:
+        """The first day after ``timestamp`` that has a summary row of any of these; None when there is none."""
+        return min(self._summary_bounds("MIN", observations, ">", timestamp), default=None)
+
+    def _summary_bounds(self, bound: str, observations: Iterable[str], relation: str, timestamp: int) -> list[int]:
+        """The first or last day of each observation's table, on one side of ``timestamp``."""
+        queries = [
+            f"SELECT {bound}(`dateTime`) FROM `{self.table}_day_{obs}` WHERE `dateTime` {relation} {int(timestamp)}"
+            for obs in observations
+        ]
+        # One round trip for a hundred tables; SQLite takes no more than 500 in one query.
+        parts = [" UNION ALL ".join(queries[at : at + 100]) for at in range(0, len(queries), 100)]
+        return [int(day) for part in parts for (day,) in self._read_all(part) if day is not None]
+
     def _count(self, first: int, last: int) -> int:
         known, base = (first - 1, 0)
         if self._counted and self._counted[0] == first:
@@ -243,9 +276,8 @@ class ArchiveReader:
         (newest,) = self._read_row(f"SELECT MAX(`dateTime`) FROM `{self.table}` WHERE `dateTime` <= {self.mark}", until)
         return Span(after=after, count=count, first=first, last=last, newest=newest)
 
-    def _read_extent(self, columns: Iterable[Column], after: int, limit: int, until: int) -> tuple[int, list[str]]:
-        """Where a page ends, and which columns have any value in it: in a wide table most have none."""
-        names = [column.name for column in columns]
+    def _read_extent(self, names: Sequence[str], after: int, limit: int, until: int) -> tuple[int, list[str]]:
+        """Where so many rows end, and which columns have any value in them."""
         extent = f"FROM `{self.table}` WHERE `dateTime` > {self.mark} AND `dateTime` <= {self.mark}"
         (end,) = self._read_row(
             f"SELECT MAX(`dateTime`) FROM (SELECT `dateTime` {extent} ORDER BY `dateTime` LIMIT {int(limit)}) AS page",
