@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,7 @@ def follow(config: Path, as_json: bool) -> None:
     from ..link.mqtt import MqttLink
     from ..station.checks import CheckSettings
     from ..station.following import Following
+    from ..station.standing_in import make_stand_ins
     from ..station.stanza import read_toml_requester
     from ..station.state import State
     from ..station.tree_store import TreeStore
@@ -92,18 +94,23 @@ def follow(config: Path, as_json: bool) -> None:
     streams = ", ".join(each.stream for each in settings.follow.copies)
     click.echo(f"following {streams} over {mqtt.address} as {mqtt.client_id}", err=as_json)
     directory = settings.state_dir or config.absolute().parent
+    state, sums = State(directory), TreeStore(directory)
     following = Following(
         settings.follow,
         lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
-        state=State(directory),
+        state=state,
         checks=CheckSettings(
-            TreeStore(directory),
+            sums,
             directory,
             interval_s=settings.check_interval_s,
             track_changes=settings.track_changes,
         ),
     )
-    _stay(following, as_json)
+    with ExitStack() as stack:
+        if settings.answer:
+            for stand_in in make_stand_ins(settings.follow, mqtt, following, state=state, sums=sums):
+                stack.enter_context(stand_in)
+        _stay(following, as_json)
 
 
 @command.command(

@@ -7,6 +7,7 @@ that lacks columns, or has other units, asks for trees of its own; they are made
 from collections.abc import Callable
 
 from ..core.strict import FUTURE_LIMIT_S
+from ..core.timetree import Sum
 from .archive import Archive
 from .check_answers import answer_question
 from .check_messages import CheckAnswer
@@ -43,6 +44,11 @@ class Answering:
     def live_root(self, archive: Archive) -> LiveRoot | None:
         """What to tell of all records up to the newest; None while the sums aren't made."""
         return self._usual(archive).live_root(archive, archive.read_position(self._clock()))
+
+    def root(self, archive: Archive, until: int) -> Sum | None:
+        """The sum of all records up to ``until``; None while it isn't made."""
+        trees = self._usual(archive)
+        return trees.view("archive", until).root() if trees.refresh(archive, until) else None
 
     def answer(self, request: Request, question: Question, archive: Archive, origin: str) -> CheckAnswer | None:
         """The answer to a question; None while the sums it needs aren't made. Raises `Refused`."""

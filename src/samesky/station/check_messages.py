@@ -7,7 +7,7 @@ from ..core.strict import Reason, Refused
 from ..core.treelists import SIZES
 from ..link.message import Message
 from .check_question import OPS, ROOT_BYTES, TREES, TreeName
-from .envelope import MAX_TIME, decode_property
+from .envelope import MAX_TIME, StandIn, decode_property, decode_stand_in
 from .requests import Request, make_answer
 
 CHECK_TYPE = "application/vnd.samesky.check"
@@ -34,6 +34,8 @@ class CheckAnswer:
     count: int = 0
     """Records that the primary holds up to ``until``."""
     roots: Mapping[TreeName, bytes] | None = None
+    stand_in: StandIn | None = None
+    """The copy that answers for its primary; None: the primary itself does."""
 
 
 def encode_check(request: Request, answer: CheckAnswer, *, qos: int) -> Message:
@@ -71,6 +73,7 @@ def decode_check(message: Message, stream: str, properties: Mapping[str, str]) -
         reached=decode_property(properties, "reached", 0, MAX_TIME, 0),
         count=decode_property(properties, "count", 0, 1 << 40, 0),
         roots=roots,
+        stand_in=decode_stand_in(properties),
     )
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 
 from ..core.status import Counters
 from ..core.strict import Reason, Refused
+from ..core.timetree import Sum
 from ..link.message import Message
 from .check_messages import CheckAnswer
 from .check_question import TreeName, encode_question
@@ -44,6 +45,8 @@ class Proof:
     """Time of the last record that was compared."""
     count: int
     """Records up to then."""
+    root: Sum
+    """The sum of them."""
     at: float
     """When the roots agreed, in Unix seconds."""
 
@@ -184,6 +187,10 @@ class Checker:
         """An answer of the primary's, or of one who says so."""
         session = self._awaiting(answer.correlation)
         if session is None:
+            return []
+        by = answer.stand_in
+        if by is not None and (by.name == self._reply_to or by.proven < session.until):
+            self.counts.add("unproven")  # ourselves, or a copy that may lack what we have: it proves nothing
             return []
         self._correlation = b""
         try:

@@ -92,6 +92,11 @@ class Checks:
         self._quarantine: Quarantine | None = None
         copy.on_changed = self._mark
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the copy holds all that its primary does, column for column, summaries included."""
+        return self._trees is not None and self._scope == Scope()
+
     # ------------------------------------------------------------------ the stream
 
     def on_prepared(self, description: Description) -> None:
@@ -182,6 +187,8 @@ class Checks:
         self.checker.on_live_root(here == root, self._timer())
         if here == root:
             self._note_proof(root.until, root.count)
+        else:
+            self.different = True
 
     def _begin(self, trees: StreamTrees) -> None:
         until = self._copy.read_settled_position(self._clock())
@@ -267,7 +274,9 @@ class Checks:
         )
 
     def _note_proof(self, through: int, count: int) -> None:
-        self.proof, self.different = Proof(through, count, self._clock()), False
+        assert self._trees is not None
+        root = self._trees.view("archive", through).root()
+        self.proof, self.different = Proof(through, count, root, self._clock()), False
 
     def _session(self) -> str:
         if not self._session_name:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..core.strict import (
     MAX_PAYLOAD_BYTES,
@@ -33,8 +33,8 @@ def check_seal(message: Message, properties: Mapping[str, str]) -> None:
 
 def _digest(payload: bytes, properties: Mapping[str, str]) -> str:
     digest = hashlib.blake2b(payload, digest_size=16)
-    for name, value in sorted(properties.items()):
-        digest.update(f"\0{name}\0{value}".encode("utf-8", "surrogatepass"))
+    said = "".join([f"\0{name}\0{value}" for name, value in sorted(properties.items())])
+    digest.update(said.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
@@ -58,6 +58,27 @@ def open_envelope(message: Message) -> dict[str, str]:
     if "signature" in properties:
         raise Refused(Reason.SIG, "the message is signed by a key that isn't known here")
     return properties
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A copy that answers for its primary."""
+
+    name: str
+    """Its response topic, by which it knows its own answers."""
+    proven: int
+    """Time of the record up to which it was proven the same."""
+
+    def properties(self) -> tuple[tuple[str, str], ...]:
+        """What each of its answers carries."""
+        return (("copy", self.name), ("proven", str(self.proven)))
+
+
+def decode_stand_in(properties: Mapping[str, str]) -> StandIn | None:
+    """The copy that answers; None when the primary itself does."""
+    if "copy" not in properties:
+        return None
+    return StandIn(properties["copy"], decode_property(properties, "proven", 0, MAX_TIME, 0))
 
 
 def decode_property(properties: Mapping[str, str], name: str, low: int, high: int, default: int | None = None) -> int:

@@ -23,7 +23,7 @@ from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Mess
 from .agreement import CopySettings
 from .archive import Applied
 from .check_messages import CheckAnswer
-from .checker import Checker
+from .checker import Checker, Proof
 from .checks import Checks, CheckSettings
 from .copying import Copy, WeewxCode
 from .engine_queue import EngineQueue
@@ -195,6 +195,13 @@ class Following(Worker):
     def column_names(self, stream: str) -> tuple[str, ...]:
         """The columns that a copy takes from its primary; from any thread."""
         return self._streams[stream].copy.column_names
+
+    def authority(self, stream: str) -> Proof | None:
+        """On what proof a copy may answer for its primary; None: not at all now. From any thread."""
+        each = self._streams[stream]
+        if each.brain.phase != "live" or each.checks.different or not each.checks.is_whole:
+            return None
+        return each.checks.proof
 
     def snapshots(self) -> list[Snapshot]:
         """What each stream is doing; from any thread."""
@@ -430,13 +437,13 @@ class Following(Worker):
 
     def _prepare(self, stream: _Stream, action: Prepare) -> None:
         description, name = action.description, stream.brain.stream
-        reason = self._holds.find_reason(name, description)
+        reason = self._holds.find_reason(name, description, from_copy=action.from_copy)
         if reason:
             self._hold(name, reason)
             return
         self._attempt(stream, partial(self._prepare_copy, stream, action))
         if stream.brain.phase != "stopped":
-            self._holds.note(name, description)
+            self._holds.note(name, description, from_copy=action.from_copy)
 
     def _hold(self, name: str, reason: str) -> None:
         """Stop a stream until a person has decided."""

@@ -34,10 +34,11 @@ class Holds:
         self._held[stream] = reason
         self._state.write_hold(stream, reason)
 
-    def find_reason(self, stream: str, description: Description) -> str:
+    def find_reason(self, stream: str, description: Description, *, from_copy: bool) -> str:
         """Why nothing may be taken from a primary of this description before a person has decided; empty: it may.
 
-        Another first record means another database. Many records fewer than before mean an old backup, or a lost disk.
+        Another first record means another database. Many records fewer than before mean an old backup, or a lost disk,
+        unless it is a copy that says so for its primary.
         """
         known, had = self._state.read_origin(stream), self._state.read_count(stream)
         origin, has = description.origin, description.count
@@ -47,7 +48,7 @@ class Holds:
                 f"If that is right: samesky repair --stream {stream} --accept-origin {origin} "
                 f"(or set accept_origin = {origin} and restart)"
             )
-        if has < had - most_deletions(had):
+        if not from_copy and has < had - most_deletions(had):
             return (
                 f"{stream}: the primary has {has:,} records; it had {had:,}. Was it restored from an old backup? "
                 f"Nothing was changed. If the primary is right: samesky repair --stream {stream} "
@@ -55,10 +56,11 @@ class Holds:
             )
         return ""
 
-    def note(self, stream: str, description: Description) -> None:
+    def note(self, stream: str, description: Description, *, from_copy: bool) -> None:
         """This primary is the right one: remember it."""
         if description.origin:
             self._state.write_origin(stream, description.origin)
+        if description.origin and not from_copy:
             self._state.write_count(stream, description.count)
 
     def next_time(self) -> float:

@@ -27,7 +27,16 @@ from ..core.timetree import Sum
 from ..link.message import Message
 from .check_messages import CheckAnswer, decode_check
 from .description import Description, decode_description
-from .envelope import MAX_TIME, check_seal, decode_property, decode_stream, open_envelope, seal
+from .envelope import (
+    MAX_TIME,
+    StandIn,
+    check_seal,
+    decode_property,
+    decode_stand_in,
+    decode_stream,
+    open_envelope,
+    seal,
+)
 from .requests import COLUMNS_TYPE, MAX_RECORDS, Request, make_answer
 from .schema import check_unit_system
 
@@ -45,6 +54,8 @@ class PageAnswer:
     origin: str
     content_type: str
     body: bytes
+    stand_in: StandIn | None = None
+    """The copy that answers for its primary; None: the primary itself does."""
 
     @property
     def more(self) -> bool:
@@ -59,6 +70,8 @@ class DescriptionAnswer:
     stream: str
     correlation: bytes
     description: Description
+    stand_in: StandIn | None = None
+    """As in `PageAnswer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +211,8 @@ def decode_answer(message: Message, kinds: Mapping[str, Mapping[str, Kind]], *, 
         case "page":
             return _decode_page(message, stream, properties, now=now)
         case "description":
-            return DescriptionAnswer(stream, message.correlation or b"", decode_description(message.payload))
+            description = decode_description(message.payload)
+            return DescriptionAnswer(stream, message.correlation or b"", description, decode_stand_in(properties))
         case "error":
             retry_s = decode_property(properties, "retry_after", 0, 86_400, 60)
             return ErrorAnswer(stream, message.correlation or b"", properties.get("code", "failed")[:40], retry_s)
@@ -285,6 +299,7 @@ def _decode_page(message: Message, stream: str, properties: Mapping[str, str], *
         origin=properties.get("origin", ""),
         content_type=message.content_type or "",
         body=message.payload,
+        stand_in=decode_stand_in(properties),
     )
 
 

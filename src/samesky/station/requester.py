@@ -50,6 +50,8 @@ class Prepare:
     """Make the copy ready for a primary of this description."""
 
     description: Description
+    from_copy: bool = False
+    """Whether a copy said it for its primary: it may have fewer records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,7 @@ class Requester:
         if not self._is_awaited(answer.correlation, "describe"):
             return []
         self._answered(now)
-        return [Prepare(answer.description)]
+        return [Prepare(answer.description, answer.stand_in is not None)]
 
     def _on_page(self, page: PageAnswer, now: float) -> list[Action]:
         if not self._is_awaited(page.correlation, "page"):

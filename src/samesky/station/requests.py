@@ -36,6 +36,8 @@ class Request:
     summaries: bool = True
     question: Question | None = None
     """What a check asks."""
+    said: tuple[tuple[str, str], ...] = ()
+    """User properties that every answer to it carries: who answers (`envelope.StandIn`)."""
 
 
 def encode_request(request: Request, topic: str, *, qos: int) -> Message:
@@ -141,4 +143,4 @@ def make_answer(
         properties=(("data_binding", request.stream),),
         expiry_s=60,
     )
-    return seal(message, (("kind", kind), *properties))
+    return seal(message, (("kind", kind), *request.said, *properties))

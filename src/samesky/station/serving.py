@@ -21,10 +21,12 @@ from .answering import Answering
 from .archive import Archive, open_archive
 from .check_messages import encode_check
 from .check_question import Question
+from .checker import Proof
 from .compression import compress
 from .days import DAY_S, start_of_archive_day
 from .description import encode_description
 from .dirty_triggers import ensure_triggers
+from .envelope import StandIn
 from .location import Location
 from .messages import SummaryMessage, encode_loop, encode_page, encode_record, encode_summary
 from .paging import Pager
@@ -75,6 +77,8 @@ class ServeSettings:
     subscribe_qos: int = 1
     throttle: Throttle = field(default_factory=Throttle)
     max_page_bytes: int = 1 << 20
+    shared: bool = False
+    """Whether to share the requests with copies that answer too (MQTT shared subscription)."""
     track_changes: bool = False
     """Whether to note changes by hand as they are made, with triggers in the primary's databases."""
     tail: bool = False
@@ -83,7 +87,18 @@ class ServeSettings:
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """What the link has to subscribe to."""
-        return tuple(Subscription(topic, self.subscribe_qos) for topic in self.request_topics)
+        group = f"$share/samesky-{self.instance}/" if self.shared else ""
+        return tuple(Subscription(group + topic, self.subscribe_qos) for topic in self.request_topics)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """What makes a copy answer for its primary."""
+
+    name: str
+    """Its response topic."""
+    proof: Callable[[str], Proof | None]
+    """Stream -> what it was proven the same by; None when it may not answer."""
 
 
 class _FailedBefore(Unreachable):
@@ -94,7 +109,8 @@ class Serving(Worker):
     """A running responder.
 
     ``clock`` tells the time of day, for records; ``timer`` never jumps, for pauses and deadlines. ``state`` keeps what
-    was refused, ``sums`` what has been added up for checks.
+    was refused, ``sums`` what has been added up for checks. Given ``authority`` this is a copy that answers for its
+    primary, under that name.
     """
 
     def __init__(
@@ -104,12 +120,14 @@ class Serving(Worker):
         *,
         state: State | None = None,
         sums: TreeStore | None = None,
+        authority: Authority | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
         self.sent = Counters()
         self._quarantine = state
+        self._authority = authority
         self._streams = {f"{settings.instance}/{binding.name}": binding for binding in settings.bindings}
         self.brain = Responder(
             self._streams,
@@ -247,6 +265,12 @@ class Serving(Worker):
         self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
 
     def _answer(self, job: Job) -> None:
+        if self._authority is not None:
+            stand_in = self._stand_in(self._authority, job.request)
+            if stand_in is None:
+                self._decline(job)
+                return
+            job = replace(job, request=replace(job.request, said=stand_in.properties()))
         if job.request.version == 1:
             self._stream_on(job)
             return
@@ -259,6 +283,29 @@ class Serving(Worker):
         if answer is not None:
             self._link.publish(answer, timeout_s=5.0)
             self.sent.add(job.request.op)
+
+    def _stand_in(self, authority: Authority, request: Request) -> StandIn | None:
+        """As whom this copy answers; None when it may not: it isn't proven that far, or has changed since."""
+        proof, stream = authority.proof(request.stream), request.stream
+        if proof is None:
+            return None
+        if request.question is not None:
+            proven = False
+            if proof.through >= request.question.until:
+                with self._guarded(stream):
+                    proven = self._answering[stream].root(self._archive(stream)[0], proof.through) == proof.root
+            if not proven:
+                return None
+        return StandIn(authority.name, proof.through)
+
+    def _decline(self, job: Job) -> None:
+        """This copy isn't proven as far as that: somebody else in the group has to answer, or it itself later."""
+        if job.request.version == 1:
+            self.brain.on_unsent(job, self._timer())
+            return
+        self.brain.on_done(job)
+        if (answer := self.brain.error(job.request, "busy")) is not None:
+            self._link.publish(answer, timeout_s=5.0)
 
     def _make_answer(self, request: Request) -> Message | None:
         archive, pager = self._archive(request.stream)

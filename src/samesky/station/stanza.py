@@ -39,12 +39,12 @@ _LINK = _names(
     "track_changes"
 )
 RESPONDER_OPTIONS = _LINK | _names(
-    "delta throttle_count throttle_sleep max_responder_threads extra_response_topics max_page_bytes"
+    "delta throttle_count throttle_sleep max_responder_threads extra_response_topics max_page_bytes share"
 )
 REQUESTER_OPTIONS = _LINK | _names(
     "response_topic loop_interval archive_interval startup_max_tries startup_wait_before_retry archive_max_tries "
     "archive_wait_before_retry wait_before_retry main exact missing_columns newest accept_origin protocol "
-    "check_interval"
+    "check_interval answer"
 )
 RESPONDER_BINDING_OPTIONS = _names("data_binding type delta sqlite table")
 REQUESTER_BINDING_OPTIONS = _names(
@@ -80,6 +80,8 @@ class RequesterConfig:
     archive_wait_s: float
     check_interval_s: float
     """From one check of the copy to the next, when nothing else asks for one."""
+    answer: bool
+    """Whether this copy answers for its primary."""
     track_changes: bool
     """Whether triggers note changes by hand in the copy's databases."""
     state_dir: Path | None
@@ -109,6 +111,7 @@ def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
         response_topics=tuple(options.text("extra_response_topics").replace(",", " ").split()),
         publish_qos=options.integer("publish_qos", 1, 0, 1),
         subscribe_qos=options.integer("subscribe_qos", 1, 0, 1),
+        shared=options.flag("share", False),
         track_changes=options.flag("track_changes", False),
         throttle=Throttle(
             options.integer("throttle_count", 1000, 0, 10**6), options.number("throttle_sleep", 1.0, 0, 3600)
@@ -173,6 +176,7 @@ def _requester_config(
         archive_interval_s=options.integer("archive_interval", 300, 1, 86_400),
         startup_wait_s=_patience(options, "startup"),
         archive_wait_s=_patience(options, "archive"),
+        answer=options.flag("answer", False),
         track_changes=options.flag("track_changes", False),
         check_interval_s=options.number("check_interval", 3600.0, 10, 30 * 86_400),
         state_dir=_state_dir(options),

@@ -29,6 +29,7 @@ from .checks import CheckSettings
 from .databases import read_weewx_location, state_directory
 from .engine_queue import EngineQueue, Record
 from .following import Following
+from .standing_in import make_stand_ins
 from .stanza import RequesterConfig, read_requester, read_stanza
 from .state import State
 from .tree_store import TreeStore
@@ -89,8 +90,15 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
                 track_changes=self._config.track_changes,
             ),
         )
+        self._stand_ins = (
+            make_stand_ins(self._config.follow, mqtt, self._following, state=self._state, sums=self._sums)
+            if self._config.answer
+            else []
+        )
         self._following.start()
         self._wait_for_bulk()
+        for stand_in in self._stand_ins:
+            stand_in.start()
 
     @property
     def hardware_name(self) -> str:
@@ -133,6 +141,8 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
     def closePort(self) -> None:
         """Stop following."""
         self._closing = True
+        for stand_in in self._stand_ins:
+            stand_in.close()
         self._following.close()
         self._state.close()
         self._sums.close()
