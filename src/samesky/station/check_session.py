@@ -75,6 +75,8 @@ class CheckSession:
     scope: Scope = Scope()
     same: bool | None = None
     """Whether both roots were equal; None before that is known."""
+    differs: tuple[TreeName, ...] = ()
+    """The trees whose roots weren't. A session looks into the first of them."""
     count: int = 0
     """Records up to ``until`` at the primary, as it said."""
     suspect: bool = False
@@ -134,6 +136,15 @@ class CheckSession:
         session._tasks = [_Task(tree, "rows", sorted(each)) for tree, each in leaves.items() if each]
         return session
 
+    @classmethod
+    def of_spans(
+        cls, views: Mapping[TreeName, View], until: int, scope: Scope, tree: TreeName, tops: Sequence[int]
+    ) -> "CheckSession":
+        """A session that looks for what differs in these spans of 48 days, without asking for the roots."""
+        session = cls(views, until, scope, same=False)
+        session._tasks = [_Task(tree, "nodes", sorted(tops))] if tops else []
+        return session
+
     # ------------------------------------------------------------------ asking
 
     def _roots(self) -> dict[TreeName, bytes]:
@@ -180,13 +191,13 @@ class CheckSession:
         assert answer.roots is not None
         ours = self._roots()
         self.count = answer.count
-        differs = next((name for name, digest in ours.items() if answer.roots[name] != digest), None)
-        self.same = differs is None
-        if differs is None:
+        self.differs = tuple(name for name, digest in ours.items() if answer.roots[name] != digest)
+        self.same = not self.differs
+        if self.same:
             return
-        if answer.tree != differs:
+        self._tree = self.differs[0]
+        if answer.tree != self._tree:
             raise Refused(Reason.SHAPE, "an answer that says nothing of the tree that differs")
-        self._tree = differs
         theirs = {
             top: digest
             for span in decode_digests(answer.body, size=answer.size).values()
@@ -196,7 +207,7 @@ class CheckSession:
         tops = differing(mine.keys() | theirs.keys(), mine, theirs)
         self.suspect = not tops
         if tops:
-            self._tasks.append(_Task(differs, "nodes", tops))
+            self._tasks.append(_Task(self._tree, "nodes", tops))
 
     def _read_leaves(self, answer: CheckAnswer) -> list[int]:
         found: list[int] = []
