@@ -295,6 +295,21 @@ def test_an_old_row_counts_when_its_leaf_is_marked(bench: Bench) -> None:
     assert (bench.is_right(), bench.tree.silent_changes) == (True, 0)
 
 
+def test_a_row_before_all_others_is_kept_and_what_lies_between_is_read_in_time(bench: Bench) -> None:
+    bench.put(END)
+    bench.refresh()
+    bench.put(END - 900_000)
+    bench.tree.mark_dirty([END - 900_000])
+    bench.refresh()
+    bench.tree.save()
+    bench.restart()
+    assert bench.is_right()
+    bench.put(END - 450_000)
+    bench.tree.require_fresh(1)
+    reread(bench.tree)
+    assert (bench.is_right(), bench.tree.oldest_read()) == (True, END)
+
+
 def test_a_mark_of_another_process_reaches_every_scope(bench: Bench, tmp_path: Path) -> None:
     narrow = ArchiveTree(bench.store, STREAM, "archive", ["dateTime"], owner=True)
     narrow.attach(bench.archive)
@@ -320,6 +335,15 @@ def test_a_table_whose_end_is_gone_is_noticed_without_a_mark(bench: Bench) -> No
     bench.delete(0, FOREVER)
     bench.refresh()
     assert (dict(bench.tree.nodes()), bench.tree.position) == ({}, 0)
+
+
+def test_what_came_after_the_end_was_gone_is_read_as_new(bench: Bench) -> None:
+    bench.put(END, END + 10_000, END + 90_000)
+    bench.refresh()
+    bench.delete(END + 90_000, END + 90_000)
+    bench.put(END + 20_000, END + 50_000)
+    bench.refresh()
+    assert (bench.is_right(), bench.tree.position) == (True, END + 50_000)
 
 
 def test_a_table_that_is_gone_has_an_empty_tree(bench: Bench) -> None:

@@ -197,11 +197,11 @@ class ArchiveTree:
             clear_dirty(archive, noted)
 
     def _rewind(self, newest: int) -> None:
-        """Nothing is left after ``newest``; what has come there since is appended anew."""
+        """Nothing is left after ``newest``; what has come before the position since then is read as new."""
         first, last = (newest >> LEAF) + 1, self._position >> LEAF
         silent, gone = not self._is_marked(last), self._read_leaves(first, last)
-        # For the other scopes: when they look, newer rows may be there again.
-        self._marks.mark_from(self.stream, self.kind, newest)
+        # A mark, not a note of our own: when the other scopes look, newer rows may be there again.
+        self._marks.mark_from(self.stream, self.kind, self._find_unchanged(newest))
         self.silent_changes += silent
         for leaf, each in gone.items():
             self._put(leaf, NOTHING, each)
@@ -209,6 +209,19 @@ class ArchiveTree:
             del self._read_at[node]
             self._touched.add(node)
         self._position = newest
+
+    def _find_unchanged(self, newest: int) -> int:
+        """From when on rows may have come since the newest were deleted: after a leaf that is as we know it."""
+        time = newest
+        for _ in range(CHILDREN):
+            leaf = time >> LEAF
+            read = self._read_span(leaf, min(((leaf + 1) << LEAF) - 1, newest), max_rows=_LEAF_S + 1)
+            if sum_of(read.entries) == self._read_leaves(leaf, leaf).get(leaf):
+                return (leaf + 1) << LEAF
+            time = self._source.read_newest(self._attached(), (leaf << LEAF) - 1)
+            if not time:
+                break
+        return 0
 
     def _heed_marks(self, left: int) -> int:
         """Read marked leaves anew; how many rows are left to be read in this slice, 0 when marks are left too."""
@@ -302,11 +315,17 @@ class ArchiveTree:
         return following, read.rows, changed
 
     def _note_first(self) -> None:
-        """Rows may have been put before the first one known: those spans were never read."""
-        first = self._source.read_first(self._attached()) >> NODE
-        for node in range(first, min(self._read_at, default=first)) if first else ():
-            self._read_at[node] = 0
-            self._touched.add(node)
+        """Rows may have been put before the first one known."""
+        first = self._source.read_first(self._attached())
+        if first and self._read_at:
+            self._note_unread(first >> NODE)
+
+    def _note_unread(self, node: int) -> None:
+        """A span that holds rows, or did, and has never been read as a whole; nor have those up to the known ones."""
+        first, last = min(self._read_at, default=node + 1), max(self._read_at, default=node)
+        for unread in (*range(node, first), *range(last + 1, node + 1)):
+            self._read_at[unread] = 0
+            self._touched.add(unread)
 
     def _add_stale(self, nodes: Iterable[int]) -> None:
         self._stale = sorted({*self._stale, *nodes}, key=lambda node: (self._read_at.get(node, 0), node), reverse=True)
@@ -331,6 +350,8 @@ class ArchiveTree:
 
     def _put(self, leaf: int, new: Sum, old: Sum) -> None:
         node = leaf >> STEP
+        if node not in self._read_at:
+            self._note_unread(node)
         self._unsaved[leaf] = new
         self._touched.add(node)
         self._set_sum(node, self._sums.get(node, NOTHING) + (new - old))
