@@ -75,7 +75,7 @@ class Answering:
 
     def next_time(self) -> float:
         """When `work` has something to do, by the timer."""
-        return min((trees.next_time(self._position) for trees in self._scopes.values()), default=self._timer())
+        return min((trees.next_time(self._position) for trees in self._scopes.values()), default=0.0)
 
     def save(self) -> None:
         """Save what is new, at the end."""

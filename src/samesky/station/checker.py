@@ -208,6 +208,7 @@ class Checker:
             return
         self._correlation = b""
         if error.code == "busy":
+            self.counts.add("busy")
             self._deadline = now + max(1, min(error.retry_after_s, 60)) * (0.75 + 0.5 * self._random())
         else:
             self._give_up(f"the primary answers {error.code!r} to a check", now)

@@ -99,6 +99,13 @@ class _EngineDone:
     """The engine has stored records."""
 
 
+@dataclass(frozen=True, slots=True)
+class _CheckWanted:
+    """Somebody wants a check."""
+
+    stream: str
+
+
 class Following(Worker):
     """A running requester. ``engine`` takes the main binding's newest records (the driver's).
 
@@ -203,6 +210,14 @@ class Following(Worker):
             return None
         return each.checks.proof
 
+    def request_check(self, stream: str) -> None:
+        """Have a copy checked soon; from any thread."""
+        self._take(_CheckWanted(stream))
+
+    def check_counts(self, stream: str) -> dict[str, int]:
+        """What checks of a stream have come to, by kind; from any thread."""
+        return self._streams[stream].checks.checker.counts.copy()
+
     def snapshots(self) -> list[Snapshot]:
         """What each stream is doing; from any thread."""
         return [self._snapshot(name, stream) for name, stream in self._streams.items()]
@@ -250,7 +265,9 @@ class Following(Worker):
         self._tick()
         self._note_progress()
 
-    def _on_event(self, event: Event | _EngineDone | None, inserts: dict[str, list[RecordMessage]]) -> None:
+    def _on_event(
+        self, event: Event | _EngineDone | _CheckWanted | None, inserts: dict[str, list[RecordMessage]]
+    ) -> None:
         match event:
             case Arrived(message):
                 self._on_message(message, inserts)
@@ -262,9 +279,11 @@ class Following(Worker):
                 self._trouble.report(f"denied {action} {topic}", reason)
             case _EngineDone():
                 self._settle()
+            case _CheckWanted(stream):
+                self._streams[stream].checks.checker.ask_for_check(self._timer())
 
-    def _next_events(self, patience_s: float) -> list[Event | _EngineDone | None]:
-        events: list[Event | _EngineDone | None] = []
+    def _next_events(self, patience_s: float) -> list[Event | _EngineDone | _CheckWanted | None]:
+        events: list[Event | _EngineDone | _CheckWanted | None] = []
         try:
             events.append(self._next_event(patience_s))
             while len(events) < MAX_BATCH:

@@ -48,6 +48,7 @@ EVENTS_A_JOB = 100
 MOST_LIVE_WAITING = 1000
 # More live records than this waiting: none takes the time to be told with the root of all.
 MOST_WAITING_FOR_ROOTS = 10
+PROOF_PAUSE_S = 5.0
 # What a PUBLISH of ours needs beside its payload: topic, properties, digest.
 ENVELOPE_BYTES = 4096
 
@@ -219,8 +220,14 @@ class Serving(Worker):
             due.append(self._summary_due)
         if self.settings.tail:
             due.append(now + TAIL_INTERVAL_S)
-        due += [max(self._retry_times.get(stream, 0.0), each.next_time()) for stream, each in self._answering.items()]
+        due += [self._sums_due(stream) for stream in self._streams]
         return min(due)
+
+    def _sums_due(self, stream: str) -> float:
+        """When the sums of a stream are to be gone on with; a copy's when there is a copy, which a proof shows."""
+        if self._authority is not None and self._authority.proof(stream) is None:
+            return self._timer() + PROOF_PAUSE_S
+        return max(self._retry_times.get(stream, 0.0), self._answering[stream].next_time())
 
     def _work(self) -> None:
         if self.settings.tail:
@@ -237,7 +244,7 @@ class Serving(Worker):
         """Nothing else is to be done: go on with the sums for checks."""
         now = self._timer()
         for stream, answering in self._answering.items():
-            if answering.next_time() <= now:
+            if self._sums_due(stream) <= now:
                 with self._guarded(stream):
                     answering.work(self._archive(stream)[0])
 

@@ -47,5 +47,6 @@ def stand_in_settings(settings: FollowSettings) -> list[ServeSettings]:
 
 
 def _linking(mqtt: MqttSettings, instance: str) -> Callable[[tuple[Subscription, ...], OnEvent], Link]:
-    own = replace(mqtt, client_id=f"{mqtt.client_id}-answers-{instance}")
+    # A broker hands an absent member of the group its share too, as long as it remembers it.
+    own = replace(mqtt, client_id=f"{mqtt.client_id}-answers-{instance}", session_expiry_s=0)
     return lambda subscriptions, on_event: MqttLink(own, subscriptions, on_event)

@@ -119,6 +119,9 @@ def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
         max_page_bytes=options.integer("max_page_bytes", 1 << 20, 4096, 1 << 20),
     )
     mqtt = read_link(options, f"samesky-{instance}-primary-{_machine_mark(*(str(each) for each in settings.bindings))}")
+    if settings.shared:
+        # A broker hands an absent member of the group its share too, as long as it remembers it.
+        mqtt = replace(mqtt, session_expiry_s=0)
     enabled = options.flag("enable", True)
     return None if findings.errors else ResponderConfig(settings, mqtt, enabled, _state_dir(options))
 
