@@ -8,48 +8,23 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-from samesky.link.message import Link, OnEvent, Subscription
-from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.agreement import CopySettings
-from samesky.station.following import Following, FollowSettings
+from samesky.station.follow_settings import FollowSettings
+from samesky.station.following import Following
 from samesky.station.requester import Asking
 from samesky.station.serving import ServedBinding, ServeSettings, Serving
 from samesky.station.state import State
 
+from .checkers import checked_copy, checked_primary
 from .databases import Place, count_differences, location_of, read_digests, read_newest, write_plainly
 from .primary import Primary
+from .talk import STREAM, TOPICS, commands, links, read_memory_kib, say
 
-STREAM = "home/wx_binding"
-TOPICS = ("replicate/request/home", "replicate/request")
 PATIENCE_S = 60.0
-
-
-def say(event: str, **values: Any) -> None:
-    """One line to the benchmark."""
-    print(json.dumps({"event": event, **values}), flush=True)
-
-
-def commands() -> Iterator[dict[str, Any]]:
-    """What the benchmark tells us, until it closes our stdin."""
-    for line in sys.stdin:
-        yield json.loads(line)
-
-
-def read_memory_kib(field: str) -> int:
-    """``VmRSS`` or ``VmHWM`` (the peak) of this process. getrusage's peak is no use: it begins with the parent's."""
-    text = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in text.splitlines() if line.startswith(f"{field}:")))
-
-
-def links(port: int, client_id: str) -> Callable[[tuple[Subscription, ...], OnEvent], Link]:
-    """What makes the link of a client of that name."""
-    settings = MqttSettings(client_id=client_id, host="127.0.0.1", port=port)
-    return lambda subscriptions, on_event: MqttLink(settings, subscriptions, on_event)
 
 
 def serve(port: int, place: Place, source: str = "") -> None:
@@ -169,6 +144,8 @@ ROLES: dict[str, Callable[..., None]] = {
     "watch": watch,
     "reference": reference,
     "digest": digest,
+    "checked_primary": checked_primary,
+    "checked_copy": checked_copy,
 }
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ from samesky.demo.year import write_year
 from samesky.link.broker import MosquittoBroker
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.agreement import CopySettings
-from samesky.station.following import Following, FollowSettings
+from samesky.station.follow_settings import FollowSettings
+from samesky.station.following import Following
 from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking
 from samesky.station.serving import ServedBinding, ServeSettings, Serving

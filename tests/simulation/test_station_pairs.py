@@ -16,7 +16,8 @@ from random import Random
 import pytest
 
 from samesky.station.agreement import CopySettings
-from samesky.station.following import Following, FollowSettings
+from samesky.station.follow_settings import FollowSettings
+from samesky.station.following import Following
 from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking
 from samesky.station.serving import ServedBinding, ServeSettings, Serving

@@ -16,17 +16,17 @@ from functools import partial
 from typing import Any
 
 from ..core.status import Counters, Snapshot
-from ..core.status import State as StreamState
 from ..core.strict import Reason, Refused
 from ..errors import ConfigError, DataError, SameskyError
-from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
+from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message
 from .agreement import CopySettings
-from .archive import Applied
 from .check_messages import CheckAnswer
-from .checker import Checker, Proof
-from .checks import Checks, CheckSettings
-from .copying import Copy, WeewxCode
+from .checker import Proof
+from .checks import CheckSettings
+from .copying import WeewxCode
 from .engine_queue import EngineQueue
+from .follow_settings import FollowSettings, decode_incoming
+from .followed_stream import FollowedStream, make_stream
 from .holds import Holds
 from .messages import (
     ErrorAnswer,
@@ -35,12 +35,8 @@ from .messages import (
     PageAnswer,
     RecordMessage,
     SummaryMessage,
-    decode_answer,
-    decode_live,
-    decode_loop,
-    decode_summary,
 )
-from .requester import Action, Ask, Asking, Insert, Prepare, PutSummary, Requester, Store
+from .requester import Action, Ask, Insert, Prepare, PutSummary, Store
 from .state import State
 from .tree_store import TreeStore
 from .worker import MakeLink, Worker
@@ -49,49 +45,6 @@ _log = logging.getLogger(__name__)
 
 MAX_BATCH = 500
 REPORT_INTERVAL_S = 30.0
-_STATES: dict[str, StreamState] = {
-    "disconnected": "disconnected",
-    "describing": "waiting",
-    "catching-up": "catching-up",
-    "live": "live",
-    "version-1": "live",
-    "stopped": "stopped",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FollowSettings:
-    """What a copy follows, and on which topics; secondary bindings are asked for first, main last (seed)."""
-
-    copies: tuple[CopySettings, ...]
-    asking: Mapping[str, Asking]
-    """Stream -> where and how to ask."""
-    reply_to: str
-    archive_topic: str = "replicate/archive"
-    loop_topic: str = "replicate/loop"
-    loop_packets: bool = True
-    subscribe_qos: int = 1
-    accept_origin: str = ""
-
-    @property
-    def subscriptions(self) -> tuple[Subscription, ...]:
-        """What the link has to subscribe to."""
-        topics = [self.reply_to, self.archive_topic, f"{self.archive_topic}/summary"]
-        loop = [Subscription(self.loop_topic, 0)] if self.loop_packets else []
-        return (*(Subscription(topic, self.subscribe_qos) for topic in topics), *loop)
-
-
-@dataclass(slots=True)
-class _Stream:
-    copy: Copy
-    brain: Requester
-    checks: Checks
-    counts: Counters
-    since: float
-    phase: str = "disconnected"
-    stored: int = 0
-    caught_up: bool = False
-    """Whether nothing is known to be missing, and what has come is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,30 +100,23 @@ class Following(Worker):
         if engine is not None:
             engine.on_done = lambda: self._take(_EngineDone())
 
-    def _make_stream(self, settings: CopySettings) -> _Stream:
-        engine = self._engine if settings.main else None
-        copy = Copy(settings, engine=engine, weewx_code=self._weewx_code.get(settings.stream))
-        name, asking = settings.stream, self.settings.asking[settings.stream]
-        brain = Requester(name, 0, asking=asking, random=self._random)
-        checker = Checker(
-            name,
-            topic=asking.request_topics[0],
-            reply_to=asking.reply_to,
-            random=self._random,
-            interval_s=self._check_settings.interval_s,
-        )
-        checks = Checks(
-            copy,
-            checker,
-            self._check_settings,
+    def _make_stream(self, settings: CopySettings) -> FollowedStream:
+        name = settings.stream
+        stream = make_stream(
+            settings,
+            self.settings.asking[name],
+            engine=self._engine if settings.main else None,
+            weewx_code=self._weewx_code.get(name),
+            checks=self._check_settings,
             publish=self._link.publish,
             on_hold=lambda reason: self._hold(name, reason),
             clock=self._clock,
             timer=self._timer,
+            random=self._random,
         )
         if reason := self._holds.reason(name):
-            brain.stop(reason)
-        return _Stream(copy, brain, checks, Counters(), self._clock())
+            stream.brain.stop(reason)
+        return stream
 
     def wait_caught_up(self, patience_s: float) -> bool:
         """Wait until every stream has had what its primary had; gives up after ``patience_s`` without any progress.
@@ -205,10 +151,7 @@ class Following(Worker):
 
     def authority(self, stream: str) -> Proof | None:
         """On what proof a copy may answer for its primary; None: not at all now. From any thread."""
-        each = self._streams[stream]
-        if each.brain.phase != "live" or each.checks.different or not each.checks.is_whole:
-            return None
-        return each.checks.proof
+        return self._streams[stream].authority()
 
     def request_check(self, stream: str) -> None:
         """Have a copy checked soon; from any thread."""
@@ -220,29 +163,7 @@ class Following(Worker):
 
     def snapshots(self) -> list[Snapshot]:
         """What each stream is doing; from any thread."""
-        return [self._snapshot(name, stream) for name, stream in self._streams.items()]
-
-    def _snapshot(self, name: str, stream: _Stream) -> Snapshot:
-        brain, newest, proof = stream.brain, stream.brain.newest, stream.checks.proof
-        behind_s = None if newest is None else max(0, newest - brain.taken)
-        return Snapshot(
-            stream=name,
-            role="requester",
-            state=_STATES[brain.phase],
-            position=brain.taken,
-            newest=newest,
-            behind=None if behind_s is None else round(behind_s / stream.copy.interval_s),
-            stored=stream.stored,
-            duplicates=stream.counts["duplicate"],
-            refused=self.refused.copy() | brain.counts.copy() | {"conflict": stream.counts["conflict"]},
-            last_error=brain.trouble or stream.checks.checker.trouble or self._trouble.last,
-            since=stream.since,
-            proven_through=proof.through if proof else None,
-            proven_count=proof.count if proof else None,
-            proven_at=proof.at if proof else None,
-            different=stream.checks.different,
-            repaired=stream.checks.repaired,
-        )
+        return [each.snapshot(self.refused, self._trouble.last) for each in self._streams.values()]
 
     # ------------------------------------------------------------------ the thread
 
@@ -331,7 +252,7 @@ class Following(Worker):
             stream.checks.on_connected()
             self._do(stream, stream.brain.on_connected(self._timer()), {})
 
-    def _open(self, stream: _Stream) -> None:
+    def _open(self, stream: FollowedStream) -> None:
         """Open the copy's database, so that its columns are known before the first record comes."""
         try:
             stream.copy.open()
@@ -367,7 +288,7 @@ class Following(Worker):
         if not message.payload and message.retain:
             return  # somebody cleared a retained message
         try:
-            decoded = self._decode(message, self._clock())
+            decoded = self._decode(message)
         except Refused as refusal:
             self._refuse(message, refusal)
             return
@@ -391,17 +312,9 @@ class Following(Worker):
             self._loop_packet = packet
             self._loop_came.notify_all()
 
-    def _decode(self, message: Message, now: float) -> Incoming:
+    def _decode(self, message: Message) -> Incoming:
         kinds = {name: stream.copy.kinds for name, stream in self._streams.items()}
-        if message.topic == self.settings.reply_to:
-            return decode_answer(message, kinds, now=now)
-        if message.topic == self.settings.archive_topic:
-            return decode_live(message, kinds, now=now)
-        if message.topic == f"{self.settings.archive_topic}/summary":
-            return decode_summary(message, now=now)
-        if message.topic == self.settings.loop_topic:
-            return decode_loop(message, now=now)
-        raise Refused(Reason.NAME, "a topic that isn't followed here")
+        return decode_incoming(message, self.settings, kinds, now=self._clock())
 
     def _refuse(self, message: Message, refusal: Refused) -> None:
         self.refused.add(refusal.reason)
@@ -414,7 +327,7 @@ class Following(Worker):
 
     def _do(
         self,
-        stream: _Stream,
+        stream: FollowedStream,
         actions: list[Action],
         inserts: dict[str, list[RecordMessage]],
         message: Message | None = None,
@@ -434,18 +347,18 @@ class Following(Worker):
                     self._flush(inserts)
                     self._attempt(stream, partial(self._put_summary, stream, summary, message))
 
-    def _store(self, stream: _Stream, page: PageAnswer) -> None:
-        self._count(stream, stream.copy.store_page(page, self._clock()))
+    def _store(self, stream: FollowedStream, page: PageAnswer) -> None:
+        stream.count(stream.copy.store_page(page, self._clock()), self.refused)
 
-    def _put_summary(self, stream: _Stream, summary: SummaryMessage, message: Message | None) -> None:
+    def _put_summary(self, stream: FollowedStream, summary: SummaryMessage, message: Message | None) -> None:
         try:
             stream.copy.put_summary(summary, self._clock())
         except Refused as refusal:
             if message is not None:
                 self._refuse(message, refusal)  # the records are none the worse for it
 
-    def _insert(self, stream: _Stream, records: list[RecordMessage]) -> None:
-        self._count(stream, stream.copy.insert(records, self._clock()))
+    def _insert(self, stream: FollowedStream, records: list[RecordMessage]) -> None:
+        stream.count(stream.copy.insert(records, self._clock()), self.refused)
 
     def _flush(self, inserts: dict[str, list[RecordMessage]]) -> None:
         """Insert what has been gathered, one transaction a stream."""
@@ -454,7 +367,7 @@ class Following(Worker):
             self._attempt(stream, partial(self._insert, stream, records))
         inserts.clear()
 
-    def _prepare(self, stream: _Stream, action: Prepare) -> None:
+    def _prepare(self, stream: FollowedStream, action: Prepare) -> None:
         description, name = action.description, stream.brain.stream
         reason = self._holds.find_reason(name, description, from_copy=action.from_copy)
         if reason:
@@ -480,7 +393,7 @@ class Following(Worker):
         if self._connected:
             self._do(stream, stream.brain.on_connected(self._timer()), {})
 
-    def _prepare_copy(self, stream: _Stream, action: Prepare) -> None:
+    def _prepare_copy(self, stream: FollowedStream, action: Prepare) -> None:
         agreement = stream.copy.prepare(action.description)
         stream.checks.on_prepared(action.description)
         actions = stream.brain.on_prepared(
@@ -493,14 +406,7 @@ class Following(Worker):
         self._trouble.clear(stream.brain.stream)
         self._do(stream, actions, {})
 
-    def _count(self, stream: _Stream, applied: Applied) -> None:
-        stream.stored += applied.stored
-        stream.counts.add("duplicate", applied.duplicates)
-        stream.counts.add("conflict", applied.conflicts)
-        if applied.refused:
-            self.refused.add("row", applied.refused)
-
-    def _attempt(self, stream: _Stream, work: Callable[[], None], message: Message | None = None) -> None:
+    def _attempt(self, stream: FollowedStream, work: Callable[[], None], message: Message | None = None) -> None:
         """Do ``work`` on a copy; when it fails, the brain asks again from what is stored."""
         try:
             work()
@@ -521,7 +427,7 @@ class Following(Worker):
             stream.copy.recover()
             self._fail(stream, DataError(f"a fault of samesky: {type(error).__name__}: {error}"))
 
-    def _fail(self, stream: _Stream, error: SameskyError) -> None:
+    def _fail(self, stream: FollowedStream, error: SameskyError) -> None:
         try:
             position = stream.copy.read_position(self._clock())
         except SameskyError:

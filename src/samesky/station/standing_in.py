@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from ..link.message import Link, OnEvent, Subscription
 from ..link.mqtt import MqttLink, MqttSettings
-from .following import Following, FollowSettings
+from .follow_settings import FollowSettings
+from .following import Following
 from .serving import Authority, ServedBinding, ServeSettings, Serving
 from .state import State
 from .tree_store import TreeStore

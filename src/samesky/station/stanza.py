@@ -18,7 +18,7 @@ from ..link.mqtt import MqttSettings
 from ..link.tls import TlsSettings
 from .agreement import CopySettings, Policy
 from .databases import read_toml_location
-from .following import FollowSettings
+from .follow_settings import FollowSettings
 from .location import Location
 from .requester import Asking
 from .requests import RESPONSE_PREFIX

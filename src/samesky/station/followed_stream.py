@@ -1,0 +1,103 @@
+"""One stream that a copy follows: its database, its two brains, and how it is doing."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..core.status import Counters, Snapshot
+from ..core.status import State as StreamState
+from ..link.message import Message
+from .agreement import CopySettings
+from .archive import Applied
+from .checker import Checker, Proof
+from .checks import Checks, CheckSettings
+from .copying import Copy, WeewxCode
+from .engine_queue import EngineQueue
+from .requester import Asking, Requester
+
+_STATES: dict[str, StreamState] = {
+    "disconnected": "disconnected",
+    "describing": "waiting",
+    "catching-up": "catching-up",
+    "live": "live",
+    "version-1": "live",
+    "stopped": "stopped",
+}
+
+
+@dataclass(slots=True)
+class FollowedStream:
+    """Belongs to the requester's thread; `snapshot` and `authority` may be called from any."""
+
+    copy: Copy
+    brain: Requester
+    checks: Checks
+    since: float
+    counts: Counters = field(default_factory=Counters)
+    phase: str = "disconnected"
+    stored: int = 0
+    caught_up: bool = False
+    """Whether nothing is known to be missing, and what has come is stored."""
+
+    def count(self, applied: Applied, refused: Counters) -> None:
+        """Count what a write changed; refused rows are counted for the whole requester."""
+        self.stored += applied.stored
+        self.counts.add("duplicate", applied.duplicates)
+        self.counts.add("conflict", applied.conflicts)
+        if applied.refused:
+            refused.add("row", applied.refused)
+
+    def authority(self) -> Proof | None:
+        """On what proof this copy may answer for its primary; None: not at all now."""
+        if self.brain.phase != "live" or self.checks.different or not self.checks.is_whole:
+            return None
+        return self.checks.proof
+
+    def snapshot(self, refused: Counters, trouble: str | None) -> Snapshot:
+        """How the stream is doing; ``refused`` and ``trouble`` are the whole requester's."""
+        brain, newest, proof = self.brain, self.brain.newest, self.checks.proof
+        behind_s = None if newest is None else max(0, newest - brain.taken)
+        return Snapshot(
+            stream=brain.stream,
+            role="requester",
+            state=_STATES[brain.phase],
+            position=brain.taken,
+            newest=newest,
+            behind=None if behind_s is None else round(behind_s / self.copy.interval_s),
+            stored=self.stored,
+            duplicates=self.counts["duplicate"],
+            refused=refused.copy() | brain.counts.copy() | {"conflict": self.counts["conflict"]},
+            proven_through=proof.through if proof else None,
+            proven_count=proof.count if proof else None,
+            proven_at=proof.at if proof else None,
+            different=self.checks.different,
+            repaired=self.checks.repaired,
+            last_error=brain.trouble or self.checks.checker.trouble or trouble,
+            since=self.since,
+        )
+
+
+def make_stream(
+    settings: CopySettings,
+    asking: Asking,
+    *,
+    engine: EngineQueue | None,
+    weewx_code: WeewxCode | None,
+    checks: CheckSettings,
+    publish: Callable[[Message], object],
+    on_hold: Callable[[str], None],
+    clock: Callable[[], float],
+    timer: Callable[[], float],
+    random: Callable[[], float],
+) -> FollowedStream:
+    """The stream of ``settings``, nothing opened yet; for what the functions do see `Checks` and `Requester`."""
+    copy = Copy(settings, engine=engine, weewx_code=weewx_code)
+    brain = Requester(settings.stream, 0, asking=asking, random=random)
+    checker = Checker(
+        settings.stream,
+        topic=asking.request_topics[0],
+        reply_to=asking.reply_to,
+        random=random,
+        interval_s=checks.interval_s,
+    )
+    checking = Checks(copy, checker, checks, publish=publish, on_hold=on_hold, clock=clock, timer=timer)
+    return FollowedStream(copy, brain, checking, clock())
