@@ -6,6 +6,7 @@ again now and then.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import NamedTuple
 
 from ..core.timetree import LEAF
@@ -53,9 +54,10 @@ def read_dirty(archive: Archive) -> Sequence[DirtyLeaf]:
 def clear_dirty(archive: Archive, leaves: Iterable[DirtyLeaf]) -> None:
     """Remove what `read_dirty` returned, but for leaves that have changed again since."""
     query = f"DELETE FROM `{_PREFIX}{archive.table}` WHERE `leaf` = {archive.mark} AND `number` <= {archive.mark}"
-    # By leaf, one at a time: MySQL then locks in the order in which the triggers do.
-    for each in leaves:
-        archive.apply_statement(query, each.leaf, each.number)
+    # MySQL: one at a time, for triggers lock them in any order. SQLite has one writer, and a transaction costs a sync.
+    with archive.writing() if archive.dialect == "sqlite" else nullcontext():
+        for each in leaves:
+            archive.apply_statement(query, each.leaf, each.number)
 
 
 _COLUMNS = {
