@@ -402,6 +402,23 @@ def test_triggers_tell_the_tree_of_changes_by_hand(bench: Bench) -> None:
 # ---------------------------------------------------------------------- reading again
 
 
+def test_whoever_is_not_the_owner_heeds_what_triggers_noted_and_leaves_it_to_the_owner(bench: Bench) -> None:
+    bench.put(*range(END - 300_000, END, 3000))
+    ensure_triggers(bench.archive)
+    bench.refresh()
+    bench.tree.save()
+    bench.archive.apply_statement("UPDATE archive SET outTemp = outTemp + 1")
+    other = bench.open_tree(owner=False)
+    bench.archive.read_query("PRAGMA query_only = ON")
+    refresh(other, FOREVER, max_rows=10)
+    bench.archive.read_query("PRAGMA query_only = OFF")
+    assert bench.is_right(other)
+    assert len(read_dirty(bench.archive)) > 10
+    bench.refresh()
+    assert bench.is_right()
+    assert not read_dirty(bench.archive)
+
+
 def test_everything_is_read_again_when_sums_must_be_fresh(bench: Bench) -> None:
     bench.put(*range(END, END + 2_000_000, 4000))
     bench.refresh(max_rows=50)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ..core.timetree import CHILDREN, LEAF, NODE, NOTHING, STEP, Entry, Sum, add_up, sum_of
 from ..errors import Unreachable
 from .archive import Archive
-from .dirty_triggers import clear_dirty, read_dirty
+from .dirty_triggers import DirtyLeaf, clear_dirty, read_dirty
 from .tree_source import DaySource, Reading, RowSource, Source
 from .tree_store import Node, TreeChange, TreeKind, TreeStore
 
@@ -52,6 +52,7 @@ class ArchiveTree:
         self._scope = ",".join(names)
         self._source: Source = RowSource(names) if kind == "archive" else DaySource(names)
         self._marks = store
+        self._owner, self._heeded_notes = owner, frozenset[DirtyLeaf]()
         self._store = store if owner else store.copy_tree(stream, kind, self._scope)
         self._clock, self._timer = clock, timer
         self._archive: Archive | None = None
@@ -184,16 +185,19 @@ class ArchiveTree:
     def _follow_table(self) -> None:
         """Take what triggers have noted, and notice when the newest rows are gone.
 
-        The notes are cleared after that look only. While they are there, triggers note rows that are inserted before
-        what was deleted; afterwards those rows are new to us.
+        The notes are cleared after that look only, by the owner. While they are there, triggers note rows that are
+        inserted before what was deleted; afterwards those rows are new to us.
         """
         archive = self._attached()
         noted = read_dirty(archive) if self.kind == "archive" else ()
-        kept = self._marks.mark_leaves(self.stream, self.kind, (each.leaf for each in noted))
+        fresh = [each.leaf for each in noted if each not in self._heeded_notes]
+        kept = self._marks.mark_leaves(self.stream, self.kind, fresh)
         newest = self._source.read_newest(archive, self._position) if self._position else 0
         if newest < self._position:
             self._rewind(newest)
-        if noted and kept:
+        if not self._owner:
+            self._heeded_notes = frozenset(noted)
+        elif noted and kept:
             clear_dirty(archive, noted)
 
     def _rewind(self, newest: int) -> None:

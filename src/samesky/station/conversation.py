@@ -135,8 +135,10 @@ class Conversation:
     def _exchange(self, message: Message, correlation: bytes, *, tries: int) -> _Reply:
         silent, gives_up_at = 0, time.monotonic() + MOST_BUSY_S
         while silent < tries:
-            self._link.publish(replace(message, topic=self._topics[0]), timeout_s=PATIENCE_S)
-            answer = self._await_answer(correlation, PATIENCE_S)
+            answer = None
+            if f"publish {self._topics[0]}" not in self._denied:
+                self._link.publish(replace(message, topic=self._topics[0]), timeout_s=PATIENCE_S)
+                answer = self._await_answer(correlation, PATIENCE_S)
             if isinstance(answer, ErrorAnswer) and answer.code == "busy":
                 if time.monotonic() > gives_up_at:
                     raise Unreachable(f"{self.stream}: the primary is still busy after {MOST_BUSY_S / 60:.0f} minutes")
@@ -163,6 +165,8 @@ class Conversation:
             except queue.Empty:
                 return None
             self._note(event)
+            if isinstance(event, Denied) and event.action == "publish":
+                return None
             if not isinstance(event, Arrived) or event.message.correlation != correlation:
                 continue
             answer = self._decode(event.message)

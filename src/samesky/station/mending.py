@@ -29,8 +29,6 @@ from .tree_store import TreeStore
 from .verdict import count_of, moment
 from .verification import find_copy, open_sums
 
-UNDONE = "its last repair was undone by hand; `samesky repair` makes the copy the primary's again"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mended:
@@ -131,7 +129,8 @@ def undo(
         copy = stack.enter_context(closing(Copy(settings, weewx_code=weewx_code)))
         quarantine = stack.enter_context(Quarantine(quarantine_path(settings.location, state_dir, stream)))
         held = state.read_hold(stream)
-        state.write_hold(stream, f"{stream}: {UNDONE}")
+        command = f"samesky repair --stream {stream}"
+        state.write_hold(stream, f"{stream}: a repair was undone by hand; {command} makes it the primary's again")
         undone = Undone()
         try:
             undone = Repairing(copy, quarantine, mark_dirty=_marking(sums, stream)).undo(session)
