@@ -539,6 +539,26 @@ def test_two_owners_of_one_tree_are_both_right(bench: Bench) -> None:
             assert bench.is_right(tree)
 
 
+def test_an_owner_overtaken_while_it_saves_does_not_call_the_others_sums_complete(bench: Bench) -> None:
+    class Overtaken(TreeStore):
+        def save(self, *args: Any) -> bool:
+            other.save()
+            return super().save(*args)
+
+    other = bench.open_tree()
+    bench.put(END)
+    refresh(other, FOREVER)
+    with closing(Overtaken(bench.folder)) as store:
+        tree = ArchiveTree(store, STREAM, "archive", NAMES, owner=True, clock=bench.clock.time, timer=bench.clock.timer)
+        tree.attach(bench.archive)
+        bench.put(END + 300)
+        bench.clock.tick += 6
+        assert not tree.refresh(FOREVER)
+        assert tree.position == END
+        assert tree.refresh(FOREVER)
+        assert bench.is_right(tree)
+
+
 def test_whoever_is_not_the_owner_starts_from_what_was_saved_and_saves_nothing(bench: Bench) -> None:
     bench.put(*range(END, END + 300_000, 300))
     bench.refresh()

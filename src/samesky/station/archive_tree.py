@@ -95,8 +95,10 @@ class ArchiveTree:
         self._follow_table()
         left = self._heed_marks(max_rows)
         complete = left > 0 and self._append(until, left)
+        position, seen = self._position, self._seen
         self._save_when_due()
-        return complete
+        # Another owner may have come between, who is behind us: then its sums are ours now.
+        return complete and self._position >= position and self._seen >= seen
 
     def mark_dirty(self, times: Iterable[int]) -> None:
         """Have the leaves of these times read anew by the next `refresh`, here and in every program's tree."""
