@@ -49,6 +49,9 @@ MOST_LIVE_WAITING = 1000
 # More live records than this waiting: none takes the time to be told with the root of all.
 MOST_WAITING_FOR_ROOTS = 10
 PROOF_PAUSE_S = 5.0
+REPORT_INTERVAL_S = 30.0
+# So many slices of adding up more, if nothing else comes in, rather than have a question asked again later.
+MORE_SLICES = 10
 # What a PUBLISH of ours needs beside its payload: topic, properties, digest.
 ENVELOPE_BYTES = 4096
 
@@ -127,7 +130,7 @@ class Serving(Worker):
     ) -> None:
         self.settings = settings
         self.sent = Counters()
-        self._quarantine = state
+        self._kept = state
         self._authority = authority
         self._streams = {f"{settings.instance}/{binding.name}": binding for binding in settings.bindings}
         self.brain = Responder(
@@ -142,7 +145,7 @@ class Serving(Worker):
         self._tails: dict[str, tuple[object, int]] = {}
         self._published: dict[str, int] = {}
         self._dirty_days: dict[str, int] = {}
-        self._summary_due = 0.0
+        self._summary_due = self._report_at = 0.0
         self._retry_times: dict[str, float] = {}
         self._state, self._since = "disconnected", clock()
         self._handled = 0
@@ -213,7 +216,7 @@ class Serving(Worker):
 
     def _due(self) -> float:
         now = self._timer()
-        due = [now + 60.0]
+        due = [self._report_at]
         if (job_time := self.brain.next_time()) is not None:
             due.append(job_time)
         if self._dirty_days:
@@ -234,11 +237,20 @@ class Serving(Worker):
             self._tail()
         if self._dirty_days and self._timer() >= self._summary_due:
             self._publish_summaries()
+        if self._timer() >= self._report_at:
+            self._report()
         job = self.brain.next_job(self._timer())
         if job is not None:
             self._answer(job)
         elif self._events.empty():
             self._add_up()
+
+    def _report(self) -> None:
+        """Write down how each stream is doing, for commands that run beside this process."""
+        self._report_at = self._timer() + REPORT_INTERVAL_S
+        if self._kept is not None and self._authority is None:
+            for snapshot in self.snapshots():
+                self._kept.write_snapshot(snapshot, self._clock())
 
     def _add_up(self) -> None:
         """Nothing else is to be done: go on with the sums for checks."""
@@ -257,6 +269,7 @@ class Serving(Worker):
 
     def _on_state(self, state: str) -> None:
         self._state, self._since = state, self._clock()
+        self._report_at = 0.0
 
     # ------------------------------------------------------------------ requests
 
@@ -267,8 +280,8 @@ class Serving(Worker):
             self._link.publish(answer)
 
     def _on_refused(self, message: Message, refusal: Refused) -> None:
-        if self._quarantine is not None:
-            self._quarantine.keep_refused(message, refusal.reason, self._clock())
+        if self._kept is not None:
+            self._kept.keep_refused(message, refusal.reason, self._clock())
         self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
 
     def _answer(self, job: Job) -> None:
@@ -328,9 +341,14 @@ class Serving(Worker):
         return encode_page(request, page, qos=self.settings.publish_qos)
 
     def _check(self, request: Request, question: Question, archive: Archive) -> Message | None:
+        answering = self._answering[request.stream]
         try:
             origin = self._origin(request.stream, archive)
-            answer = self._answering[request.stream].answer(request, question, archive, origin)
+            answer = answering.answer(request, question, archive, origin)
+            for _ in range(MORE_SLICES):
+                if answer is not None or not self._events.empty():
+                    break
+                answer = answering.answer(request, question, archive, origin)
         except Refused as refusal:
             self.brain.refused.add(refusal.reason)
             return self.brain.error(request, Reason.BAD_REQUEST)
