@@ -7,7 +7,7 @@ import pytest
 
 from samesky.link.message import Message
 from samesky.station.description import Description
-from samesky.station.messages import DescriptionAnswer, ErrorAnswer, PageAnswer, RecordMessage
+from samesky.station.messages import DescriptionAnswer, ErrorAnswer, PageAnswer, RecordMessage, SummaryMessage
 from samesky.station.requester import (
     CHECK_INTERVAL_S,
     FEWEST_PAGE_BYTES,
@@ -200,6 +200,16 @@ def test_a_late_record_is_inserted_without_moving_the_position(brain: Requester)
     caught_up(brain)
     assert brain.on_message(live(8901, previous=8900), 1.0) == [Insert(live(8901, previous=8900))]
     assert brain.taken == 9000
+
+
+def test_a_primary_that_speaks_before_it_has_said_who_it_is_is_asked_again_at_once(brain: Requester) -> None:
+    brain.on_connected(0.0)
+    assert brain.on_message(live(9300, previous=9000), 0.1) == []  # the answer may be on its way
+    question = asked(brain.on_message(live(9300, previous=9000), 1.0))
+    assert decode_request(question).op == "describe"
+    assert brain.on_message(SummaryMessage(STREAM, 9300, "abc", b"x"), 1.1) == []
+    answer = DescriptionAnswer(STREAM, question.correlation or b"", DESCRIPTION)
+    assert brain.on_message(answer, 1.2) == [Prepare(DESCRIPTION)]
 
 
 @pytest.mark.parametrize("kind", ["page", "live"])

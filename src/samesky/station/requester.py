@@ -29,6 +29,8 @@ from .stream_v1 import StreamV1
 
 FIRST_TIMEOUT_S = 5.0
 LONGEST_TIMEOUT_S = 60.0
+HEARD_AGAIN_S = 0.5
+"""A primary that speaks so long after it was asked who it is hasn't heard the question."""
 FEWEST_PAGE_BYTES = 16 << 10
 LONGEST_RETRY_AFTER_S = 600
 CHECK_INTERVAL_S = 600.0
@@ -247,7 +249,7 @@ class Requester:
     def _on_live(self, message: RecordMessage, now: float) -> list[Action]:
         timestamp, previous = int(message.record["dateTime"]), message.previous or 0
         if self.phase == "describing":
-            return []
+            return self._ask_who_speaks(now)
         if message.origin != self.origin or self._v1 is not None:
             return self._describe(now)
         self.newest = max(self.newest or 0, timestamp)
@@ -263,7 +265,15 @@ class Requester:
         self.phase = "catching-up"
         return self._ask("page", now) if self._waiting is None else []
 
+    def _ask_who_speaks(self, now: float) -> list[Action]:
+        """The primary is there, but the question was sent before it was: ask it again now, not when time is out."""
+        if self._waiting is None or self._told_busy or now - self._asked_at < HEARD_AGAIN_S:
+            return []
+        return self._ask("describe", now)
+
     def _on_summary(self, message: SummaryMessage, now: float) -> list[Action]:
+        if self.phase == "describing":
+            return self._ask_who_speaks(now)
         if message.origin != self.origin:
             return []
         asks: list[Action] = []
