@@ -11,7 +11,8 @@ from samesky.config import Findings, read_toml
 from samesky.demo.year import write_year
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.location import Location, SqliteLocation
-from samesky.station.serving import ServedBinding, ServeSettings, Serving
+from samesky.station.serve_settings import ServedBinding, ServeSettings
+from samesky.station.serving import Serving
 from samesky.station.stanza import RequesterConfig, read_toml_requester
 
 from .waiting import wait_for
@@ -36,6 +37,7 @@ class ServedCopy:
         shutil.copy(self.primary, self.copy)
         lines = [f'{name} = "{value}"' for name, value in mqtt.items()]
         self.write_config(port, lines, f'sqlite = "{self.copy}"')
+        self._port = port
         self.serving = make_serving(port, SqliteLocation(self.primary)) if serve else None
 
     def write_config(self, port: int, broker: list[str], database: str) -> None:
@@ -53,6 +55,13 @@ class ServedCopy:
     def __exit__(self, *_: object) -> None:
         if self.serving is not None:
             self.serving.close()
+
+    def restart_primary(self) -> None:
+        """End the primary and start it again: without a memory, it adds up what its database holds now."""
+        assert self.serving is not None
+        self.serving.close()
+        self.serving = make_serving(self._port, SqliteLocation(self.primary))
+        self.__enter__()
 
     def _is_ready(self) -> bool:
         assert self.serving is not None

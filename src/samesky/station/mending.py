@@ -11,9 +11,10 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..core.timetree import View
 from ..errors import DataError, DifferenceFound
 from .check_question import TreeName
-from .check_session import CheckSession, Repair
+from .check_session import CheckSession, Repair, Scope
 from .checker import MOST_ROUNDS, most_deletions
 from .checks import scope_of
 from .conversation import Conversation, Say
@@ -22,6 +23,7 @@ from .decisions import UNDECIDED, Decisions, check_primary
 from .description import Description
 from .quarantine import Quarantine, quarantine_path
 from .repairing import MarkDirty, Repaired, Repairing, Undone
+from .row_by_row import compare_rows, read_first, record_leaves
 from .stanza import RequesterConfig
 from .state import State
 from .stream_trees import StreamTrees
@@ -82,9 +84,12 @@ def repair(
     state_dir: Path,
     weewx_code: WeewxCode | None = None,
     decisions: Decisions = UNDECIDED,
+    deep: bool = False,
     say: Say = lambda text: None,
 ) -> Mended:
     """Make the copy of ``stream`` the same as its primary, as far as the copy goes, and let it go on if it is stopped.
+
+    ``deep`` compares all records themselves, and believes no sums that either side has kept.
 
     Raises `DifferenceFound` where a person has to decide first, `Unreachable`, `ConfigError` or `DataError`. What was
     written until then stays, and can be undone.
@@ -102,7 +107,7 @@ def repair(
         description = primary.describe()
         check_primary(state, description, stream, decisions)
         copy.prepare(description)
-        mending = _Mending(copy, quarantine, primary, description, sums, decisions, say)
+        mending = _Mending(copy, quarantine, primary, description, sums, decisions, deep, say)
         mended = mending.run()
         released = _release(state, stream, description)
         return replace(
@@ -161,6 +166,7 @@ class _Mending:
     description: Description
     sums: TreeStore
     decisions: Decisions
+    deep: bool
     say: Say
     repaired: Repaired = field(default_factory=Repaired)
     deleted: int = 0
@@ -175,47 +181,60 @@ class _Mending:
 
     def run(self) -> Mended:
         scope, columns, observations = scope_of(self.description, self.copy)
+        if self.deep:
+            self._distrust_sums()
         trees = StreamTrees(
             self.sums, self.stream, columns, observations, owner=False, timer=time.monotonic, clock=time.time
         )
         for number in range(1, MOST_ROUNDS + 1):
-            until = self.copy.read_settled_position(time.time())
-            if not until:
-                raise DataError(
-                    f"{self.stream}: the copy has no record yet, so there is nothing to repair",
-                    hint="Start it: it fetches the whole history by itself.",
-                )
-            while not trees.refresh(self.copy.archive, until):
-                self.say(f"{self.stream}: adding up the copy's records")
-            session = CheckSession(
-                {"archive": trees.view("archive", until), "summary": trees.view("summary", until)}, until, scope
-            )
+            session = self._begin(trees, scope)
             before = self._changes()
             self._go_through(session)
-            if not session.same and self._changes() == before:
-                self._distrust_sums()
             if session.same:
-                root = session.views["archive"].root()
-                return Mended(
-                    stream=self.stream,
-                    through=until,
-                    count=root.count,
-                    digest=root.digest(b"").hex(),
-                    repaired=self.repaired,
-                    deleted=self.deleted,
-                    summary_rows=self.summary_rows,
-                    session=self.session if self._has_kept() else "",
-                    rounds=number,
-                )
+                return self._conclude(session, number)
+            if self._changes() == before:
+                self._find_nothing()
         raise DifferenceFound(
             f"{self.stream}: still different after {MOST_ROUNDS} repairs",
             hint="samesky verify says where. Does another program change this copy's records all the time?",
         )
 
+    def _begin(self, trees: StreamTrees, scope: Scope) -> CheckSession:
+        until = self.copy.read_settled_position(time.time())
+        if not until:
+            raise DataError(
+                f"{self.stream}: the copy has no record yet, so there is nothing to repair",
+                hint="Start it: it fetches the whole history by itself.",
+            )
+        while not trees.refresh(self.copy.archive, until):
+            self.say(f"{self.stream}: adding up the copy's records")
+        views: dict[TreeName, View] = {
+            "archive": trees.view("archive", until),
+            "summary": trees.view("summary", until),
+        }
+        if not self.deep:
+            return CheckSession(views, until, scope)
+        records = record_leaves(read_first(self.copy.archive, self.description), until)
+        return compare_rows(views, until, scope, self.description, records)
+
+    def _conclude(self, session: CheckSession, rounds: int) -> Mended:
+        root = session.views["archive"].root()
+        return Mended(
+            stream=self.stream,
+            through=session.until,
+            count=root.count,
+            digest=root.digest(b"").hex(),
+            repaired=self.repaired,
+            deleted=self.deleted,
+            summary_rows=self.summary_rows,
+            session=self.session if self._has_kept() else "",
+            rounds=rounds,
+        )
+
     def _changes(self) -> int:
         return self.repaired.inserted + self.repaired.overwritten + self.deleted + self.summary_rows
 
-    def _distrust_sums(self) -> None:
+    def _find_nothing(self) -> None:
         """The sums differ, but no record does that could be mended: once, have all sums of this copy made anew."""
         if self.distrusted:
             refused = self.repaired.refused
@@ -224,6 +243,10 @@ class _Mending:
                 f"{self.stream}: still different, with nothing left to repair{why}",
                 hint="samesky verify --deep compares the records themselves.",
             )
+        self._distrust_sums()
+
+    def _distrust_sums(self) -> None:
+        """Have all sums of this copy made anew, by a running copy as well."""
         self.distrusted = True
         names: tuple[TreeName, ...] = ("archive", "summary")
         for tree in names:

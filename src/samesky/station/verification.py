@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..core.timetree import LEAF, NODE, STEP, TOP, View
+from ..core.timetree import LEAF, STEP, TOP, View
 from ..errors import ConfigError, DataError, DifferenceFound
 from .agreement import Agreement, CopySettings, agree
 from .archive import Archive, open_archive
@@ -24,6 +24,7 @@ from .days import DAY_S
 from .decisions import UNDECIDED, check_primary
 from .description import Description
 from .location import Location
+from .row_by_row import compare_rows, read_first, record_leaves
 from .schema import UNIT_SYSTEMS
 from .stanza import RequesterConfig
 from .state import FILE_NAME as STATE_FILE
@@ -235,19 +236,28 @@ class _Look:
         self._go_through(session)
         self._unexplained = not session.same and not self._found_any
         if session.differs == ("archive", "summary"):
-            self._go_through(CheckSession.of_spans(self._views, self._until, scope, "summary", self._tops()))
+            first = read_first(self._archive, self._description) - DAY_S
+            tops = range(first >> TOP, (self._until >> TOP) + 1)
+            self._go_through(CheckSession.of_spans(self._views, self._until, scope, "summary", tops))
         if session.same and 0.0 < self._share < 1.0:
             self._compare_rows(scope)
         return session.count
 
     def _compare_rows(self, scope: Scope) -> bool:
         """Compare rows themselves; whether they are the same."""
-        leaves: dict[TreeName, Sequence[int]] = {"archive": self._leaves()}
-        if scope.summaries:
-            leaves["summary"] = self._day_leaves(leaves["archive"])
-        session = CheckSession.of_rows(self._views, self._until, scope, leaves)
+        records = record_leaves(read_first(self._archive, self._description), self._until)
+        among = None
+        if self._share < 1.0:
+            records = among = self._sample(records)
+        session = compare_rows(self._views, self._until, scope, self._description, records, among=among)
         self._go_through(session)
         return bool(session.same)
+
+    def _sample(self, leaves: Sequence[int]) -> list[int]:
+        """Those of the leaves that lie in the spans of 36 hours that are chosen."""
+        nodes = range(leaves[0] >> STEP, (leaves[-1] >> STEP) + 1)
+        chosen = set(self._choose(nodes, math.ceil(len(nodes) * self._share)))
+        return [leaf for leaf in leaves if leaf >> STEP in chosen]
 
     def _go_through(self, session: CheckSession) -> None:
         for repair in self._primary.go_through(session):
@@ -264,38 +274,6 @@ class _Look:
         self._different = self._different.plus(time for time in times if time in here)
         self._extra = self._extra.plus(repair.gone)
 
-    # ------------------------------------------------------------------ spans
-
-    def _first(self) -> int:
-        """The first record of either side."""
-        (row,) = self._archive.read_rows(["dateTime"], 0, 1)
-        return min(int(row[0]), max(1, self._description.first or 1))
-
-    def _tops(self) -> list[int]:
-        return list(range((self._first() - DAY_S) >> TOP, (self._until >> TOP) + 1))
-
-    def _leaves(self) -> list[int]:
-        """All leaves, or those of the spans of 36 hours that are chosen."""
-        first, last = self._first() >> LEAF, self._until >> LEAF
-        if self._share == 1.0:
-            return list(range(first, last + 1))
-        nodes = range(first >> STEP, (last >> STEP) + 1)
-        chosen = self._choose(nodes, math.ceil(len(nodes) * self._share))
-        return sorted(leaf for node in chosen for leaf in range(node << STEP, (node + 1) << STEP) if leaf <= last)
-
-    def _day_leaves(self, among: Iterable[int]) -> list[int]:
-        """Those leaves that hold the beginning of a day, or summaries of the copy's own."""
-        view = self._views["summary"]
-        days = {day >> LEAF for day in _midnights(self._description)}
-        days |= {leaf for node in self._nodes_of_days() for leaf in view.children(LEAF, node)}
-        if self._share == 1.0:
-            return sorted(leaf for leaf in days if leaf <= view.until >> LEAF)
-        return sorted(days & set(among))
-
-    def _nodes_of_days(self) -> set[int]:
-        view = self._views["summary"]
-        return {node for top in view.tops() for node in view.children(NODE, top)}
-
 
 def _read_state(state_dir: Path, stream: str, description: Description) -> tuple[str, str]:
     """Why the copy is stopped, and what a repair would have to be told; empty when there is nothing."""
@@ -308,13 +286,6 @@ def _read_state(state_dir: Path, stream: str, description: Description) -> tuple
         except DifferenceFound as error:
             return held, f"{error}. {error.hint}"
     return held, ""
-
-
-def _midnights(description: Description) -> Iterable[int]:
-    """The primary's midnights from its first record to its last, and one too many when summer time ends."""
-    ends = [start for start, _ in description.day_offsets[1:]] + [(description.last or 0) + 1]
-    for (start, _), end in zip(description.day_offsets, ends, strict=True):
-        yield from range(start, end, DAY_S)
 
 
 def _notes(description: Description, archive: Archive, agreement: Agreement) -> Iterable[str]:

@@ -1,0 +1,160 @@
+"""What the commands about copies have in common: which configuration, which stream, and what to type next."""
+
+import shlex
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..config import Findings
+    from ..station.copying import WeewxCode
+    from ..station.stanza import RequesterConfig
+
+USUAL_PLACES = ("samesky.toml", "/etc/weewx/weewx.conf", "~/weewx-data/weewx.conf")
+SAID_EVERY_S = 60.0
+
+config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="SAMESKY_CONFIG",
+    help=f"A samesky.toml or a weewx.conf (default: the first there is of {', '.join(USUAL_PLACES)}).",
+)
+stream_option = click.option("--stream", metavar="NAME", help="One stream, such as home/wx_binding (default: all).")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@dataclass(frozen=True, slots=True)
+class CopyConfig:
+    """A configuration that follows a primary."""
+
+    path: Path
+    follow: "RequesterConfig"
+    state_dir: Path
+    weewx: Mapping[str, Any] | None
+    """The whole weewx.conf, if it is one."""
+
+    def streams(self, chosen: str | None) -> list[str]:
+        """The stream chosen, or all; secondary bindings first, as they are followed."""
+        from ..station.verification import find_copy
+
+        if chosen:
+            return [find_copy(self.follow, chosen).stream]
+        return [each.stream for each in sorted(self.follow.follow.copies, key=lambda each: each.main)]
+
+    def weewx_code(self, stream: str) -> "WeewxCode | None":
+        """WeeWX's code for a stream's copy; None without a weewx.conf, or where WeeWX isn't installed."""
+        if self.weewx is None:
+            return None
+        try:
+            from ..station.weewx_code import BindingCode
+        except ImportError:
+            return None
+        return BindingCode(self.weewx, self.follow.bindings[stream])
+
+
+def find_config(given: Path | None) -> Path:
+    """The configuration that was given, or the first one in the usual places."""
+    from ..errors import ConfigError
+
+    if given is not None:
+        return given
+    places = [Path(place).expanduser() for place in USUAL_PLACES]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ConfigError(f"there is none of {', '.join(map(str, places))}", hint="Name one with --config.")
+    return found
+
+
+def read_copy(given: Path | None) -> CopyConfig:
+    """The configuration of a copy; raises `ConfigError` with every mistake in it."""
+    from ..config import Findings
+    from ..station.databases import read_weewx_location, state_directory
+    from ..station.stanza import read_requester, read_stanza, read_toml_requester
+
+    path, findings = find_config(given), Findings()
+    tables, is_weewx = _read_source(path, findings)
+    if is_weewx:
+        section = read_stanza(tables, findings).section("Requester")
+        if section is None:
+            findings.error("[MQTTReplicate]", "the section [[Requester]] is missing: this station is no copy")
+            findings.raise_errors(str(path))
+        assert section is not None
+        settings = read_requester(section, lambda name, _: read_weewx_location(tables, name, findings), own_days=True)
+    else:
+        settings = read_toml_requester(tables, findings)
+    findings.raise_errors(str(path))
+    assert settings is not None
+    usual = state_directory(tables) if is_weewx else path.absolute().parent
+    return CopyConfig(path, settings, settings.state_dir or usual, tables if is_weewx else None)
+
+
+def read_state_directories(given: Path | None) -> list[Path]:
+    """Where the roles of a configuration keep how they are doing."""
+    from ..config import Findings, Options
+    from ..station.databases import state_directory
+
+    path, findings = find_config(given), Findings()
+    tables, is_weewx = _read_source(path, findings)
+    around = Options(tables.get("MQTTReplicate" if is_weewx else "broker", {}), "", findings)
+    sections = tables.get("MQTTReplicate", {}) if is_weewx else tables.get("station", {})
+    names = ("Responder", "Requester") if is_weewx else ("serve", "follow")
+    roles = [Options(sections[name], name, findings, around) for name in names if isinstance(sections.get(name), dict)]
+    set_here = [text for text in (role.text("state_dir") for role in roles) if text]
+    usual = [state_directory(tables) if is_weewx else path.absolute().parent] if len(set_here) < len(roles) else []
+    return list(dict.fromkeys([*(Path(text).expanduser() for text in set_here), *usual]))
+
+
+def with_config(text: str, config: Path) -> str:
+    """The commands in ``text`` with the configuration that they need."""
+    return text.replace("samesky repair --stream", f"samesky repair --config {shlex.quote(str(config))} --stream")
+
+
+def why_stopped(stream: str, held: str, config: Path) -> str:
+    """Why a copy is stopped, and what to type, without the stream's name before it."""
+    return with_config(held.removeprefix(f"{stream}: "), config)
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[str], None]]:
+    """A function that says on standard error what is being done: at once on a terminal, once a minute elsewhere."""
+    import time
+
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        with console.status("connecting") as status:
+            yield status.update
+        return
+    said = time.monotonic()
+
+    def say(text: str) -> None:
+        nonlocal said
+        if time.monotonic() - said >= SAID_EVERY_S:
+            said = time.monotonic()
+            console.print(text, soft_wrap=True)
+
+    yield say
+
+
+def _read_source(path: Path, findings: "Findings") -> tuple[dict[str, Any], bool]:
+    """The file's tables or sections, and whether it is a weewx.conf."""
+    from ..check.source import is_toml, read_source
+    from ..config import read_toml
+
+    if is_toml(path) or _is_toml_inside(path):
+        return read_toml(path), False
+    return read_source(path, findings), True
+
+
+def _is_toml_inside(path: Path) -> bool:
+    try:
+        return {"broker", "station"} & tomllib.loads(path.read_text(encoding="utf-8")).keys() != set()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False

@@ -1,0 +1,115 @@
+"""`samesky status` tells what running processes have written down, how old that is, and what to do."""
+
+import json
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from samesky.cli.main import main
+from samesky.core.status import Snapshot
+from samesky.station.state import FILE_NAME, State
+
+STREAM = "home/wx_binding"
+LIVE = Snapshot(
+    stream=STREAM,
+    role="requester",
+    state="live",
+    position=1_700_000_100,
+    newest=1_700_000_100,
+    behind=0,
+    proven_through=1_700_000_100,
+    proven_count=105_120,
+    proven_at=time.time() - 125,
+    different=False,
+    repaired=7,
+    since=1.0,
+)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "samesky.toml"
+    path.write_text(
+        f'[station.follow]\nstate_dir = "{tmp_path}/state"\n[station.follow.home.wx_binding]\nsqlite = "c.sdb"\n'
+    )
+    return path
+
+
+def write(config: Path, snapshot: Snapshot, *, age_s: float = 1.0, held: str = "") -> None:
+    with closing(State(config.parent / "state")) as state:
+        state.write_snapshot(snapshot, time.time() - age_s)
+        state.write_hold(snapshot.stream, held)
+
+
+def status(config: Path, *more: str) -> int:
+    return main(["status", "--config", str(config), *more])
+
+
+def test_a_copy_that_is_well_is_one_row_and_status_zero(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, LIVE)
+    assert status(config) == 0
+    said = capsys.readouterr().out
+    assert "105,120 records up to " in said
+    assert ", 2 min ago" in said
+    for word in (STREAM, "copy", "live", " 7 ", "1 s ago"):
+        assert word in said
+
+
+def test_a_difference_or_a_stop_is_status_one_with_what_to_type(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(config, replace(LIVE, different=True))
+    assert status(config) == 1
+    assert "different; was 105,120 records" in capsys.readouterr().out
+    write(config, LIVE, held=f"{STREAM}: the primary is empty; samesky repair --stream {STREAM} --accept-deletions 9")
+    assert status(config) == 1
+    said = capsys.readouterr().out
+    assert f"{STREAM}: stopped: the primary is empty; samesky repair --config {config} --stream {STREAM} --acc" in said
+
+
+def test_silence_and_a_missing_broker_are_status_three(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, LIVE, age_s=7300)
+    assert status(config) == 3
+    assert "2 h ago: not running?" in capsys.readouterr().out
+    write(config, replace(LIVE, state="disconnected", last_error="127.0.0.1:1883 refused the connection"))
+    assert status(config) == 3
+    assert f"{STREAM}: 127.0.0.1:1883 refused the connection" in capsys.readouterr().out
+
+
+def test_nothing_written_down_is_status_three_and_makes_no_file(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status(config) == 3
+    assert f"nothing was written down in {config.parent}/state" in capsys.readouterr().out
+    assert not (config.parent / "state").exists()
+
+
+def test_json_and_one_stream_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, LIVE)
+    write(config, replace(LIVE, stream="home/other", role="responder", proven_through=None))
+    assert status(config, "--json") == 0
+    assert {each["stream"] for each in json.loads(capsys.readouterr().out)} == {STREAM, "home/other"}
+    assert status(config, "--json", "--stream", STREAM) == 0
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["proven_count"], shown["held"], round(shown["age"])) == (105_120, "", 1)
+
+
+def test_a_primary_and_a_copy_with_the_usual_state_directory_are_shown_together(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "weewx.conf"
+    path.write_text(
+        "WEEWX_ROOT = .\n[MQTTReplicate]\n[[Responder]]\n[[Requester]]\nstate_dir = " + f"{tmp_path}/own\n"
+        "[DatabaseTypes]\n[[SQLite]]\nSQLITE_ROOT = archive\n"
+    )
+    for folder, shown in (("archive", replace(LIVE, role="responder")), ("own", LIVE)):
+        with closing(State(tmp_path / folder)) as state:
+            state.write_snapshot(shown, time.time())
+    assert (tmp_path / "own" / FILE_NAME).is_file()
+    assert status(path) == 0
+    said = capsys.readouterr().out
+    assert " primary " in said
+    assert " copy " in said
