@@ -20,7 +20,8 @@ from samesky.station.description import encode_description
 from samesky.station.location import SqliteLocation
 from samesky.station.messages import encode_loop, encode_record
 from samesky.station.requests import COLUMNS_TYPE, decode_request
-from samesky.station.serving import ServedBinding, ServeSettings, Serving
+from samesky.station.serve_settings import ServedBinding, ServeSettings
+from samesky.station.serving import Serving
 
 from .conftest import find
 

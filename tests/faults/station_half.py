@@ -12,7 +12,8 @@ from samesky.station.follow_settings import FollowSettings
 from samesky.station.following import Following
 from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking
-from samesky.station.serving import ServedBinding, ServeSettings, Serving
+from samesky.station.serve_settings import ServedBinding, ServeSettings
+from samesky.station.serving import Serving
 from samesky.station.state import State
 
 STREAM = "home/wx_binding"

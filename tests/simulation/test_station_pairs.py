@@ -20,7 +20,8 @@ from samesky.station.follow_settings import FollowSettings
 from samesky.station.following import Following
 from samesky.station.location import SqliteLocation
 from samesky.station.requester import Asking
-from samesky.station.serving import ServedBinding, ServeSettings, Serving
+from samesky.station.serve_settings import ServedBinding, ServeSettings
+from samesky.station.serving import Serving
 from samesky.station.state import State
 from stands.databases import SqliteDatabase
 from stands.history import World, find_lost
@@ -94,8 +95,7 @@ class Primary:
 
     def end(self) -> None:
         self.serving._link.close()
-        for archive, _ in self.serving._archives.values():
-            archive.close()
+        self.serving._databases.close()
 
 
 class Copy:

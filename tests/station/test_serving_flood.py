@@ -9,9 +9,11 @@ from samesky.demo.year import write_year
 from samesky.link.memory import MemoryBroker
 from samesky.link.message import Arrived, Event, Subscription
 from samesky.station.archive import open_archive
+from samesky.station.live_publishing import MOST_LIVE_WAITING
 from samesky.station.location import SqliteLocation
 from samesky.station.messages import RecordMessage, decode_live
-from samesky.station.serving import MOST_LIVE_WAITING, ServedBinding, ServeSettings, Serving
+from samesky.station.serve_settings import ServedBinding, ServeSettings
+from samesky.station.serving import Serving
 
 NOW = 1_700_000_000
 COUNT = MOST_LIVE_WAITING + 300

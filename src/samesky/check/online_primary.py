@@ -14,7 +14,7 @@ from ..errors import SameskyError
 from ..link.message import Message
 from ..station.messages import SummaryMessage, encode_error, encode_loop, encode_summary
 from ..station.requests import Request, encode_request
-from ..station.serving import ServeSettings
+from ..station.serve_settings import ServeSettings
 from .online_copy import AFTER_EVERYTHING
 from .probe import Probe, check_connection, check_properties_arrive
 from .roles import ResponderRole

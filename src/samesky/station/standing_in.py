@@ -11,7 +11,8 @@ from ..link.message import Link, OnEvent, Subscription
 from ..link.mqtt import MqttLink, MqttSettings
 from .follow_settings import FollowSettings
 from .following import Following
-from .serving import Authority, ServedBinding, ServeSettings, Serving
+from .serve_settings import ServedBinding, ServeSettings
+from .serving import Authority, Serving
 from .state import State
 from .tree_store import TreeStore
 

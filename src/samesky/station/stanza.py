@@ -23,7 +23,7 @@ from .location import Location
 from .requester import Asking
 from .requests import RESPONSE_PREFIX
 from .responder import Throttle
-from .serving import ServedBinding, ServeSettings
+from .serve_settings import ServedBinding, ServeSettings
 
 Locate = Callable[[str, Options], Location | None]
 """(binding's name at this side, its section) -> its database."""
