@@ -142,12 +142,13 @@ class ArchiveReader:
         self, names: Sequence[str], after: int, limit: int, *, until: int | None = None, table: str | None = None
     ) -> Sequence[Row]:
         """As `read_records`, as tuples of the columns ``names``; ``table`` may be another one keyed by dateTime."""
-        bound = "" if until is None else f" AND `dateTime` <= {int(until)}"
+        bound, values = ("", ()) if until is None else (f" AND `dateTime` <= {self.mark}", (int(until),))
+        # The same text each time: to prepare a query over a wide table takes longer than to read a leaf's few rows.
         query = (
             f"SELECT {quoted_names(names)} FROM `{table or self.table}` WHERE `dateTime` > {self.mark}{bound} "
-            f"ORDER BY `dateTime` LIMIT {int(limit)}"
+            f"ORDER BY `dateTime` LIMIT {self.mark}"
         )
-        return self._read_all(query, after)
+        return self._read_all(query, after, *values, int(limit))
 
     def read_filled_rows(
         self, names: Sequence[str], after: int, limit: int, *, until: int
