@@ -27,8 +27,9 @@ from .tree_store import TreeStore
 
 _log = logging.getLogger(__name__)
 
-NOT_READY_PAUSE_S = 1.0
 EMPTY_PAUSE_S = 60.0
+BRISK_SLICES = 10
+"""So many slices of adding up follow each other at once when a check waits for them; after more there are pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Checks:
         self._trees: StreamTrees | None = None
         self._origin = ""
         self._position = 0
+        self._slices = 0
         self._live_root: LiveRoot | None = None
         self._session_name = ""
         self._quarantine: Quarantine | None = None
@@ -160,14 +162,18 @@ class Checks:
         if self._trees is None:
             return
         try:
-            if live and (self._live_root or not self._position or now >= self._trees.next_time(self._position)):
+            begins = live and self.checker.wants_to_begin(now)  # which adds up as well
+            if live and (self._live_root or (not begins and self._is_behind(self._trees, now))):
                 self._add_up(self._trees)
                 self._compare_live_root(self._trees)
-            if live and self.checker.wants_to_begin(now):
+            if begins:
                 self._begin(self._trees)
             self._do(self.checker.on_tick(now))
         except SameskyError as error:
             self._fail(error)
+
+    def _is_behind(self, trees: StreamTrees, now: float) -> bool:
+        return not self._position or now >= trees.next_time(self._position)
 
     def _add_up(self, trees: StreamTrees) -> None:
         self._position = self._copy.read_settled_position(self._clock())
@@ -192,9 +198,14 @@ class Checks:
 
     def _begin(self, trees: StreamTrees) -> None:
         until = self._copy.read_settled_position(self._clock())
-        if not until or not trees.refresh(self._copy.archive, until):
-            self.checker.postpone(self._timer(), NOT_READY_PAUSE_S if until else EMPTY_PAUSE_S)
+        if not until:
+            self.checker.postpone(self._timer(), EMPTY_PAUSE_S)
             return
+        if not trees.refresh(self._copy.archive, until):
+            self._slices, now = self._slices + 1, self._timer()
+            self.checker.postpone(now, 0.0 if self._slices <= BRISK_SLICES else trees.next_time(until) - now)
+            return
+        self._slices = 0
         names: tuple[TreeName, ...] = ("archive", "summary")
         session = CheckSession({name: trees.view(name, until) for name in names}, until, self._scope)
         self._do(self.checker.begin(session, self._timer()))
