@@ -9,6 +9,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.stands.databases import Database, SqliteDatabase
+
 from samesky.demo.year import write_year
 from samesky.station.location import Location, MysqlLocation, SqliteLocation
 
@@ -36,12 +38,25 @@ def connect(place: Place) -> Any:
     return pymysql.connect(**place, autocommit=True, charset="utf8mb4", ssl_disabled=True)
 
 
+def place_of(database: Database) -> Place:
+    """A database of a stand's."""
+    if isinstance(database, SqliteDatabase):
+        return {"path": str(database.path)}
+    return {
+        "host": database.host,
+        "port": database.port,
+        "user": database.user,
+        "password": database.password,
+        "database": database.name,
+    }
+
+
 def read_tables(connection: Any) -> list[str]:
-    """All tables, sorted."""
+    """All tables of WeeWX's, sorted: not what triggers note."""
     sqlite = isinstance(connection, sqlite3.Connection)
     cursor = connection.cursor()
     cursor.execute("SELECT name FROM sqlite_master WHERE type = 'table'" if sqlite else "SHOW TABLES")
-    return sorted(row[0] for row in cursor.fetchall())
+    return sorted(row[0] for row in cursor.fetchall() if row[0].startswith("archive"))
 
 
 def read_chunks(connection: Any, table: str) -> Iterator[list[tuple[Any, ...]]]:
