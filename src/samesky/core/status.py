@@ -74,6 +74,7 @@ class Snapshot:
     """Records, and days of summaries, that checks have mended since the start."""
     last_error: str | None = None
     since: float = 0.0
+
     def describe(self) -> str:
         """Return the snapshot as one log line of ``key=value``; ``-`` is unknown or none."""
         return " ".join(f"{name}={_describe_value(value)}" for name, value in self.as_dict().items())
