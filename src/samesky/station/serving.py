@@ -38,6 +38,8 @@ TAIL_INTERVAL_S = 0.05
 PATIENCE_S = 2.0
 EVENTS_A_JOB = 100
 PROOF_PAUSE_S = 5.0
+# Whoever asked for a page a moment ago is catching up, and shouldn't wait for sums.
+CATCHING_UP_S = 1.0
 REPORT_INTERVAL_S = 30.0
 # So many slices of adding up more, if nothing else comes in, rather than have a question asked again later.
 MORE_SLICES = 10
@@ -85,7 +87,7 @@ class Serving(Worker):
             on_refused=self._on_refused,
             qos=settings.publish_qos,
         )
-        self._report_at = 0.0
+        self._report_at = self._sums_pause = 0.0
         self._state, self._since = "disconnected", clock()
         self._handled = 0
         sums = sums or TreeStore(None)
@@ -180,7 +182,7 @@ class Serving(Worker):
         """When the sums of a stream are to be gone on with; a copy's when there is a copy, which a proof shows."""
         if self._authority is not None and self._authority.proof(stream) is None:
             return self._timer() + PROOF_PAUSE_S
-        return max(self._databases.retry_time(stream), self._answering[stream].next_time())
+        return max(self._databases.retry_time(stream), self._answering[stream].next_time(), self._sums_pause)
 
     def _work(self) -> None:
         if self.settings.tail:
@@ -251,6 +253,8 @@ class Serving(Worker):
         if answer is not None:
             self._link.publish(answer, timeout_s=5.0)
             self.sent.add(job.request.op)
+        if job.request.question is None:
+            self._sums_pause = self._timer() + CATCHING_UP_S
 
     def _stand_in(self, authority: Authority, request: Request) -> StandIn | None:
         """As whom this copy answers; None when it may not: it isn't proven that far, or has changed since."""
