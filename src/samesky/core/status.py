@@ -66,6 +66,8 @@ class Snapshot:
     """Time of the last record up to which this copy was proven the same as its primary."""
     proven_count: int | None = None
     """Records up to there."""
+    proven_digest: str | None = None
+    """The digest of these records, as `samesky verify` prints it."""
     proven_at: float | None = None
     """When that was proven, in Unix seconds."""
     different: bool | None = None

@@ -50,6 +50,11 @@ class Proof:
     at: float
     """When the roots agreed, in Unix seconds."""
 
+    @property
+    def digest(self) -> str:
+        """The root's digest without a nonce, which two people can compare."""
+        return self.root.digest(b"").hex()
+
 
 @dataclass(frozen=True, slots=True)
 class AskCheck:

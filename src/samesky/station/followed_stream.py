@@ -68,6 +68,7 @@ class FollowedStream:
             refused=refused.copy() | brain.counts.copy() | {"conflict": self.counts["conflict"]},
             proven_through=proof.through if proof else None,
             proven_count=proof.count if proof else None,
+            proven_digest=proof.digest if proof else None,
             proven_at=proof.at if proof else None,
             different=self.checks.different,
             repaired=self.checks.repaired,
