@@ -122,7 +122,10 @@ def _table(found: Sequence[Heard]) -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table("stream", "role", "state", "newest record", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("stream", no_wrap=True)
+    for heading in ("role", "state", "newest record"):
+        table.add_column(heading)
     table.add_column("behind", justify="right")
     table.add_column("proven the same")
     table.add_column("mended", justify="right")
@@ -154,8 +157,9 @@ def _proof(shown: "Snapshot", now: float) -> str:
         return "-"
     if shown.proven_through is None or shown.proven_at is None:
         return "different" if shown.different else "not yet"
-    proof = f"{count_of(shown.proven_count or 0, 'record')} up to {moment(shown.proven_through)}, "
-    return f"{'different; was ' if shown.different else ''}{proof}{describe_age(now - shown.proven_at)} ago"
+    through = "" if shown.proven_through == shown.position else f" up to {moment(shown.proven_through)}"
+    proof = f"{count_of(shown.proven_count or 0, 'record')}{through}, {describe_age(now - shown.proven_at)} ago"
+    return f"different; was {proof}" if shown.different else proof
 
 
 def _lines(found: Sequence[Heard], directories: Sequence[Path], path: Path) -> Iterator[str]:
