@@ -43,9 +43,9 @@ class Repair:
     gone: tuple[int, ...]
 
     @property
-    def days(self) -> tuple[int, ...]:
-        """The days that ``rows`` is about, for ``summary``."""
-        return tuple(sorted({int(str(day)) for day in self.rows.column("dateTime")}))
+    def times(self) -> tuple[int, ...]:
+        """The times of ``rows``, in order; for ``summary`` the days that they are about."""
+        return tuple(sorted({int(str(time)) for time in self.rows.column("dateTime")}))
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from ..core.backoff import Backoff
 from ..core.status import Counters
 from ..core.strict import Reason, Refused
 from ..core.timetree import Sum
@@ -31,6 +32,7 @@ SOON_S = 3.0
 """After a catch-up, or a live message that shows a difference: what is under way comes in meanwhile."""
 BETWEEN_ALARMS_S = 30.0
 AFTER_FAILURE_S = 300.0
+LONGEST_PAUSE_S = 86_400.0
 MOST_ROUNDS = 6
 MOST_DELETIONS = 100
 
@@ -128,15 +130,22 @@ class Checker:
         self._deadline = math.inf
         self._tries = 0
         self._rounds = 0
+        self._failures = Backoff(AFTER_FAILURE_S, LONGEST_PAUSE_S, random=random)
         self._gone: dict[TreeName, list[int]] = {}
+        self._found: list[int] = []
+        """Times of the rows that this check has found to be different."""
+        self._found_before: list[int] = []
+        """The same of the check whose repair this one is to prove."""
         self._alarmed_at = -math.inf
+        self._not_before = -math.inf
+        """What can't be mended isn't tried at each record again."""
 
     # ------------------------------------------------------------------ when
 
     def on_connected(self, now: float) -> None:
         """The link is up: check once the copy has caught up."""
         if self.phase != "held":
-            self._rest(now + SOON_S)
+            self._rest(max(now + SOON_S, self._not_before))
 
     def on_disconnected(self) -> None:
         """The link is down: a check under way is void."""
@@ -162,7 +171,8 @@ class Checker:
         if same or self.phase != "resting":
             return
         self.counts.add("live difference")
-        self._deadline = min(self._deadline, max(now + SOON_S, self._alarmed_at + BETWEEN_ALARMS_S))
+        soon = max(now + SOON_S, self._alarmed_at + BETWEEN_ALARMS_S, self._not_before)
+        self._deadline = min(self._deadline, soon)
         self._alarmed_at = max(self._alarmed_at, self._deadline)
 
     def release(self, now: float) -> None:
@@ -176,7 +186,7 @@ class Checker:
     def begin(self, session: CheckSession, now: float) -> list[CheckAction]:
         """Begin a check."""
         self.phase, self._session, self._tries = "checking", session, 0
-        self._gone = {"archive": [], "summary": []}
+        self._gone, self._found = {"archive": [], "summary": []}, []
         return self._ask(now)
 
     def postpone(self, now: float, pause_s: float) -> None:
@@ -260,6 +270,7 @@ class Checker:
         if repair is None:
             return []
         self._gone[repair.tree] += repair.gone
+        self._found += [*repair.times, *repair.gone]
         return [Apply(repair)] if repair.rows.count else []
 
     def _conclude(self, session: CheckSession, now: float) -> list[CheckAction]:
@@ -267,6 +278,8 @@ class Checker:
         self._session = None
         if session.same:
             self._rounds, self.trouble, self.allowed_deletions = 0, None, 0
+            self._found_before = []
+            self._failures.reset()
             self.counts.add("proven")
             self._rest(now + self._interval_s * (0.75 + 0.5 * self._random()))
             return [Proven(session.until, session.count)]
@@ -284,6 +297,16 @@ class Checker:
                 self.trouble = f"{len(gone)} of {held_by} records here are not at the primary"
                 return [Hold(len(gone), held_by)]
         self._rounds += 1
+        if self._found and self._found == self._found_before:
+            self._rounds = 0
+            self._give_up(
+                f"{len(self._found)} rows are different again after they were repaired: the copy's columns may not "
+                "hold the primary's values",
+                now,
+            )
+            self._not_before = self._deadline
+            return []
+        self._found_before = self._found
         if self._rounds >= MOST_ROUNDS:
             self._rounds = 0
             self._give_up(f"still different after {MOST_ROUNDS} repairs", now)
@@ -295,7 +318,7 @@ class Checker:
         self.trouble = reason
         self.counts.add("given up")
         self._session = None
-        self._rest(now + AFTER_FAILURE_S * (0.75 + 0.5 * self._random()))
+        self._rest(now + self._failures.next_s())
 
     def _rest(self, deadline: float) -> None:
         self.phase, self._deadline, self._correlation = "resting", deadline, b""

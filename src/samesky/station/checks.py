@@ -259,7 +259,7 @@ class Checks:
             self.repaired += done.inserted + done.overwritten
             changed = f"inserted={done.inserted} overwritten={done.overwritten}"
         else:
-            rows = repairing.replace_days(repair.days, list(repair.rows.rows()), now, self._session())
+            rows = repairing.replace_days(repair.times, list(repair.rows.rows()), now, self._session())
             self.repaired += rows
             changed = f"summary_rows={rows}"
         _log.info("repaired stream=%s session=%s %s", self.checker.stream, self._session_name, changed)

@@ -273,7 +273,7 @@ class _Mending:
             self.say(f"{self.stream}: {done.inserted:,} records inserted, {done.overwritten:,} overwritten")
         else:
             rows = list(found.rows.rows())
-            self.summary_rows += self._repairing().replace_days(found.days, rows, time.time(), self._name())
+            self.summary_rows += self._repairing().replace_days(found.times, rows, time.time(), self._name())
 
     def _check_deletions(self, held_here: int) -> None:
         limit = max(most_deletions(held_here), self.decisions.deletions)

@@ -265,7 +265,7 @@ class _Look:
 
     def _note(self, repair: Repair) -> None:
         if repair.tree == "summary":
-            self._days = self._days.plus({*repair.days, *repair.gone})
+            self._days = self._days.plus({*repair.times, *repair.gone})
             return
         times = [int(str(time)) for time in repair.rows.column("dateTime")]
         leaves = {time >> LEAF for time in times}
