@@ -138,6 +138,22 @@ def test_a_primary_with_far_fewer_records_than_before_needs_a_word(
     assert call(pair, "verify") == 0
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_a_primary_that_has_lost_everything_takes_nothing_with_it(
+    pair: ServedCopy, capsys: pytest.CaptureFixture[str], known: bool
+) -> None:
+    if known:
+        assert call(pair, "repair") == 0
+    pair.change(pair.primary, "DELETE FROM archive")
+    pair.restart_primary()
+    before = pair.everything()
+    assert call(pair, "verify") == 1
+    assert f"{COUNT:,} records only here" in capsys.readouterr().out
+    assert call(pair, "repair") == 1
+    assert f"--stream {STREAM} --accept-deletions {COUNT}" in capsys.readouterr().err
+    assert pair.everything() == before
+
+
 def test_another_database_at_the_primary_needs_a_word(pair: ServedCopy, capsys: pytest.CaptureFixture[str]) -> None:
     with closing(State(pair.state_dir)) as state:
         state.write_origin(STREAM, "abc")

@@ -22,6 +22,7 @@ LIVE = Snapshot(
     behind=0,
     proven_through=1_700_000_100,
     proven_count=105_120,
+    proven_digest="1ae757973098d51c",
     proven_at=time.time() - 125,
     different=False,
     repaired=7,
@@ -52,7 +53,7 @@ def test_a_copy_that_is_well_is_one_row_and_status_zero(config: Path, capsys: py
     write(config, LIVE)
     assert status(config) == 0
     said = capsys.readouterr().out
-    assert "105,120 records, 2 min ago" in said
+    assert "105,120 records, 2 min ago, digest 1ae757973098d51c" in said
     for word in (STREAM, "copy", "live", " 7 ", "1 s ago"):
         assert word in said
 

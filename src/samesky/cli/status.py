@@ -158,7 +158,8 @@ def _proof(shown: "Snapshot", now: float) -> str:
     if shown.proven_through is None or shown.proven_at is None:
         return "different" if shown.different else "not yet"
     through = "" if shown.proven_through == shown.position else f" up to {moment(shown.proven_through)}"
-    proof = f"{count_of(shown.proven_count or 0, 'record')}{through}, {describe_age(now - shown.proven_at)} ago"
+    digest = f", digest {shown.proven_digest}" if shown.proven_digest else ""
+    proof = f"{count_of(shown.proven_count or 0, 'record')}{through}, {describe_age(now - shown.proven_at)} ago{digest}"
     return f"different; was {proof}" if shown.different else proof
 
 
