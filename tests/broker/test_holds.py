@@ -178,9 +178,7 @@ def test_a_primary_from_an_old_backup_stops_a_copy_that_connects_until_its_owner
     pair.append()  # nothing that comes meanwhile is taken
     pair.restart_copy()
     assert pair.wait_until_stopped() == reason
-    with pytest.raises(
-        DifferenceFound, match="the primary has 2,001 records; it had 3,000. Nothing was changed"
-    ) as error:
+    with pytest.raises(DifferenceFound, match="the primary has 2,001 records; it had 3,000") as error:
         pair.repair(Decisions())
     assert "--accept-deletions 999" in error.value.hint
     assert read_rows(pair.copy, "archive") == before
