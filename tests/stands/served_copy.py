@@ -12,7 +12,7 @@ from samesky.demo.year import write_year
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.location import Location, SqliteLocation
 from samesky.station.serve_settings import ServedBinding, ServeSettings
-from samesky.station.serving import Serving
+from samesky.station.serving import Authority, Serving
 from samesky.station.stanza import RequesterConfig, read_toml_requester
 
 from .waiting import wait_for
@@ -110,8 +110,12 @@ class ServedCopy:
         return {name: self.rows(f"SELECT * FROM `{name}` ORDER BY 1", path) for (name,) in names}
 
 
-def make_serving(port: int, location: Location, **mqtt: Any) -> Serving:
-    """A primary of ``home/wx_binding``."""
-    settings = ServeSettings("home", (ServedBinding("wx_binding", location),), TOPICS)
-    link = MqttSettings("home", port=port, **mqtt)
-    return Serving(settings, lambda subscriptions, on_event: MqttLink(link, subscriptions, on_event))
+def make_serving(
+    port: int, location: Location, *, shared: bool = False, authority: Authority | None = None, **mqtt: Any
+) -> Serving:
+    """A primary of ``home/wx_binding``, or with ``authority`` a copy that answers for it."""
+    settings = ServeSettings("home", (ServedBinding("wx_binding", location),), TOPICS, shared=shared)
+    link = MqttSettings("stand-in" if authority else "home", port=port, **mqtt)
+    return Serving(
+        settings, lambda subscriptions, on_event: MqttLink(link, subscriptions, on_event), authority=authority
+    )

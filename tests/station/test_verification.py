@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from samesky.core.timetree import NOTHING
 from samesky.errors import ConfigError, DataError, Unreachable
 from samesky.link.broker import MosquittoBroker, find_free_port
 from samesky.station.archive import open_archive
+from samesky.station.checker import Proof
 from samesky.station.dirty_triggers import ensure_triggers, read_dirty
 from samesky.station.location import SqliteLocation
+from samesky.station.serving import Authority
 from samesky.station.state import State
 from samesky.station.verdict import Verdict
 from samesky.station.verification import verify
 from stands.served_copy import COUNT, STREAM, ServedCopy, make_serving
+from stands.waiting import wait_for
 
 if TYPE_CHECKING:
     from stands.mariadb import MariadbServer
@@ -203,6 +207,23 @@ def test_a_copy_in_mariadb_is_compared_with_a_primary_in_sqlite(
         assert look(pair, 1.0).same
         mariadb.execute(f"USE `{target.name}`", "UPDATE archive SET outTemp = 1 ORDER BY dateTime LIMIT 2")
         assert look(pair, 1.0).different.count == 2
+
+
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_a_copy_that_answers_for_its_primary_is_not_asked_about_itself(
+    broker: MosquittoBroker, folder: Path, shared: bool
+) -> None:
+    with ServedCopy(folder, broker.port, serve=False) as pair:
+        proof = Proof(pair.times()[-1], COUNT, NOTHING, 0.0)
+        itself = Authority(pair.config.follow.reply_to, lambda stream: proof)
+        pair.spoil()
+        with (
+            make_serving(broker.port, SqliteLocation(pair.copy), shared=True, authority=itself) as copy,
+            make_serving(broker.port, SqliteLocation(pair.primary), shared=shared) as primary,
+        ):
+            wait_for(lambda: {each.snapshots()[0].state for each in (copy, primary)} == {"live"}, 20)
+            assert look(pair).missing.count == 12
+            assert look(pair, 1.0).missing.count == 12
 
 
 def test_a_running_writer_is_waited_for(pair: ServedCopy) -> None:

@@ -31,6 +31,9 @@ PATIENCE_S = 5.0
 FIRST_TRIES, MOST_TRIES = 2, 4
 """How often: at first, while it isn't known whether anybody is there, and later."""
 MOST_BUSY_S = 900.0
+OTHERS_S = 1.0
+"""When a copy has answered that isn't believed: how long the primary's answer may take then."""
+MOST_UNBELIEVED = 20
 LONGEST_PAUSE_S = 10.0
 # A version 1 primary takes a request for its own: it would stream what comes after this time.
 AFTER_EVERYTHING = 2**31 - 1
@@ -65,7 +68,7 @@ class Conversation:
         self._mark = secrets.token_hex(4)
         self._origin: str | None = None
         self._until = 0
-        self._copies: set[str] = set()
+        self._unbelieved = 0
         self._link = MqttLink(self._mqtt, [Subscription(self.reply_to)], self._events.put)
 
     def __enter__(self) -> Self:
@@ -135,7 +138,7 @@ class Conversation:
     def _exchange(self, message: Message, correlation: bytes, *, tries: int) -> _Reply:
         silent, gives_up_at = 0, time.monotonic() + MOST_BUSY_S
         while silent < tries:
-            answer = None
+            answer, unbelieved = None, self._unbelieved
             if f"publish {self._topics[0]}" not in self._denied:
                 self._link.publish(replace(message, topic=self._topics[0]), timeout_s=PATIENCE_S)
                 answer = self._await_answer(correlation, PATIENCE_S)
@@ -152,6 +155,8 @@ class Conversation:
                 raise _worded(self.stream, answer.code)
             if answer is not None:
                 return answer
+            if unbelieved < self._unbelieved < MOST_UNBELIEVED:
+                continue  # copies share the requests with their primary: each goes to another of them
             silent += 1
             self._topics.reverse()
         raise self._find_reason()
@@ -172,6 +177,7 @@ class Conversation:
             answer = self._decode(event.message)
             if answer is not None:
                 return answer
+            deadline = min(deadline, time.monotonic() + OTHERS_S)
         return None
 
     def _decode(self, message: Message) -> _Reply | None:
@@ -190,7 +196,7 @@ class Conversation:
         by = answer.stand_in
         if by is None or (by.name != self._config.follow.reply_to and by.proven >= self._until):
             return True
-        self._copies.add(by.name)
+        self._unbelieved += 1
         return False
 
     def _count(self, message: Message) -> None:
@@ -239,7 +245,7 @@ class Conversation:
             )
         if self.reply_to != self._config.follow.reply_to and self._is_answered_elsewhere():
             return self._denied_reading()
-        if self._copies:
+        if self._unbelieved:
             return Unreachable(
                 f"{self.stream}: only copies answer, and none that is proven up to there",
                 hint="The primary itself has to be reached. Does it run?",
