@@ -8,6 +8,7 @@ from samesky.station.check_question import decode_question
 from samesky.station.check_session import CheckSession, Scope
 from samesky.station.checker import (
     AFTER_FAILURE_S,
+    CHECK_INTERVAL_S,
     MOST_DELETIONS,
     Apply,
     AskCheck,
@@ -113,6 +114,42 @@ def test_what_cannot_be_mended_is_tried_ever_more_rarely() -> None:
         assert checker.next_time() - now == pauses[-1]
         now = checker.next_time()
     assert AFTER_FAILURE_S / 2 < pauses[0] < pauses[1] < pauses[2]
+
+
+def test_what_could_not_be_written_is_written_by_the_next_check() -> None:
+    checker, mine = make_checker(), year(1000)
+    mine[NOW - 7] = 1.0
+    assert kinds(check(checker, mine, Origin(year(1000)), 10.0)) == [Delete]
+    checker.give_up("the disk is full", 11.0)
+    assert kinds(check(checker, mine, Origin(year(1000)), checker.next_time())) == [Delete]
+
+
+def test_a_row_that_was_written_and_then_deleted_at_the_primary_goes_at_once() -> None:
+    checker, mine = make_checker(), year(1000)
+    missing = mine.pop(NOW - 300)
+    assert kinds(check(checker, mine, Origin(year(1000)), 10.0)) == [Apply]
+    assert kinds(check(checker, mine | {NOW - 300: missing}, Origin(mine), 10.0)) == [Delete]
+    assert checker.trouble is None
+
+
+def test_what_comes_back_after_each_deletion_is_deleted_each_time_but_ever_more_rarely() -> None:
+    checker, mine, now = make_checker(), year(1000), 10.0
+    mine[NOW - 7] = 1.0
+    for _ in range(3):
+        assert kinds(check(checker, mine, Origin(year(1000)), now)) == [Delete]
+        now, before = checker.next_time(), now
+    assert now - before > AFTER_FAILURE_S
+
+
+def test_a_primary_that_was_silent_for_long_is_asked_within_the_usual_interval() -> None:
+    checker, view, now = make_checker(), view_of(year(10)), 10.0
+    for _ in range(10):
+        checker.begin(CheckSession({"archive": view}, NOW, Scope(summaries=False)), now)
+        while checker.phase == "checking":
+            now = checker.next_time()
+            checker.on_tick(now)
+        assert checker.next_time() - now <= CHECK_INTERVAL_S
+        now = checker.next_time()
 
 
 def test_a_busy_primary_is_asked_again_and_a_silent_one_given_up_for_a_while() -> None:

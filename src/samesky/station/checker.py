@@ -130,10 +130,11 @@ class Checker:
         self._deadline = math.inf
         self._tries = 0
         self._rounds = 0
-        self._failures = Backoff(AFTER_FAILURE_S, LONGEST_PAUSE_S, random=random)
+        self._failures = Backoff(AFTER_FAILURE_S, CHECK_INTERVAL_S, random=random)
+        self._vain_repairs = Backoff(AFTER_FAILURE_S, LONGEST_PAUSE_S, random=random)
         self._gone: dict[TreeName, list[int]] = {}
         self._found: list[int] = []
-        """Times of the rows that this check has found to be different."""
+        """Hashes of the rows that this check has found missing or different, and of the times of those to go."""
         self._found_before: list[int] = []
         """The same of the check whose repair this one is to prove."""
         self._alarmed_at = -math.inf
@@ -242,6 +243,7 @@ class Checker:
 
     def give_up(self, reason: str, now: float) -> None:
         """The shell couldn't apply what was found: try again later."""
+        self._found_before = []  # what wasn't repaired will rightly be found again
         self._give_up(reason, now)
 
     # ------------------------------------------------------------------ parts
@@ -270,7 +272,8 @@ class Checker:
         if repair is None:
             return []
         self._gone[repair.tree] += repair.gone
-        self._found += [*repair.times, *repair.gone]
+        self._found += [hash((repair.tree, row)) for row in repair.rows.rows()]
+        self._found += [hash((repair.tree, time)) for time in repair.gone]
         return [Apply(repair)] if repair.rows.count else []
 
     def _conclude(self, session: CheckSession, now: float) -> list[CheckAction]:
@@ -278,8 +281,9 @@ class Checker:
         self._session = None
         if session.same:
             self._rounds, self.trouble, self.allowed_deletions = 0, None, 0
-            self._found_before = []
+            self._found_before, self._not_before = [], -math.inf
             self._failures.reset()
+            self._vain_repairs.reset()
             self.counts.add("proven")
             self._rest(now + self._interval_s * (0.75 + 0.5 * self._random()))
             return [Proven(session.until, session.count)]
@@ -296,6 +300,11 @@ class Checker:
                 self.phase, self._deadline = "held", math.inf
                 self.trouble = f"{len(gone)} of {held_by} records here are not at the primary"
                 return [Hold(len(gone), held_by)]
+        self._plan_next(now)
+        return [Delete(tree, tuple(times)) for tree, times in self._gone.items() if times]
+
+    def _plan_next(self, now: float) -> None:
+        """The next check proves that this one has mended everything; but what it can't mend isn't tried for ever."""
         self._rounds += 1
         if self._found and self._found == self._found_before:
             self._rounds = 0
@@ -303,22 +312,21 @@ class Checker:
                 f"{len(self._found)} rows are different again after they were repaired: the copy's columns may not "
                 "hold the primary's values",
                 now,
+                self._vain_repairs,
             )
             self._not_before = self._deadline
-            return []
-        self._found_before = self._found
-        if self._rounds >= MOST_ROUNDS:
+        elif self._rounds >= MOST_ROUNDS:
             self._rounds = 0
             self._give_up(f"still different after {MOST_ROUNDS} repairs", now)
         else:
-            self._rest(now)  # the next check proves that this one has mended everything
-        return [Delete(tree, tuple(times)) for tree, times in self._gone.items() if times]
+            self._rest(now)
+        self._found_before = self._found
 
-    def _give_up(self, reason: str, now: float) -> None:
+    def _give_up(self, reason: str, now: float, pauses: Backoff | None = None) -> None:
         self.trouble = reason
         self.counts.add("given up")
         self._session = None
-        self._rest(now + self._failures.next_s())
+        self._rest(now + (pauses or self._failures).next_s())
 
     def _rest(self, deadline: float) -> None:
         self.phase, self._deadline, self._correlation = "resting", deadline, b""
