@@ -28,6 +28,8 @@ _HEAD = struct.Struct(">II")
 _LEAF_HEAD = struct.Struct(">IH")
 _SECOND = struct.Struct(">H")
 _SECONDS = 1 << LEAF
+_END_OF_SPANS = 1 << 27
+"""Spans from here on have children that a list can't name."""
 
 Digests = dict[int, dict[int, bytes]]
 """Span -> child -> digest."""
@@ -58,7 +60,7 @@ def encode_digests(spans: Mapping[int, Mapping[int, Sum]], *, nonce: bytes, size
 
 
 def decode_digests(payload: bytes, *, size: int) -> Digests:
-    """The spans of a digest list. Raises `Refused` (size, shape) for bytes that `encode_digests` can't have made."""
+    """The spans of a digest list. Raises `Refused` (size, shape, range) for what `encode_digests` can't have made."""
     _check_size(payload)
     found: Digests = {}
     at = 0
@@ -66,6 +68,8 @@ def decode_digests(payload: bytes, *, size: int) -> Digests:
         if at + _HEAD.size > len(payload):
             raise Refused(Reason.SHAPE, "a digest list ends in the middle of a span")
         span, present = _HEAD.unpack_from(payload, at)
+        if span >= _END_OF_SPANS:
+            raise Refused(Reason.RANGE, "a digest list names a span of no century")
         at += _HEAD.size
         children = [span * CHILDREN + number for number in range(CHILDREN) if present >> number & 1]
         end = at + len(children) * size

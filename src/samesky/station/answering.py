@@ -6,7 +6,7 @@ that lacks columns, or has other units, asks for trees of its own; they are made
 
 from collections.abc import Callable
 
-from ..core.strict import FUTURE_LIMIT_S
+from ..core.strict import FUTURE_LIMIT_S, Reason, Refused
 from ..core.timetree import Sum
 from .archive import Archive
 from .check_answers import answer_question
@@ -93,6 +93,11 @@ class Answering:
         usual = self._usual(archive)
         if not question.columns and not question.observations:
             return usual
+        if not _has(usual, question):
+            archive.forget_schema()  # it may have been added since
+            usual = self._usual(archive)
+        if not _has(usual, question):  # sums of what isn't there would be made for nothing
+            raise Refused(Reason.COLUMN, "a question about a column or a daily summary that isn't here")
         columns = tuple(sorted({*(question.columns or usual.columns), "dateTime"}))
         return self._of_scope(columns, question.observations or usual.observations)
 
@@ -105,3 +110,8 @@ class Answering:
         while len(self._scopes) > MOST_SCOPES:  # the one that was used longest ago
             self._scopes.pop(next(iter(self._scopes))).save()
         return trees
+
+
+def _has(trees: StreamTrees, question: Question) -> bool:
+    """Whether there is all that the question is about."""
+    return {*question.columns} <= {*trees.columns} and {*question.observations} <= {*trees.observations}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.strict import MAX_PAYLOAD_BYTES, Reason, Refused, check_identifier
-from ..core.treelists import SIZES
+from ..core.treelists import SIZES, decode_digests, decode_rows
 from ..link.message import Message
 from .envelope import MAX_TIME, check_seal, decode_property, seal
 
@@ -77,8 +77,7 @@ def decode_question(message: Message, properties: Mapping[str, str]) -> Question
     tree = TREES.get(properties.get("tree", "archive"))
     if size not in SIZES or tree is None:
         raise Refused(Reason.BAD_REQUEST, "there is no such tree, or size of digests")
-    if properties["op"] == "root" and len(message.payload) not in (ROOT_BYTES, 2 * ROOT_BYTES):
-        raise Refused(Reason.SHAPE, "a root question brings one or two digests")
+    _check_payload(properties["op"], message.payload, size)
     return Question(
         op=properties["op"],
         until=decode_property(properties, "until", 1, MAX_TIME),
@@ -89,6 +88,15 @@ def decode_question(message: Message, properties: Mapping[str, str]) -> Question
         observations=_names(properties.get("observations", "")),
         max_bytes=decode_property(properties, "bytes", 1024, MAX_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES),
     )
+
+
+def _check_payload(op: str, payload: bytes, size: int) -> None:
+    if op == "nodes":
+        decode_digests(payload, size=size)
+    elif op == "rows":
+        decode_rows(payload, size=size)
+    elif len(payload) not in (ROOT_BYTES, 2 * ROOT_BYTES):
+        raise Refused(Reason.SHAPE, "a root question brings one or two digests")
 
 
 def _names(text: str) -> tuple[str, ...]:

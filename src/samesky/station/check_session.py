@@ -20,13 +20,12 @@ from ..core.treelists import (
     size_for,
     size_for_rows,
 )
-from .check_answers import GONE, MOST_ROWS
+from .check_answers import GONE, MOST_LEAVES, MOST_ROWS
 from .check_messages import CheckAnswer
 from .check_question import Question, TreeName
 from .schema import SUMMARY_COLUMNS
 
 MOST_TOPS = 200
-MOST_LEAVES = 1024
 MOST_ENTRIES = 13_900
 MOST_GONE = 1 << 17
 

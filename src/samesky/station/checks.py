@@ -12,6 +12,7 @@ from pathlib import Path
 from ..core.strict import Refused
 from ..errors import SameskyError
 from ..link.message import Message
+from .agreement import Agreement
 from .check_messages import CheckAnswer
 from .check_question import TreeName
 from .check_session import CheckSession, Repair, Scope
@@ -46,17 +47,15 @@ class CheckSettings:
     enabled: bool = True
 
 
-def scope_of(description: Description, copy: Copy) -> tuple[Scope, tuple[str, ...], tuple[str, ...]]:
+def scope_of(description: Description, agreement: Agreement) -> tuple[Scope, tuple[str, ...], tuple[str, ...]]:
     """What can be compared of a primary and its copy; with it the columns and the observations to add up here.
 
     Records that were converted from other units are compared by their times alone.
     """
-    columns = tuple(sorted(copy.column_names))
-    observations = tuple(sorted(copy.observations)) if copy.summaries == "copied" else ()
-    if copy.converts:
-        columns = ("dateTime",)
+    columns = ("dateTime",) if agreement.converts else tuple(sorted(agreement.names))
+    observations = agreement.observations if agreement.summaries == "copied" else ()
     scope = Scope(
-        columns=columns if set(columns) != {column.name for column in description.columns} else (),
+        columns=columns if set(columns) != set(description.column_names) else (),
         observations=observations if set(observations) != {obs for obs, _ in description.summaries} else (),
         summaries=bool(observations),
     )
@@ -105,7 +104,7 @@ class Checks:
         """The copy is ready for a primary of this description."""
         if not self._settings.enabled:
             return
-        scope, columns, observations = scope_of(description, self._copy)
+        scope, columns, observations = scope_of(description, self._copy.agreement)
         self._origin = description.origin
         if self._trees and (self._trees.columns, self._trees.observations) == (columns, observations):
             return

@@ -82,9 +82,9 @@ class Copy:
         return self._agreement.observations
 
     @property
-    def converts(self) -> bool:
-        """Whether the primary's records have to be converted."""
-        return self._agreement.converts
+    def agreement(self) -> Agreement:
+        """How the primary's records become the copy's, as far as it has been described."""
+        return self._agreement
 
     @property
     def units(self) -> int | None:

@@ -21,24 +21,55 @@ class Decisions:
 UNDECIDED = Decisions()
 
 
-def check_primary(state: State, description: Description, stream: str, decisions: Decisions) -> None:
-    """Raise `DifferenceFound`, with what to type, when the primary may be another one, and nobody has said it is right.
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why nothing may be taken from a primary before a person has decided."""
+
+    message: str
+    hint: str
+    """What to type if the primary is right."""
+
+
+def find_doubt(
+    state: State, description: Description, stream: str, *, accepted_origin: str = "", allowed_deletions: int = 0
+) -> Doubt | None:
+    """What speaks against a primary of this description; None when nothing does.
 
     Another first record means another database. Many records fewer than before mean an old backup, or a lost disk.
     """
     known, had = state.read_origin(stream), state.read_count(stream)
     origin, has = description.origin, description.count
-    if decisions.origin and origin != decisions.origin:
-        raise ConfigError(f"{stream}: the primary's origin is {origin or 'not known'}, not {decisions.origin}")
     if known and origin and origin != known:
-        if not decisions.origin:
-            raise DifferenceFound(
-                f"{stream}: the primary's database is another one (origin {origin}, not {known}); nothing was changed",
-                hint=f"If that is right: samesky repair --stream {stream} --accept-origin {origin}",
-            )
-    elif had - has > max(most_deletions(had), decisions.deletions):
-        raise DifferenceFound(
+        if origin == accepted_origin:
+            return None
+        return Doubt(
+            f"{stream}: the primary's database is another one (origin {origin}, not {known}); nothing was changed",
+            f"If that is right: samesky repair --stream {stream} --accept-origin {origin}",
+        )
+    if had - has > max(most_deletions(had), allowed_deletions):
+        return Doubt(
             f"{stream}: the primary has {has:,} records; it had {had:,}. Nothing was changed",
-            hint="Was it restored from an old backup? If the primary is right: "
+            "Was it restored from an old backup? If the primary is right: "
             f"samesky repair --stream {stream} --accept-deletions {had - has}",
         )
+    return None
+
+
+def check_primary(state: State, description: Description, stream: str, decisions: Decisions) -> None:
+    """Raise `DifferenceFound`, with what to type, when there is a doubt that nobody has decided about.
+
+    Raises `ConfigError` when the origin that was said to be right isn't the primary's.
+    """
+    if decisions.origin and description.origin != decisions.origin:
+        raise ConfigError(
+            f"{stream}: the primary's origin is {description.origin or 'not known'}, not {decisions.origin}"
+        )
+    doubt = find_doubt(
+        state,
+        description,
+        stream,
+        accepted_origin=decisions.origin,
+        allowed_deletions=decisions.deletions,
+    )
+    if doubt is not None:
+        raise DifferenceFound(doubt.message, hint=doubt.hint)

@@ -5,7 +5,7 @@ A hold is a row in the state file: it outlives the process, `samesky status` sho
 
 from collections.abc import Callable, Iterable
 
-from .checker import most_deletions
+from .decisions import find_doubt
 from .description import Description
 from .state import State
 
@@ -37,24 +37,16 @@ class Holds:
     def find_reason(self, stream: str, description: Description, *, from_copy: bool) -> str:
         """Why nothing may be taken from a primary of this description before a person has decided; empty: it may.
 
-        Another first record means another database. Many records fewer than before mean an old backup, or a lost disk,
-        unless it is a copy that says so for its primary.
+        A copy that describes itself for its primary may have fewer records.
         """
-        known, had = self._state.read_origin(stream), self._state.read_count(stream)
-        origin, has = description.origin, description.count
-        if known and origin and origin not in (known, self._accept_origin):
-            return (
-                f"{stream}: the primary's database is another one (origin {origin}, not {known}); nothing was changed. "
-                f"If that is right: samesky repair --stream {stream} --accept-origin {origin} "
-                f"(or set accept_origin = {origin} and restart)"
-            )
-        if not from_copy and has < had - most_deletions(had):
-            return (
-                f"{stream}: the primary has {has:,} records; it had {had:,}. Was it restored from an old backup? "
-                f"Nothing was changed. If the primary is right: samesky repair --stream {stream} "
-                f"--accept-deletions {had - has}"
-            )
-        return ""
+        doubt = find_doubt(
+            self._state,
+            description,
+            stream,
+            accepted_origin=self._accept_origin,
+            allowed_deletions=self._state.read_count(stream) if from_copy else 0,
+        )
+        return "" if doubt is None else f"{doubt.message}. {doubt.hint}"
 
     def note(self, stream: str, description: Description, *, from_copy: bool) -> None:
         """This primary is the right one: remember it."""

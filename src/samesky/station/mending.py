@@ -180,7 +180,7 @@ class _Mending:
         return self.copy.settings.stream
 
     def run(self) -> Mended:
-        scope, columns, observations = scope_of(self.description, self.copy)
+        scope, columns, observations = scope_of(self.description, self.copy.agreement)
         if self.deep:
             self._distrust_sums()
         trees = StreamTrees(

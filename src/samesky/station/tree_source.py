@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..core.timetree import MODULUS, Entry, RowHasher
-from .archive_reader import ArchiveReader
+from .archive_reader import ArchiveReader, Row, quoted_names
 from .days import DAY_S
 from .schema import summary_parts
 
@@ -12,6 +12,8 @@ FEW_S = 1 << 14
 """In so short a span there are too few rows to first find out which columns have a value in any of them."""
 MOST_DAYS = 30
 _MOST_HASHERS = 100
+_MOST_TESTED = 500
+"""Columns that one query looks whether they are NULL: SQLite's expressions have a depth."""
 
 
 class Reading(NamedTuple):
@@ -44,6 +46,7 @@ class RowSource:
             raise ValueError("dateTime is hashed in every scope")
         RowHasher(names)  # refuses what isn't sorted
         self._names = tuple(names)
+        self._filled: frozenset[str] = frozenset()
         self._hashers: dict[tuple[str, ...], RowHasher] = {}
 
     def read_newest(self, archive: ArchiveReader, until: int) -> int:
@@ -58,7 +61,7 @@ class RowSource:
         if not names:
             return Reading((), until, 0)
         if until - after < FEW_S:
-            rows = archive.read_rows(names, after, max_rows, until=until)
+            names, rows = self._read_few(archive, names, after, until, max_rows)
         else:
             names, rows = archive.read_filled_rows(names, after, max_rows, until=until)
         if not rows:
@@ -66,6 +69,29 @@ class RowSource:
         at, hash_row = names.index("dateTime"), self._hasher(tuple(names)).hash
         entries = [(row[at], hash_row(row)) for row in rows]
         return Reading(entries, entries[-1][0] if len(entries) >= max_rows else until, len(entries))
+
+    def _read_few(
+        self, archive: ArchiveReader, names: Sequence[str], after: int, until: int, limit: int
+    ) -> tuple[Sequence[str], Sequence[Row]]:
+        """Rows, and the columns read of them; all others are NULL in them.
+
+        To fetch NULLs is most of the work in a wide table. So only columns in which a value has been seen before are
+        fetched, unless the database says that another one has some here.
+        """
+        few = [name for name in names if name in self._filled]
+        others = [name for name in names if name not in self._filled]
+        if few and 0 < len(others) <= _MOST_TESTED:
+            query = (
+                f"SELECT {quoted_names(few)}, {' AND '.join(f'`{name}` IS NULL' for name in others)} "
+                f"FROM `{archive.table}` WHERE `dateTime` > {archive.mark} AND `dateTime` <= {archive.mark} "
+                f"ORDER BY `dateTime` LIMIT {archive.mark}"
+            )
+            found = archive.read_query(query, after, until, limit)
+            if all(row[-1] for row in found):
+                return few, [row[:-1] for row in found]
+        rows = archive.read_rows(names, after, limit, until=until)
+        self._filled |= {name for name, values in zip(names, zip(*rows)) if any(each is not None for each in values)}
+        return names, rows
 
     def _present(self, archive: ArchiveReader) -> Sequence[str]:
         present = {column.name for column in archive.read_columns()}

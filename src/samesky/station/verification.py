@@ -19,6 +19,7 @@ from .archive import Archive, open_archive
 from .archive_sqlite import SqliteArchive
 from .check_question import TreeName
 from .check_session import CheckSession, Repair, Scope
+from .checks import scope_of
 from .conversation import Conversation, Say
 from .days import DAY_S
 from .decisions import UNDECIDED, check_primary
@@ -123,13 +124,7 @@ def plan_comparison(description: Description, archive: Archive, settings: CopySe
     # With these settings nothing is made and nothing is added, and what only WeeWX can do isn't asked for.
     as_it_is = replace(settings, create=False, missing_columns="ignore")
     agreement = agree(description, archive, as_it_is, weewx=True)
-    columns = ("dateTime",) if agreement.converts else tuple(sorted(agreement.names))
-    observations = agreement.observations if agreement.summaries == "copied" else ()
-    scope = Scope(
-        columns=columns if set(columns) != set(description.column_names) else (),
-        observations=observations if set(observations) != {obs for obs, _ in description.summaries} else (),
-        summaries=bool(observations),
-    )
+    scope, columns, observations = scope_of(description, agreement)
     return Compared(scope, columns, observations, tuple(_notes(description, archive, agreement)))
 
 
