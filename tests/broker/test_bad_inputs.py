@@ -6,8 +6,8 @@ dealt with within a second. The broker's own refusals (it ends the sender's conn
 and never delivers what isn't MQTT) are left to the broker.
 
 Rows 22 to 24: messages aren't signed yet, so one that claims a signature is refused as ``sig``: no key is known here.
-Rows 30 and 32: comparison over the wire isn't built yet, so an answer that brings deletions or digests is uninvited,
-refused, and nothing is deleted. Row 27 and 29 need the primary's own questions and answers, row 31 another primary.
+Rows 30 and 32 are in `test_bad_checks`; here such an answer comes uninvited. Rows 27 and 29 need the primary's own
+questions and answers, row 31 another primary.
 """
 
 import json
@@ -27,12 +27,14 @@ from samesky.link.message import Arrived, Event, Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.agreement import CopySettings
 from samesky.station.envelope import seal
-from samesky.station.following import Following, FollowSettings
+from samesky.station.follow_settings import FollowSettings
+from samesky.station.following import Following
 from samesky.station.location import SqliteLocation
 from samesky.station.messages import SummaryMessage, encode_record, encode_summary
 from samesky.station.requester import Asking
 from samesky.station.requests import Request
-from samesky.station.serving import ServedBinding, ServeSettings, Serving
+from samesky.station.serve_settings import ServedBinding, ServeSettings
+from samesky.station.serving import Serving
 from samesky.station.state import State
 from stands.databases import SqliteDatabase
 from stands.rows import find_differences, read_count, read_rows
@@ -435,7 +437,7 @@ def test_row_31_another_database_at_the_primary_stops_the_copy_which_says_what_t
         assert stand.following.wait_caught_up(10)
         (snapshot,) = stand.following.snapshots()
         assert snapshot.state == "stopped"
-        assert "set accept_origin = " in str(snapshot.last_error)
+        assert f"samesky repair --stream {STREAM} --accept-origin " in str(snapshot.last_error)
         assert read_count(stand.copy) == 0
         assert stand.copy_state.read_origin(STREAM) == "0123456789abcdef"
         assert {thread.name for thread in threading.enumerate()} >= PRIMARY_THREADS

@@ -56,6 +56,14 @@ def test_row_lists_come_back(leaves: dict[int, dict[int, int]], size: int) -> No
     assert decode_rows(payload, size=size) == expected
 
 
+def test_spans_that_have_no_children_to_name_are_refused() -> None:
+    last = (1 << 27) - 1
+    assert list(decode_digests(encode_digests({last: {}}, nonce=b"n", size=8), size=8)) == [last]
+    with pytest.raises(Refused) as refusal:
+        decode_digests(encode_digests({last + 1: {}}, nonce=b"n", size=8), size=8)
+    assert refusal.value.reason is Reason.RANGE
+
+
 @given(st.binary(max_size=400), st.sampled_from(SIZES))
 def test_any_bytes_are_a_list_or_refused(payload: bytes, size: int) -> None:
     for decode in (decode_digests, decode_rows):

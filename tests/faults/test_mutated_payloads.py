@@ -14,11 +14,21 @@ import pytest
 
 from samesky.core.columns import Column, Kind, Table, decode_tables, encode_tables
 from samesky.core.strict import Refused, decode_decimal, decode_json, decode_json_object, inflate
+from samesky.core.timetree import Sum
+from samesky.core.treelists import decode_digests, decode_rows, encode_digests, encode_rows
+from samesky.link.message import Message
+from samesky.station.envelope import seal
+from samesky.station.messages import decode_answer
+from samesky.station.requests import decode_request
 
 MUTATIONS = int(os.environ.get("SAMESKY_MUTATIONS", "40000"))
 SEED = int(os.environ.get("SAMESKY_MUTATION_SEED", "20240229"))
 
 RECORD = {"dateTime": 1_700_000_000, "usUnits": 1, "interval": 5, "outTemp": 71.3, "rain": -0.0, "hail": None, "é": "🌦"}
+TOPIC = "replicate/response/copy"
+SUMS = {1 << 5: {(1 << 10) + n: Sum(n + 1, n << 99) for n in range(0, 32, 3)}, 99: {}}
+ENTRIES = {7: [((7 << 12) + n, n << 120) for n in range(40)], 8: []}
+DIGESTS, MARKS = encode_digests(SUMS, nonce=b"n", size=8), encode_rows(ENTRIES, nonce=b"n", size=8)
 NESTED = {"a": [1, [2.5, {"b": [None, True, "x\n\u0000"]}]], "c": {"d": {}}}
 PAGE = encode_tables(
     [
@@ -99,12 +109,41 @@ def decode_and_store_json(payload: bytes) -> object:
     return document
 
 
+def decode_question_or_answer(payload: bytes) -> object:
+    """A message as a stranger may make it: its first line are its properties, its digest fits."""
+    head, _, body = payload.partition(b"\n")
+    said = [pair.partition("=") for pair in head.decode("utf-8", "surrogateescape").split("&")]
+    properties = tuple((name, value) for name, _, value in said)
+    message = seal(Message(TOPIC, body, response_topic=TOPIC, correlation=b"1", properties=properties), ())
+    if ("kind", "check") in properties:
+        return decode_answer(message, {}, now=0.0)
+    return decode_request(message)
+
+
 DECODERS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
     "decode_json": (decode_and_store_json, JSON_SAMPLES),
     "decode_json_object": (decode_json_object, JSON_SAMPLES),
     "decode_tables": (decode_page, [PAGE]),
     "inflate": (lambda payload: inflate(payload, max_bytes=4096), [zlib.compress(PAGE, level) for level in (0, 1, 9)]),
     "decode_decimal": (lambda payload: decode_decimal(payload, low=0, high=2**33), [b"1700000000", b"0"]),
+    "decode_digests": (lambda payload: decode_digests(payload, size=8), [DIGESTS]),
+    "decode_rows": (lambda payload: decode_rows(payload, size=8), [MARKS]),
+    "decode_question": (
+        decode_question_or_answer,
+        [
+            b"data_binding=home/wx&op=root&until=1700000000&columns=dateTime,rain\n" + bytes(16),
+            b"data_binding=home/wx&op=nodes&until=1700000000&tree=archive&size=8&bytes=65536\n" + DIGESTS,
+            b"data_binding=home/wx&op=rows&until=1700000000&tree=summary&size=8&observations=rain\n" + MARKS,
+        ],
+    ),
+    "decode_check": (
+        decode_question_or_answer,
+        [
+            b"data_binding=home/wx&kind=check&op=root&origin=abc&count=3&tree=archive&size=8\n" + bytes(16) + DIGESTS,
+            b"data_binding=home/wx&kind=check&op=nodes&origin=abc&tree=archive&reached=99&copy=a&proven=3\n\0"
+            + DIGESTS,
+        ],
+    ),
 }
 
 
