@@ -47,6 +47,7 @@ class RowSource:
         RowHasher(names)  # refuses what isn't sorted
         self._names = tuple(names)
         self._filled: frozenset[str] = frozenset()
+        self._few_queries: dict[tuple[str, ...], tuple[Sequence[str], str]] = {}
         self._hashers: dict[tuple[str, ...], RowHasher] = {}
 
     def read_newest(self, archive: ArchiveReader, until: int) -> int:
@@ -78,20 +79,30 @@ class RowSource:
         To fetch NULLs is most of the work in a wide table. So only columns in which a value has been seen before are
         fetched, unless the database says that another one has some here.
         """
-        few = [name for name in names if name in self._filled]
-        others = [name for name in names if name not in self._filled]
-        if few and 0 < len(others) <= _MOST_TESTED:
+        few, query = self._few_query(archive, tuple(names))
+        if query:
+            found = archive.read_query(query, after, until, limit)
+            if all(row[-1] for row in found):
+                return few, [row[:-1] for row in found]
+        rows = archive.read_rows(names, after, limit, until=until)
+        filled = self._filled | {name for at, name in enumerate(names) if any(row[at] is not None for row in rows)}
+        if filled != self._filled:
+            self._filled = filled
+            self._few_queries.clear()
+        return names, rows
+
+    def _few_query(self, archive: ArchiveReader, names: tuple[str, ...]) -> tuple[Sequence[str], str]:
+        """The columns to fetch, and the query that also says of each row whether all others are NULL; or none."""
+        if names not in self._few_queries:
+            few = [name for name in names if name in self._filled]
+            others = [name for name in names if name not in self._filled]
             query = (
                 f"SELECT {quoted_names(few)}, {' AND '.join(f'`{name}` IS NULL' for name in others)} "
                 f"FROM `{archive.table}` WHERE `dateTime` > {archive.mark} AND `dateTime` <= {archive.mark} "
                 f"ORDER BY `dateTime` LIMIT {archive.mark}"
             )
-            found = archive.read_query(query, after, until, limit)
-            if all(row[-1] for row in found):
-                return few, [row[:-1] for row in found]
-        rows = archive.read_rows(names, after, limit, until=until)
-        self._filled |= {name for name, values in zip(names, zip(*rows)) if any(each is not None for each in values)}
-        return names, rows
+            self._few_queries[names] = few, query if few and 0 < len(others) <= _MOST_TESTED else ""
+        return self._few_queries[names]
 
     def _present(self, archive: ArchiveReader) -> Sequence[str]:
         present = {column.name for column in archive.read_columns()}
