@@ -56,6 +56,8 @@ class Answering:
         trees = self._trees(archive, question)
         if not trees.refresh(archive, until):
             return None
+        if question.op == "rows":
+            archive.forget_pages()  # a byte that has flipped on the disk is no news to SQLite's memory
         return answer_question(
             question,
             AnsweringTrees(trees, archive, until),

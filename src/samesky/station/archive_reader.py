@@ -89,6 +89,9 @@ class ArchiveReader:
         """Read columns and tables anew at the next use: somebody may have changed them."""
         self._columns = self._summary_kinds = self._optional = None
 
+    def forget_pages(self) -> None:
+        """Have the next reads see what the file holds, not pages of it that are in memory; a server decides itself."""
+
     def read_tables(self) -> set[str]:
         """Names of all tables in the database."""
         raise NotImplementedError

@@ -33,6 +33,9 @@ class SqliteArchive(Archive):
         self.forget_schema()
         self._connection = self._connect()
 
+    def forget_pages(self) -> None:
+        self._read_all("PRAGMA shrink_memory")
+
     def _connect(self) -> sqlite3.Connection:
         with worded(self.path):
             connection = sqlite3.connect(
