@@ -23,8 +23,8 @@ FAULTS = (1, 2, 4, 10)
 INTERVAL_S = 120
 POSITION_ALONE = 5
 """Every so many histories have no checks."""
-PEACE_WITHIN_S = 3600
-"""A broken connection takes up to 300 s, a check that was given up 375 s, the next check 2,250 s."""
+PEACE_WITHIN_S = 5400
+"""A broken connection takes up to 300 s; after that the next check, or one that was given up, up to an hour."""
 QUIET_S = (600, 600, 600, 7200)
 MESSAGES_AN_HOUR = 24
 """Nine pages and three roots at most, each asked for and answered."""
@@ -324,12 +324,18 @@ class History:
         """A primary that has lost most of its rows takes none from the copy, whatever happens."""
         lost = self.lose_most()
         self.live_through_faults(3)
-        self.settle(for_s=PEACE_WITHIN_S)
+        deadline = self.network.now + PEACE_WITHIN_S
+        while not self._is_held() and self.network.now < deadline:
+            self.settle(for_s=300)
+        self.settle(for_s=300)
         if not lost <= self.copy_data.records.rows.keys():
             raise WrongDeletion("rows were deleted that the primary lost")
-        process = self._copy.process
-        if not isinstance(process, Copy) or process.checker.phase != "held":
+        if not self._is_held():
             raise NotHeld("the primary has lost most of its rows, and the copy goes on checking")
+
+    def _is_held(self) -> bool:
+        process = self._copy.process
+        return isinstance(process, Copy) and process.checker.phase == "held"
 
     def expect_nothing_passed_over(self) -> None:
         """Before the copy's newest record nothing is missing, for nobody would ask for it."""
