@@ -181,3 +181,11 @@ def test_a_check_ends_with_its_connection() -> None:
     checker.on_disconnected()
     assert checker.next_time() == float("inf")
     assert checker.on_tick(1e9) == []
+
+
+def test_an_answer_has_its_time_from_when_the_question_went_out() -> None:
+    checker, view = make_checker(), view_of(year(10))
+    checker.begin(CheckSession({"archive": view, "summary": view}, NOW, Scope(summaries=False)), 10.0)
+    checker.on_asked(30.0)
+    assert not checker.on_tick(33.0)
+    assert kinds(checker.on_tick(37.0)) == [AskCheck]

@@ -218,6 +218,11 @@ class Checker:
         self._tries = 0
         return [*self._take(repair), *self._ask(now)]
 
+    def on_asked(self, now: float) -> None:
+        """The question goes out now: to read the rows for it may have taken seconds, which aren't the primary's."""
+        timeout_s = min(FIRST_TIMEOUT_S * 2**self._tries, LONGEST_TIMEOUT_S)
+        self._deadline = now + timeout_s * (0.8 + 0.4 * self._random())
+
     def on_error(self, error: ErrorAnswer, now: float) -> None:
         """The primary can't answer now: ``busy`` while it adds up its sums, which may take minutes once."""
         if self._awaiting(error.correlation) is None:
@@ -255,8 +260,7 @@ class Checker:
         if question is None:
             return self._conclude(self._session, now)
         self._correlation = correlation
-        timeout_s = min(FIRST_TIMEOUT_S * 2**self._tries, LONGEST_TIMEOUT_S)
-        self._deadline = now + timeout_s * (0.8 + 0.4 * self._random())
+        self.on_asked(now)
         message = encode_question(
             self.stream, question, topic=self._topic, reply_to=self._reply_to, correlation=correlation
         )

@@ -5,6 +5,7 @@ given up and tried again later, and the records go on coming meanwhile.
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from .tree_store import TreeStore
 _log = logging.getLogger(__name__)
 
 EMPTY_PAUSE_S = 60.0
+FAILURE_PAUSE_S = 5.0
+"""After the database or the sums have failed: a disk that is full now will be in a moment."""
 BRISK_SLICES = 10
 """So many slices of adding up follow each other at once when a check waits for them; after more there are pauses."""
 
@@ -87,6 +90,7 @@ class Checks:
         self._trees: StreamTrees | None = None
         self._origin = ""
         self._position = 0
+        self._paused_until = -math.inf
         self._slices = 0
         self._live_root: LiveRoot | None = None
         self._session_name = ""
@@ -149,16 +153,18 @@ class Checks:
     def next_time(self, live: bool) -> float:
         """When `work` has something to do, by the timer."""
         if self._trees is None:
-            return float("inf")
+            return math.inf
         if not live:
-            return self.checker.next_time() if self.checker.phase == "checking" else float("inf")
-        sums = self._trees.next_time(self._position) if self._position else float("inf")
-        return min(self.checker.next_time(), sums)
+            due = self.checker.next_time() if self.checker.phase == "checking" else math.inf
+        else:
+            sums = self._trees.next_time(self._position) if self._position else math.inf
+            due = min(self.checker.next_time(), sums)
+        return max(due, self._paused_until)
 
     def work(self, live: bool) -> None:
         """Do what is due: add up, begin a check, ask again. ``live``: nothing is known to be missing here."""
         now = self._timer()
-        if self._trees is None:
+        if self._trees is None or now < self._paused_until:
             return
         try:
             begins = live and self.checker.wants_to_begin(now)  # which adds up as well
@@ -228,9 +234,11 @@ class Checks:
         self.checker.release(self._timer())
 
     def _fail(self, error: SameskyError) -> None:
-        _log.warning("check_given_up stream=%s error=%r", self.checker.stream, str(error))
+        if str(error) != self.checker.trouble:
+            _log.warning("check_given_up stream=%s error=%r", self.checker.stream, str(error))
         if not isinstance(error, Refused):
             self._copy.recover()
+            self._paused_until = self._timer() + FAILURE_PAUSE_S
         self.checker.give_up(str(error), self._timer())
 
     # ------------------------------------------------------------------ actions
@@ -240,6 +248,7 @@ class Checks:
             match action:
                 case AskCheck(message):
                     self._publish(message)
+                    self.checker.on_asked(self._timer())
                 case Apply(repair):
                     self._apply(repair)
                 case Delete(tree, times):
