@@ -191,11 +191,13 @@ class TreeStore:
 
     def _mark(self, marks: Iterable[tuple[str, TreeKind, int, int]]) -> bool:
         with self._lock:
+            waited = bool(self._unwritten)
             self._unwritten.update(marks)
             try:
                 self._write_marks()
             except Unreachable as error:
-                _log.warning("marks_not_written waiting=%d error=%r", len(self._unwritten), str(error))
+                if not waited:
+                    _log.warning("marks_not_written waiting=%d error=%r", len(self._unwritten), str(error))
                 return False
         return True
 
