@@ -12,32 +12,18 @@ from samesky.core.columns import Column, Kind
 from samesky.errors import DataError, Unreachable
 from samesky.station.archive import Archive, open_archive
 from samesky.station.archive_reader import origin_id
-from samesky.station.description import Description
 from samesky.station.location import MysqlLocation, SqliteLocation
 from samesky.station.schema import METADATA_VERSION
+from stands.small_archive import describe_columns
 
 if TYPE_CHECKING:
-    from stands.mariadb import MariadbServer
+    pass
 
 START = 1_700_000_100
 NOW = float(START + 100_000)
 NAMES = ("dateTime", "usUnits", "interval", "outTemp", "windSpeed", "note")
-DESCRIPTION = Description(
-    columns=(
-        *(Column(name, Kind.INTEGER) for name in NAMES[:3]),
-        Column("outTemp", Kind.REAL),
-        Column("windSpeed", Kind.REAL),
-        Column("note", Kind.TEXT),
-    ),
-    summaries=(("outTemp", "scalar"), ("wind", "vector")),
-    unit_system=1,
-    interval_s=300,
-    day_offsets=(),
-    count=0,
-    first=None,
-    last=None,
-    origin="",
-    accepts=(),
+DESCRIPTION = describe_columns(
+    ["outTemp", "windSpeed"], ["note"], summaries=[("outTemp", "scalar"), ("wind", "vector")]
 )
 DAY = START // 86_400 * 86_400
 LOW = ("outTemp", DAY, 1.5, 2, 3.5, 4, 5.5, 6, 7.5, 8, None, None, None, None, None, None)
@@ -46,17 +32,6 @@ GUST = ("wind", DAY, 1.5, 2, 3.5, 4, 5.5, 6, 7.5, 8, 270.0, 1.0, 2.0, 3, 4.0, 5.
 
 def rows(count: int, *, first: int = 0) -> list[tuple[Any, ...]]:
     return [(START + 300 * n, 1, 5, n / 7, None, "Föhn" if n % 2 else None) for n in range(first, first + count)]
-
-
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.slow)])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> SqliteLocation | MysqlLocation:
-    if request.param == "sqlite":
-        return SqliteLocation(tmp_path / "weewx.sdb")
-    server: MariadbServer = request.getfixturevalue("mariadb")
-    database = server.create_database()
-    return MysqlLocation(
-        database.name, host=database.host, port=database.port, user=database.user, password=database.password
-    )
 
 
 @pytest.fixture

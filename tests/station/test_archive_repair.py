@@ -2,12 +2,10 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from samesky.core.columns import Column, Kind
 from samesky.errors import Unreachable
 from samesky.station.archive import Archive, open_archive
 from samesky.station.archive_repair import (
@@ -20,31 +18,16 @@ from samesky.station.archive_repair import (
     replace_summary_days,
     summaries_are_complete,
 )
-from samesky.station.description import Description
 from samesky.station.location import MysqlLocation, SqliteLocation
+from stands.small_archive import describe_columns
 
 if TYPE_CHECKING:
-    from stands.mariadb import MariadbServer
+    pass
 
 START = 1_700_000_100
 DAY = START // 86_400 * 86_400
 NAMES = ("dateTime", "usUnits", "interval", "outTemp", "note")
-DESCRIPTION = Description(
-    columns=(
-        *(Column(name, Kind.INTEGER) for name in NAMES[:3]),
-        Column("outTemp", Kind.REAL),
-        Column("note", Kind.TEXT),
-    ),
-    summaries=(("outTemp", "scalar"), ("wind", "vector")),
-    unit_system=1,
-    interval_s=300,
-    day_offsets=(),
-    count=0,
-    first=None,
-    last=None,
-    origin="",
-    accepts=(),
-)
+DESCRIPTION = describe_columns(texts=["note"], summaries=[("outTemp", "scalar"), ("wind", "vector")])
 
 
 def row(number: int, temperature: float | None = 1.5, note: str | None = "Föhn") -> tuple[Any, ...]:
@@ -56,14 +39,9 @@ def summary(obs: str, day: int, low: float) -> tuple[Any, ...]:
     return padded((*scalar, 270.0, 1.0, 2.0, 3, 4.0, 5.0) if obs == "wind" else scalar)  # type: ignore[return-value]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.slow)])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
+@pytest.fixture
+def archive(location: SqliteLocation | MysqlLocation) -> Iterator[Archive]:
     """Ten records of one day, and the summaries of three days."""
-    location: SqliteLocation | MysqlLocation = SqliteLocation(tmp_path / "weewx.sdb")
-    if request.param == "mariadb":
-        server: MariadbServer = request.getfixturevalue("mariadb")
-        made = server.create_database()
-        location = MysqlLocation(made.name, made.host, made.port, made.user, made.password)
     with open_archive(location, create=True) as archive:
         archive.ensure_tables(DESCRIPTION)
         archive.apply_rows(NAMES, [row(number) for number in range(10)], mark_update=True)

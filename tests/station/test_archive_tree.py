@@ -12,17 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samesky.core.columns import Column, Kind
 from samesky.core.timetree import LEAF, MODULUS, NODE, MemoryTree, RowHasher, Sum, View, add_up
 from samesky.demo.year import write_year
 from samesky.station.archive import Archive, open_archive
 from samesky.station.archive_tree import ArchiveTree
-from samesky.station.description import Description
 from samesky.station.dirty_triggers import ensure_triggers, read_dirty
 from samesky.station.location import MysqlLocation, SqliteLocation
 from samesky.station.schema import summary_parts
 from samesky.station.tree_store import FILE_NAME, TreeStore
 from stands.databases import SqliteDatabase
+from stands.small_archive import describe_columns
 
 if TYPE_CHECKING:
     from stands.mariadb import MariadbServer
@@ -31,22 +30,7 @@ STREAM = "home/wx_binding"
 END = 1_700_000_100
 FOREVER = 1 << 34
 NAMES = ("dateTime", "interval", "note", "outTemp", "usUnits")
-DESCRIPTION = Description(
-    columns=(
-        *(Column(name, Kind.INTEGER) for name in ("dateTime", "usUnits", "interval")),
-        Column("outTemp", Kind.REAL),
-        Column("note", Kind.TEXT),
-    ),
-    summaries=(),
-    unit_system=1,
-    interval_s=300,
-    day_offsets=(),
-    count=0,
-    first=None,
-    last=None,
-    origin="",
-    accepts=(),
-)
+DESCRIPTION = describe_columns(texts=["note"])
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from samesky.core.columns import Column, Kind, Table, encode_tables
+from samesky.core.columns import Kind, Table, encode_tables
 from samesky.core.strict import Reason, Refused
 from samesky.errors import ConfigError
 from samesky.station.agreement import CopySettings
@@ -22,26 +22,12 @@ from samesky.station.messages import PageAnswer, RecordMessage, SummaryMessage
 from samesky.station.paging import Pager
 from samesky.station.requests import COLUMNS_TYPE, Request
 from samesky.station.schema import SUMMARY_COLUMNS
+from stands.small_archive import describe_columns
 
 START = 1_700_000_100
 NOW = START + 300 * 100
 STREAM = "home/wx_binding"
-DESCRIPTION = Description(
-    columns=(
-        *(Column(name, Kind.INTEGER) for name in ("dateTime", "usUnits", "interval")),
-        Column("outTemp", Kind.REAL),
-        Column("note", Kind.TEXT),
-    ),
-    summaries=(("outTemp", "scalar"),),
-    unit_system=1,
-    interval_s=300,
-    day_offsets=(),
-    count=0,
-    first=None,
-    last=None,
-    origin="",
-    accepts=(COLUMNS_TYPE,),
-)
+DESCRIPTION = replace(describe_columns(texts=["note"], summaries=[("outTemp", "scalar")]), accepts=(COLUMNS_TYPE,))
 FILE_AND_COLUMNS = pytest.mark.parametrize("accepts", [("application/vnd.sqlite3", COLUMNS_TYPE), (COLUMNS_TYPE,)])
 MakeCopy = Callable[..., Copy]
 

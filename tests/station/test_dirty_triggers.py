@@ -8,42 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from samesky.core.columns import Column, Kind
 from samesky.core.timetree import LEAF
 from samesky.station.archive import Archive, open_archive
-from samesky.station.description import Description
 from samesky.station.dirty_triggers import clear_dirty, drop_triggers, ensure_triggers, read_dirty
 from samesky.station.location import MysqlLocation, SqliteLocation
+from stands.small_archive import describe_columns
 
 if TYPE_CHECKING:
-    from stands.mariadb import MariadbServer
+    pass
 
 HOUR = 1 << LEAF
 START = 400_000 * HOUR
 NAMES = ("dateTime", "usUnits", "interval", "outTemp")
-DESCRIPTION = Description(
-    columns=(*(Column(name, Kind.INTEGER) for name in NAMES[:3]), Column("outTemp", Kind.REAL)),
-    summaries=(),
-    unit_system=1,
-    interval_s=300,
-    day_offsets=(),
-    count=0,
-    first=None,
-    last=None,
-    origin="",
-    accepts=(),
-)
+DESCRIPTION = describe_columns()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.slow)])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
-    location: SqliteLocation | MysqlLocation = SqliteLocation(tmp_path / "weewx.sdb")
-    if request.param == "mariadb":
-        server: MariadbServer = request.getfixturevalue("mariadb")
-        database = server.create_database()
-        location = MysqlLocation(
-            database.name, host=database.host, port=database.port, user=database.user, password=database.password
-        )
+@pytest.fixture
+def archive(location: SqliteLocation | MysqlLocation) -> Iterator[Archive]:
     with open_archive(location, create=True) as opened:
         opened.ensure_tables(DESCRIPTION)
         store(opened, *range(10))

@@ -22,11 +22,11 @@ from samesky.errors import ConfigError, DataError, Unreachable
 from samesky.station.agreement import CopySettings
 from samesky.station.archive_repair import padded
 from samesky.station.copying import Copy
-from samesky.station.description import Description
 from samesky.station.engine_queue import EngineQueue
 from samesky.station.location import Location, MysqlLocation, SqliteLocation
 from samesky.station.quarantine import Quarantine, quarantine_path
 from samesky.station.repairing import Repaired, Repairing, Undone
+from stands.small_archive import describe_columns
 from stands.small_disk import mounted_disk
 
 if TYPE_CHECKING:
@@ -39,22 +39,7 @@ NOW = float(START + 300 * 1000)
 COUNT = 600
 NAMES = ("dateTime", "usUnits", "interval", "outTemp", "note")
 STREAM = "home/wx_binding"
-DESCRIPTION = Description(
-    columns=(
-        *(Column(name, Kind.INTEGER) for name in NAMES[:3]),
-        Column("outTemp", Kind.REAL),
-        Column("note", Kind.TEXT),
-    ),
-    summaries=(("outTemp", "scalar"), ("wind", "vector")),
-    unit_system=1,
-    interval_s=300,
-    day_offsets=(),
-    count=0,
-    first=None,
-    last=None,
-    origin="",
-    accepts=(),
-)
+DESCRIPTION = describe_columns(texts=["note"], summaries=[("outTemp", "scalar"), ("wind", "vector")])
 Row = tuple[Any, ...]
 
 
@@ -119,16 +104,11 @@ class Stand:
 MakeStand = Callable[..., Stand]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.slow)])
-def make_stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStand]:
+@pytest.fixture
+def make_stand(location: Location, tmp_path: Path) -> Iterator[MakeStand]:
     stands: list[Stand] = []
 
     def make(**options: Any) -> Stand:
-        location: Location = SqliteLocation(tmp_path / "copy.sdb")
-        if request.param == "mariadb":
-            server: MariadbServer = request.getfixturevalue("mariadb")
-            made = server.create_database()
-            location = MysqlLocation(made.name, made.host, made.port, made.user, made.password)
         stands.append(Stand(location, tmp_path, **options))
         return stands[-1]
 

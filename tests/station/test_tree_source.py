@@ -1,28 +1,21 @@
 """The rows of a time tree are hashed with all their values, however few columns are fetched."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from samesky.core.columns import Column, Kind
 from samesky.core.timetree import LEAF, RowHasher
 from samesky.station.archive import Archive, open_archive
-from samesky.station.description import Description
 from samesky.station.location import MysqlLocation, SqliteLocation
 from samesky.station.tree_source import RowSource
+from stands.small_archive import describe_columns
 
 if TYPE_CHECKING:
-    from stands.mariadb import MariadbServer
+    pass
 
 START = 400_000 << LEAF
 NAMES = ("dateTime", "inTemp", "interval", "note", "outTemp", "usUnits")
-COLUMNS = (
-    *(Column(name, Kind.INTEGER) for name in ("dateTime", "usUnits", "interval")),
-    *(Column(name, Kind.REAL) for name in ("outTemp", "inTemp")),
-    Column("note", Kind.TEXT),
-)
 ROWS = [
     (START + 300, None, 5, None, 1.5, 1),
     (START + 600, None, 5, None, None, 1),
@@ -32,28 +25,10 @@ ROWS = [
 ]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.slow)])
-def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Archive]:
-    location: SqliteLocation | MysqlLocation = SqliteLocation(tmp_path / "weewx.sdb")
-    if request.param == "mariadb":
-        server: MariadbServer = request.getfixturevalue("mariadb")
-        made = server.create_database()
-        location = MysqlLocation(made.name, host=made.host, port=made.port, user=made.user, password=made.password)
+@pytest.fixture
+def archive(location: SqliteLocation | MysqlLocation) -> Iterator[Archive]:
     with open_archive(location, create=True) as opened:
-        opened.ensure_tables(
-            Description(
-                columns=COLUMNS,
-                summaries=(),
-                unit_system=1,
-                interval_s=300,
-                day_offsets=(),
-                count=0,
-                first=None,
-                last=None,
-                origin="",
-                accepts=(),
-            )
-        )
+        opened.ensure_tables(describe_columns(["outTemp", "inTemp"], ["note"]))
         opened.apply_rows(NAMES, ROWS, mark_update=False)
         yield opened
 
