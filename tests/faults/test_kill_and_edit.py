@@ -6,8 +6,8 @@ killed is started again at once. When it is over, both databases must become the
 
 *Recovery* is from the moment when what was killed was started again until the copy has a record that was archived
 after that moment, and thus all before it. It is measured after the killing, when each is killed a few times more and
-left in peace until it has recovered. The same of the kills before, which come faster than anybody recovers from, with
-all the kills that came in between, is printed too.
+left in peace until it has recovered. For the kills before, other kills that came in between count in, and the back-off
+of links that lose their connection again and again: these figures are printed, not judged.
 
 ``SAMESKY_KILL_SECONDS`` sets how long, ``SAMESKY_KILL_SEED`` when and whom, ``SAMESKY_KILL_RUNS`` how many such runs
 are made, each with the next seed. Five runs of 60 seconds are some 500 kills.
@@ -153,7 +153,7 @@ def test_whoever_is_killed_and_whatever_is_changed_in_silence_both_become_the_sa
     primary, copy = SqliteDatabase(tmp_path / "primary" / "primary.sdb"), SqliteDatabase(tmp_path / "copy" / "copy.sdb")
     for database in (primary, copy):
         database.path.parent.mkdir()
-    past_s = int(SECONDS * PACE * INTERVAL_S * 1.5) + 86_400  # what will be archived isn't of the future
+    past_s = int((SECONDS + 120) * PACE) * INTERVAL_S  # what will be archived isn't of the future
     write_year(primary.path, count=COUNT, end_time=int(time.time()) - past_s, schema="wview_small")
     chance, watch = Random(seed), Watch(copy)
     halves = {
@@ -165,6 +165,8 @@ def test_whoever_is_killed_and_whatever_is_changed_in_silence_both_become_the_sa
     meddler = Meddler(primary, copy, chance)
     try:
         kills = kill_all_the_time(halves, broker, meddler, chance)
+        for kill in kills:
+            recover(kill, watch, meddler)
         recoveries = [
             recover(Kill(whom, halves, broker, meddler), watch, meddler)
             for whom in ("primary", "copy", "broker") * RECOVERIES
@@ -220,7 +222,8 @@ def recover(kill: Kill, watch: Watch, meddler: Meddler) -> float:
         meddler.keep_pace()
         return watch.recovery_s(kill.started, kill.newest)
 
-    took_s = wait_for(recovered, 30, what=f"the recovery of the {kill.whom}", every_s=0.02)
+    # After a minute of kills a link waits up to a minute before it connects again.
+    took_s = wait_for(recovered, 70, what=f"the recovery of the {kill.whom}", every_s=0.02)
     assert took_s is not None
     return took_s
 
