@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from samesky.core.columns import Column, Kind, Table
 from samesky.core.strict import Refused
-from samesky.core.timetree import MemoryTree, RowHasher, View
-from samesky.core.treelists import MAX_LIST_BYTES
+from samesky.core.timetree import LEAF, MemoryTree, RowHasher, View
+from samesky.core.treelists import MAX_LIST_BYTES, decode_rows, encode_rows
 from samesky.link.message import Message
-from samesky.station.check_answers import answer_question
+from samesky.station.check_answers import MOST_DAYS, answer_question
 from samesky.station.check_messages import CheckAnswer, decode_check, encode_check
 from samesky.station.check_question import Question, TreeName, decode_question, encode_question
 from samesky.station.check_session import CheckSession, Scope
@@ -175,3 +175,16 @@ def test_an_answer_about_something_else_is_refused() -> None:
     answer = answer_question(far, origin, stream=STREAM, correlation=b"last", origin="abc")
     with pytest.raises(Refused, match="answers nothing"):
         session.on_answer(answer)
+
+
+def test_days_are_asked_about_and_looked_at_a_few_at_a_time() -> None:
+    days = view_of({NOW - 86_400 * number: 1.0 for number in range(1, 200)})
+    leaves = [time >> LEAF for time in range(NOW - 199 * 86_400, NOW, 86_400)]
+    session = CheckSession.of_rows({"summary": days}, NOW, Scope(), {"summary": leaves})
+    question = session.next_question(b"1")
+    assert question is not None
+    assert list(decode_rows(question.payload, size=question.size)) == leaves[:MOST_DAYS]
+    every = encode_rows({leaf: days.entries(leaf) for leaf in leaves}, nonce=b"1", size=4)
+    greedy = Question(op="rows", until=NOW, payload=every, tree="summary", size=4)
+    answer = answer_question(greedy, Origin({}), stream=STREAM, correlation=b"1", origin="abc")
+    assert answer.reached == leaves[MOST_DAYS - 1]

@@ -20,7 +20,7 @@ from ..core.treelists import (
     size_for,
     size_for_rows,
 )
-from .check_answers import GONE, MOST_LEAVES, MOST_ROWS
+from .check_answers import GONE, MOST_DAYS, MOST_LEAVES, MOST_ROWS
 from .check_messages import CheckAnswer
 from .check_question import Question, TreeName
 from .schema import SUMMARY_COLUMNS
@@ -159,7 +159,7 @@ class CheckSession:
     def _ask_rows(self, leaves: Sequence[int]) -> Question:
         chosen: dict[int, Sequence[Entry]] = {}
         entries = 0
-        for leaf in leaves[:MOST_LEAVES]:
+        for leaf in leaves[: MOST_DAYS if self._tree == "summary" else MOST_LEAVES]:
             rows = self._view.entries(leaf)
             if chosen and entries + len(rows) > MOST_ENTRIES:
                 break
