@@ -106,17 +106,16 @@ def checked_copy(port: int, place: Place, folder: str) -> None:
 
 def _check(following: Following, meter: Meter, allowed: int) -> dict[str, Any]:
     """Have a check made now; what it took until the copy was proven, and what it changed."""
-    checker = following._streams[STREAM].checks.checker
-    checker.allowed_deletions = allowed  # what a person says by `samesky repair --accept-deletions`
     meter.take()
-    proven, repaired = checker.counts["proven"], following.snapshots()[0].repaired
-    following.request_check(STREAM)
+    proven, repaired = following.check_counts(STREAM).get("proven", 0), following.snapshots()[0].repaired
+    # What a person says by `samesky repair --accept-deletions`.
+    following.request_check(STREAM, allowed_deletions=allowed)
     seconds = _wait_proven(following, proven)
     return {
         "seconds": seconds,
         "repaired": following.snapshots()[0].repaired - repaired,
         "messages": [(each.kind, each.size_bytes, each.packet_bytes) for each in meter.take()],
-        "trouble": checker.trouble,
+        "trouble": following.snapshots()[0].last_error,
     }
 
 

@@ -149,8 +149,7 @@ class Pair:
         """Have a check made, with a person's permission to delete; the messages until both sides are proven equal."""
         proven = self.following.check_counts(STREAM).get("proven", 0)
         self.meter.take()
-        self.following._streams[STREAM].checks.checker.allowed_deletions = allowed_deletions
-        self.following.request_check(STREAM)
+        self.following.request_check(STREAM, allowed_deletions=allowed_deletions)
         wait_for(
             lambda: self.following.check_counts(STREAM).get("proven", 0) > proven,
             40,

@@ -59,7 +59,8 @@ def test_a_snapshot_is_one_log_line():
     assert LIVE.describe() == (
         "stream=home/wx_binding role=requester state=live position=1700000000 newest=1700000300 behind=1 "
         "stored=100000 duplicates=3 refused=json:2,future:1 "
-        "proven_through=1700000000 proven_count=99999 proven_digest=3f0c proven_at=1700000001 different=False repaired=2 "
+        "proven_through=1700000000 proven_count=99999 proven_digest=3f0c proven_at=1700000001 "
+        "different=False repaired=2 "
         'last_error="the database said \\"locked\\"" since=1700000000'
     )
 

@@ -57,6 +57,7 @@ class _CheckWanted:
     """Somebody wants a check."""
 
     stream: str
+    allowed_deletions: int
 
 
 class Following(Worker):
@@ -153,9 +154,9 @@ class Following(Worker):
         """On what proof a copy may answer for its primary; None: not at all now. From any thread."""
         return self._streams[stream].authority()
 
-    def request_check(self, stream: str) -> None:
-        """Have a copy checked soon; from any thread."""
-        self._take(_CheckWanted(stream))
+    def request_check(self, stream: str, *, allowed_deletions: int = 0) -> None:
+        """Have a copy checked soon; from any thread. A person may allow it more deletions than are made unasked."""
+        self._take(_CheckWanted(stream, allowed_deletions))
 
     def check_counts(self, stream: str) -> dict[str, int]:
         """What checks of a stream have come to, by kind; from any thread."""
@@ -200,8 +201,10 @@ class Following(Worker):
                 self._trouble.report(f"denied {action} {topic}", reason)
             case _EngineDone():
                 self._settle()
-            case _CheckWanted(stream):
-                self._streams[stream].checks.checker.ask_for_check(self._timer())
+            case _CheckWanted(name, allowed):
+                checker = self._streams[name].checks.checker
+                checker.allowed_deletions = max(checker.allowed_deletions, allowed)
+                checker.ask_for_check(self._timer())
 
     def _next_events(self, patience_s: float) -> list[Event | _EngineDone | _CheckWanted | None]:
         events: list[Event | _EngineDone | _CheckWanted | None] = []
