@@ -1,5 +1,6 @@
 """What holds for every test, and the servers that tests share."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,16 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("samesky")
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """Commands set how much is logged for their whole process, which is that of all tests here."""
+    loggers = [logging.getLogger(name) for name in (None, "samesky", "samesky.link")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture

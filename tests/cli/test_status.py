@@ -1,6 +1,7 @@
 """`samesky status` tells what running processes have written down, how old that is, and what to do."""
 
 import json
+import re
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +24,7 @@ LIVE = Snapshot(
     proven_through=1_700_000_100,
     proven_count=105_120,
     proven_digest="1ae757973098d51c",
-    proven_at=time.time() - 125,
+    proven_at=1_700_000_101.0,
     different=False,
     repaired=7,
     since=1.0,
@@ -50,12 +51,13 @@ def status(config: Path, *more: str) -> int:
 
 
 def test_a_copy_that_is_well_is_one_row_and_status_zero(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write(config, LIVE)
+    write(config, replace(LIVE, proven_at=time.time() - 125))
     assert status(config) == 0
     said = capsys.readouterr().out
     assert "105,120 records, 2 min ago, digest 1ae757973098d51c" in said
-    for word in (STREAM, "copy", "live", " 7 ", "1 s ago"):
+    for word in (STREAM, "copy", "live", " 7 "):
         assert word in said
+    assert re.search(r"\b[0-9] s ago", said)
 
 
 def test_a_difference_or_a_stop_is_status_one_with_what_to_type(

@@ -1,6 +1,7 @@
 """What repairs overwrote or deleted: kept exactly, listed, forgotten in time, and never a reason to go on without."""
 
 import math
+import os
 import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
@@ -29,6 +30,14 @@ def quarantine(tmp_path: Path) -> Iterator[Quarantine]:
 def keep(quarantine: Quarantine, session: str, *rows: tuple[Any, ...], **more: Any) -> None:
     options = {"table": "archive", "change": "overwritten", "now": NOW} | more
     quarantine.keep(session, options["table"], options["change"], columns=COLUMNS, rows=rows, now=options["now"])
+
+
+def test_the_file_belongs_to_the_owner_of_its_folder_whoever_repairs(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        os.chown(tmp_path, 12_345, 12_345)
+    with Quarantine(tmp_path / "weewx.sdb.quarantine.sdb") as quarantine:
+        keep(quarantine, "s", (1_700_000_000, 1.5, None))
+        assert quarantine.path.stat().st_uid == tmp_path.stat().st_uid
 
 
 def test_without_anything_kept_there_is_no_file_and_nothing_to_undo(quarantine: Quarantine) -> None:

@@ -45,6 +45,11 @@ def test_counts_holds_and_snapshots_outlive_the_process(tmp_path: Path) -> None:
         state.write_hold("home/wx_binding", "")
         assert state.read_hold("home/wx_binding") == ""
         assert state.read_snapshots() == [(2.5, replace(live, state="stopped"))]
+        state.forget_snapshots("responder", but=[])
+        state.forget_snapshots("requester", but=["home/wx_binding"])
+        assert len(state.read_snapshots()) == 1
+        state.forget_snapshots("requester", but=["home/aq_binding"])
+        assert state.read_snapshots() == []
 
 
 def damage_as_text(path: Path) -> None:

@@ -96,6 +96,7 @@ class Following(Worker):
         self._streams = {
             each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
         }
+        state.forget_snapshots("requester", but=self._streams)
         self._progress = threading.Condition()
         self._connected = False
         if engine is not None:

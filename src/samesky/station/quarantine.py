@@ -8,6 +8,7 @@ something to keep. It holds batches of whole rows as compressed JSON; every valu
 import hashlib
 import json
 import math
+import os
 import re
 import sqlite3
 import time
@@ -168,6 +169,13 @@ class Quarantine:
         return self._connection
 
 
+def _give_to_the_owner_of_its_folder(path: Path) -> None:
+    """A repair that root has made mustn't leave a file that the copy's own process can't write to."""
+    folder = path.absolute().parent.stat()
+    if os.geteuid() == 0 and folder.st_uid:
+        os.chown(path, folder.st_uid, folder.st_gid)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     with _hinting(path):
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
@@ -179,6 +187,7 @@ def _connect(path: Path) -> sqlite3.Connection:
                 "rows BLOB NOT NULL)"
             )
             connection.execute("CREATE INDEX IF NOT EXISTS batch_session ON batch (session)")
+            _give_to_the_owner_of_its_folder(path)
         except sqlite3.Error:
             connection.close()
             raise

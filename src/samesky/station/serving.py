@@ -92,6 +92,8 @@ class Serving(Worker):
         self._handled = 0
         sums = sums or TreeStore(None)
         self._answering = {stream: Answering(sums, stream, clock=clock, timer=timer) for stream in self._streams}
+        if state is not None and authority is None:
+            state.forget_snapshots("responder", but=self._streams)
         name = f"samesky-responder-{settings.instance}"
         super().__init__(name, make_link, settings.subscriptions, clock=clock, timer=timer)
         self._databases = ServedDatabases(

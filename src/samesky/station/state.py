@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,11 @@ class State:
         """Keep how a stream is doing, for `samesky status`."""
         text = json.dumps(snapshot.as_dict())
         self._write("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)", snapshot.stream, snapshot.role, now, text)
+
+    def forget_snapshots(self, role: str, *, but: Collection[str]) -> None:
+        """Forget how streams were doing that aren't followed, or served, any more."""
+        marks = ", ".join("?" * len(but))
+        self._write(f"DELETE FROM snapshot WHERE role = ? AND stream NOT IN ({marks})", role, *but)
 
     def read_snapshots(self) -> list[tuple[float, Snapshot]]:
         """How each stream was doing, and when that was (Unix seconds)."""
