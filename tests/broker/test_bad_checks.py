@@ -38,6 +38,8 @@ from stands.databases import SqliteDatabase, query_with_names
 from stands.rows import Rows, read_rows
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 STREAM = "home/wx_binding"
 REQUESTS = "replicate/request/home"
 COPY = "replicate/response/copy"

@@ -27,6 +27,8 @@ from stands.databases import SqliteDatabase
 from stands.rows import find_differences
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 STREAM = "home/wx_binding"
 REQUESTS = ("replicate/request/home", "replicate/request")
 

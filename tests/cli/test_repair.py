@@ -19,6 +19,8 @@ from samesky.station.tree_store import TreeStore
 from stands.served_copy import COUNT, STREAM, ServedCopy
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def pair(broker: MosquittoBroker, tmp_path: Path) -> Iterator[ServedCopy]:

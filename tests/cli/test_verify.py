@@ -11,6 +11,8 @@ from samesky.cli.main import main
 from samesky.link.broker import MosquittoBroker, find_free_port
 from stands.served_copy import COUNT, STREAM, ServedCopy
 
+pytestmark = pytest.mark.slow
+
 GUIDE = Path(__file__).parents[2] / "docs" / "station.md"
 WEEWX_CONF = """
 WEEWX_ROOT = {root}

@@ -23,6 +23,8 @@ from samesky.station.verification import verify
 from stands.served_copy import COUNT, STREAM, ServedCopy, make_serving
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from stands.mariadb import MariadbServer
 
@@ -166,13 +168,11 @@ def test_no_broker_is_told_at_once(folder: Path) -> None:
         look(pair)
 
 
-@pytest.mark.slow
 def test_nobody_there_is_told_after_a_while(broker: MosquittoBroker, folder: Path) -> None:
     with ServedCopy(folder, broker.port, serve=False) as pair, pytest.raises(Unreachable, match="nobody answers for"):
         look(pair)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rights", "words"),
     [
@@ -191,7 +191,6 @@ def test_a_right_that_the_broker_denies_is_named(folder: Path, rights: str, word
     assert "ACL" in caught.value.hint
 
 
-@pytest.mark.slow
 def test_a_copy_in_mariadb_is_compared_with_a_primary_in_sqlite(
     broker: MosquittoBroker, folder: Path, mariadb: "MariadbServer"
 ) -> None:
