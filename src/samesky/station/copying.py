@@ -128,6 +128,11 @@ class Copy:
         stored = self.archive.read_position(now) if self.archive.read_columns() else 0
         return max(stored, self.engine.newest if self.engine else 0)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether WeeWX's engine has nothing in hand: while it archives, the machine is left to it."""
+        return self.engine is None or not self.engine.pending()
+
     def read_settled_position(self, now: float) -> int:
         """Position up to which records are stored as they will stay: none of them is in the engine's hands."""
         stored = self.archive.read_position(now) if self.archive.read_columns() else 0

@@ -46,6 +46,11 @@ class FollowedStream:
         if applied.refused:
             refused.add("row", applied.refused)
 
+    @property
+    def may_check(self) -> bool:
+        """Whether nothing is known to be missing, and nothing waits to be archived."""
+        return self.brain.phase == "live" and self.copy.is_settled
+
     def authority(self) -> Proof | None:
         """On what proof this copy may answer for its primary; None: not at all now."""
         if self.brain.phase != "live" or self.checks.different or not self.checks.is_whole:

@@ -219,7 +219,7 @@ class Following(Worker):
 
     def _due(self) -> float:
         times = [
-            min(stream.brain.next_time(), stream.checks.next_time(stream.brain.phase == "live"))
+            min(stream.brain.next_time(), stream.checks.next_time(stream.may_check))
             for stream in self._streams.values()
         ]
         return min(*times, self._report_at, self._holds.next_time())
@@ -277,7 +277,7 @@ class Following(Worker):
             inserts: dict[str, list[RecordMessage]] = {}
             self._do(stream, stream.brain.on_tick(self._timer()), inserts)
             self._flush(inserts)
-            stream.checks.work(stream.brain.phase == "live")
+            stream.checks.work(stream.may_check)
         for name in self._holds.take_released():
             self._release(name)
 
