@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from samesky.core.timetree import LEAF, MODULUS, NODE, MemoryTree, RowHasher, Sum, View, add_up
@@ -652,6 +652,16 @@ def test_after_any_history_the_tree_is_the_tree_of_the_rows(history: list[tuple[
         assert bench.is_right()
 
 
+@example(
+    [
+        ("append", 1),
+        ("write", 1_700_142_642),
+        *([("append", 1)] * 7),
+        ("write", 1_700_015_938),
+        ("scrub", 2),
+        ("write", 1_700_008_019),
+    ]
+)
 @given(steps)
 def test_after_any_history_without_marks_everything_read_again_is_right(history: list[tuple[str, int]]) -> None:
     with TemporaryDirectory() as folder, closing(Bench(Path(folder))) as bench:

@@ -107,6 +107,9 @@ class ArchiveTree:
     def require_fresh(self, since: int) -> None:
         """Have `reread` read all spans that were last read before ``since``."""
         self._note_first()
+        # A span of which a part was read before then begins anew.
+        for node in [node for node, (_, began) in self._node_midway.items() if began < since]:
+            del self._node_midway[node]
         self._add_stale(node for node, read_at in self._read_at.items() if read_at < since)
 
     def recheck_recent(self, seconds: int) -> None:
