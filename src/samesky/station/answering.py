@@ -19,6 +19,7 @@ from .stream_trees import AnsweringTrees, StreamTrees
 from .tree_store import TreeStore
 
 MOST_SCOPES = 3
+NO_TABLE_PAUSE_S = 1.0
 
 _Scope = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -33,6 +34,7 @@ class Answering:
         self._clock, self._timer = clock, timer
         self._scopes: dict[_Scope, StreamTrees] = {}
         self._position = 0
+        self._paused_until = 0.0
 
     def on_record(self, archive: Archive, timestamp: int) -> None:
         """The station has archived a record; one that is older than its newest changes sums that are made already."""
@@ -68,8 +70,9 @@ class Answering:
 
     def work(self, archive: Archive) -> None:
         """Do a slice of what is due; call it when nothing else is."""
-        if not archive.read_columns():
-            return  # weewxd hasn't made its table yet
+        if not archive.read_columns():  # weewxd hasn't made its table yet
+            self._paused_until = self._timer() + NO_TABLE_PAUSE_S
+            return
         self._usual(archive)
         self._position = archive.read_position(self._clock())
         for trees in self._scopes.values():
@@ -77,7 +80,7 @@ class Answering:
 
     def next_time(self) -> float:
         """When `work` has something to do, by the timer."""
-        return min((trees.next_time(self._position) for trees in self._scopes.values()), default=0.0)
+        return min((trees.next_time(self._position) for trees in self._scopes.values()), default=self._paused_until)
 
     def save(self) -> None:
         """Save what is new, at the end."""
