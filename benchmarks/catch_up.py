@@ -7,21 +7,12 @@
 References are measured in the same run on the same machine. Ends with status 1 when a bar doesn't hold.
 """
 
-import sys
-import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
-
 import click
 
 from .station import columns, crowd, files, live, weewxd
-from .station.claims import Claim, print_json, print_table
-from .station.others import Others
+from .station.parts import Part, run_parts
 
 QUICK_RECORDS, RECORDS = 100_000, 1_000_000
-
-Part = Callable[[Path], list[Claim]]
 
 
 def _parts(records: int, quick: bool) -> dict[str, Part]:
@@ -41,16 +32,7 @@ def _parts(records: int, quick: bool) -> dict[str, Part]:
 @click.option("--only", type=click.Choice(list(_parts(1, True))), multiple=True, help="This part; may be repeated.")
 def main(as_json: bool, quick: bool, records: int | None, only: tuple[str, ...]) -> None:
     """Measure catch-up and live replication."""
-    claims: list[Claim] = []
-    for name, part in _parts(records or (QUICK_RECORDS if quick else RECORDS), quick).items():
-        if not only or name in only:
-            start, others = time.monotonic(), Others()
-            with tempfile.TemporaryDirectory(prefix=f"samesky-bench-{name}-") as folder:
-                claims += part(Path(folder))
-            took_s = time.monotonic() - start
-            print(f"{name}: {took_s:.0f} s, other programs used {others.share():.0%} of the CPUs", file=sys.stderr)
-    (print_json if as_json else print_table)(claims)
-    sys.exit(0 if all(claim.holds for claim in claims) else 1)
+    run_parts(_parts(records or (QUICK_RECORDS if quick else RECORDS), quick), only=only, as_json=as_json)
 
 
 if __name__ == "__main__":

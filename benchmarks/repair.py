@@ -9,22 +9,13 @@ Differences are made by hand in both databases, where the opt-in triggers note t
 than a copy does unasked, so a person's permission is given for those. Ends with status 1 when a bar doesn't hold.
 """
 
-import sys
-import tempfile
-import time
-from collections.abc import Callable
-from pathlib import Path
-
 import click
 
 from .station import repairs
-from .station.claims import Claim, print_json, print_table
-from .station.others import Others
+from .station.parts import Part, run_parts
 
 QUICK_RECORDS, RECORDS = 100_000, 1_000_000
 QUICK_MARIADB_RECORDS, MARIADB_RECORDS = 20_000, 100_000
-
-Part = Callable[[Path], list[Claim]]
 
 
 def _parts(records: int | None, quick: bool) -> dict[str, Part]:
@@ -42,16 +33,7 @@ def _parts(records: int | None, quick: bool) -> dict[str, Part]:
 @click.option("--only", type=click.Choice(list(_parts(None, True))), multiple=True, help="This part; may be repeated.")
 def main(as_json: bool, quick: bool, records: int | None, only: tuple[str, ...]) -> None:
     """Measure checks and repairs."""
-    claims: list[Claim] = []
-    for name, part in _parts(records, quick).items():
-        if not only or name in only:
-            start, others = time.monotonic(), Others()
-            with tempfile.TemporaryDirectory(prefix=f"samesky-bench-{name}-") as folder:
-                claims += part(Path(folder))
-            took_s = time.monotonic() - start
-            print(f"{name}: {took_s:.0f} s, other programs used {others.share():.0%} of the CPUs", file=sys.stderr)
-    (print_json if as_json else print_table)(claims)
-    sys.exit(0 if all(claim.holds for claim in claims) else 1)
+    run_parts(_parts(records, quick), only=only, as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from .schema import SUMMARY_COLUMNS
 
 MOST_TOPS = 200
 MOST_ENTRIES = 13_900
-MOST_GONE = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from .archive_reader import Row
 from .archive_sqlite import worded
 from .check_question import TreeName
 from .location import Location, SqliteLocation
+from .state import transaction
 
 KEPT_S = 30 * 86_400
 BUSY_TIMEOUT_S = 10.0
@@ -120,7 +121,7 @@ class Quarantine:
             return
         payload = _encode(columns, rows)
         connection = self._open()
-        with _hinting(self.path), _transaction(connection):
+        with _hinting(self.path), transaction(connection):
             _forget(connection, now - KEPT_S)
             connection.execute(
                 "INSERT INTO batch (session, time, kind, change, count, rows) VALUES (?, ?, ?, ?, ?, ?)",
@@ -153,7 +154,7 @@ class Quarantine:
         if not self.path.exists():
             return 0
         connection = self._open()
-        with _hinting(self.path), _transaction(connection):
+        with _hinting(self.path), transaction(connection):
             return _forget(connection, moment)
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
@@ -192,19 +193,6 @@ def _connect(path: Path) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk has rolled back already.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from ..core.timetree import LEAF, STEP, Sum
 from ..errors import Unreachable
-from .state import open_state_file
+from .state import open_state_file, transaction
 
 _log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class TreeStore:
     def copy_tree(self, stream: str, kind: TreeKind, scope: str) -> "TreeStore":
         """A store in memory with this tree alone, for a program that isn't its owner."""
         copy = TreeStore(None)
-        with self._reading() as connection, _transaction(connection, "BEGIN"), copy._writing() as into:
+        with self._reading() as connection, transaction(connection, "BEGIN"), copy._writing() as into:
             for table, key in (("tree", "id"), ("node", "tree"), ("leaf", "tree")):
                 rows = connection.execute(
                     f"SELECT * FROM {table} WHERE {key} IN "
@@ -209,7 +209,7 @@ class TreeStore:
                 # A mark that a power cut takes, while the rows it speaks of stay, would be missed for a month.
                 connection.execute("PRAGMA synchronous = FULL")
                 try:
-                    with _transaction(connection):
+                    with transaction(connection):
                         connection.executemany(
                             "INSERT OR REPLACE INTO dirty (stream, kind, first, last) VALUES (?, ?, ?, ?)",
                             sorted(self._unwritten),
@@ -227,7 +227,7 @@ class TreeStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._worded(), _transaction(self._connection):
+        with self._lock, self._worded(), transaction(self._connection):
             yield self._connection
 
     @contextmanager
@@ -270,7 +270,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
-    with _transaction(connection):
+    with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == VERSION:
             return
@@ -282,18 +282,6 @@ def _prepare(connection: sqlite3.Connection) -> None:
         for statement in (*(f"DROP TABLE `{name}`" for (name,) in tables), *_TABLES):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {VERSION}")
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    connection.execute(begin)
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _forget_unused(connection: sqlite3.Connection, stream: str, kind: str) -> None:
