@@ -149,12 +149,12 @@ def test_without_room_for_the_sums_records_go_on_coming_and_nothing_is_called_pr
     pair.fill()
     for _ in range(3):
         pair.append()
+    same_until = pair.end  # the root of the last record may be compared after it is seen here, before the change
     pair.change(pair.copy, 1000)
-    proven_at = pair.following.snapshots()[0].proven_at
     pair.append()
     wait_for(lambda: "full" in pair.trouble, 40, what="the full disk", explain=pair.describe)
     assert "sums" in pair.trouble
     pair.append()
-    assert pair.following.snapshots()[0].proven_at == proven_at
+    assert (pair.following.snapshots()[0].proven_through or 0) <= same_until
     assert pair.following.check_counts(STREAM)["given up"] < 5  # it isn't tried all the time
     pair.wait_until_mended()
