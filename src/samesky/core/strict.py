@@ -56,6 +56,14 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     UNCORRELATED = "uncorrelated"
     UNINVITED = "uninvited"
+    PATH = "path"
+    RESERVED = "reserved"
+    CONFLICT = "conflict"
+    URL = "url"
+    CHECKSUM = "checksum"
+    INLINE = "inline"
+    OLDER = "older"
+    LATE = "late"
 
 
 class Refused(DataError):
