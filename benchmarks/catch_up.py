@@ -9,8 +9,8 @@ References are measured in the same run on the same machine. Ends with status 1 
 
 import click
 
+from .parts import Part, run_parts
 from .station import columns, crowd, files, live, weewxd
-from .station.parts import Part, run_parts
 
 QUICK_RECORDS, RECORDS = 100_000, 1_000_000
 

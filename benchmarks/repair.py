@@ -11,8 +11,8 @@ than a copy does unasked, so a person's permission is given for those. Ends with
 
 import click
 
+from .parts import Part, run_parts
 from .station import repairs
-from .station.parts import Part, run_parts
 
 QUICK_RECORDS, RECORDS = 100_000, 1_000_000
 QUICK_MARIADB_RECORDS, MARIADB_RECORDS = 20_000, 100_000

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.stands.databases import SqliteDatabase
 from tests.stands.mariadb import MariadbServer
 
-from .claims import Claim, same
+from ..claims import Claim, same
 from .databases import Place, copy_tables, make_year, place_of
 from .files import catch_up, compare, write_plainly
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from samesky.link.broker import MosquittoBroker
 
-from .claims import Claim
+from ..claims import Claim
 from .databases import Place, make_part, make_year, read_digests
 from .peers import Peer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from samesky.link.broker import MosquittoBroker
 
-from .claims import Claim, same
+from ..claims import Claim, same
 from .databases import Place, copy_tables, count_differences, make_year
 from .peers import Peer
 

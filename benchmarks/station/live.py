@@ -7,7 +7,7 @@ from typing import Any
 
 from samesky.link.broker import MosquittoBroker
 
-from .claims import Claim, same
+from ..claims import Claim, same
 from .databases import Place, make_part, make_year, read_newest
 from .files import wait_until_same
 from .peers import Peer

@@ -11,7 +11,7 @@ from tests.stands.mariadb import MariadbServer
 
 from samesky.link.broker import MosquittoBroker
 
-from .claims import Claim, same
+from ..claims import Claim, same
 from .databases import make_part, make_year, place_of, read_newest
 from .files import wait_until_same
 from .peers import Peer

@@ -10,7 +10,7 @@ from tests.stands.weewx_station import WeewxStation
 
 from samesky.link.broker import MosquittoBroker
 
-from .claims import Claim, same
+from ..claims import Claim, same
 from .databases import Place, make_part, make_year
 from .files import wait_until_same
 from .peers import Peer
