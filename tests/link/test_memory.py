@@ -3,7 +3,7 @@
 import pytest
 
 from samesky.link.memory import MemoryBroker, MemoryLink
-from samesky.link.message import Arrived, Connected, Disconnected, Event, Link, Message, Subscription
+from samesky.link.message import Arrived, Connected, Disconnected, Event, Link, Message, Published, Subscription
 
 
 class Client:
@@ -175,6 +175,18 @@ def test_a_full_window_refuses() -> None:
     assert client.link.publish(Message("t", b"", qos=0))
     broker.advance(2)
     assert client.link.publish(Message("t", b""))
+
+
+def test_what_the_broker_has_acknowledged_is_told_when_asked_for() -> None:
+    broker = MemoryBroker(1, delay_s=(1, 1))
+    asked, quiet = Client(broker, "a", tell_published=True), Client(broker, "b")
+    broker.advance(1)
+    publish_numbers(asked, "told", 2)
+    publish_numbers(quiet, "told", 2)
+    assert not any(isinstance(event, Published) for event in asked.events)
+    broker.advance(2)
+    assert [event.message.payload for event in asked.events if isinstance(event, Published)] == [b"0", b"1"]
+    assert not any(isinstance(event, Published) for event in quiet.events)
 
 
 def test_what_the_real_link_refuses_is_refused_here() -> None:

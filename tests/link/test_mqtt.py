@@ -16,7 +16,7 @@ import pytest
 from tests.stands.waiting import wait_for
 
 from samesky.link.broker import MosquittoBroker, find_free_port
-from samesky.link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, Subscription
+from samesky.link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, Published, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.link.tls import TlsSettings
 
@@ -396,6 +396,19 @@ def test_the_brokers_receive_maximum_is_obeyed(open_link, tmp_path) -> None:
         assert [link.publish(Message("a", b"")) for _ in range(4)] == [True, True, True, False]
         signal_broker(broker, signal.SIGCONT)
         assert link.drain(10)
+
+
+def test_what_the_broker_has_acknowledged_is_told_when_asked_for(mosquitto, open_link) -> None:
+    asked, quiet = open_link(mosquitto.port, tell_published=True), open_link(mosquitto.port)
+    message = Message("told", b"1")
+    assert asked.publish(message)
+    assert asked.publish(Message("told", b"2", qos=0))
+    assert quiet.publish(message)
+    assert asked.seen.wait_for(Published).message is message
+    assert quiet.drain(5)
+    assert asked.drain(5)
+    assert len(asked.seen.of(Published)) == 1
+    assert quiet.seen.of(Published) == []
 
 
 def test_a_packet_larger_than_the_broker_takes_is_refused_here(open_link) -> None:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .message import LARGEST_PACKET_BYTES, Arrived, Connected, Denied, Message, OnEvent, Subscription
+from .message import LARGEST_PACKET_BYTES, Arrived, Connected, Denied, Message, OnEvent, Published, Subscription
 from .outbox import Outbox, Receipt
 from .packet import decode_publish
 from .reasons import describe_end, describe_error, describe_refusal, describe_silence
@@ -255,6 +255,8 @@ class Connection:
         reason = self._puback_reason if reason is None else reason
         if message and _code(reason) >= 128:
             self._emit(Denied(message.topic, "publish", f"the broker refused it: {reason}"))
+        elif message and self._settings.tell_published:
+            self._emit(Published(message))
 
     def _read_puback(self, kind: str) -> int:
         """Note the reason code of a PUBACK, which paho 1.6.1 doesn't hand on, and let paho go on with it."""

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import Self
 
-from .message import Arrived, Connected, Disconnected, Message, OnEvent, Subscription
+from .message import Arrived, Connected, Disconnected, Message, OnEvent, Published, Subscription
 from .packet import packet_bytes
 
 MAX_PACKET_BYTES = 2 << 20
@@ -79,9 +79,10 @@ class MemoryBroker:
         *,
         window: int = 64,
         receive_maximum: int = 64,
+        tell_published: bool = False,
     ) -> "MemoryLink":
         """Return a new link; one with the same client id, if there is one, must have been closed."""
-        link = MemoryLink(self, client_id, tuple(subscriptions), on_event, window, receive_maximum)
+        link = MemoryLink(self, client_id, tuple(subscriptions), on_event, window, receive_maximum, tell_published)
         self._links[client_id] = link
         return link
 
@@ -210,6 +211,7 @@ class MemoryLink:
         on_event: OnEvent,
         window: int,
         receive_maximum: int,
+        tell_published: bool,
     ) -> None:
         self.broker = broker
         self.subscriptions = tuple(subscriptions)
@@ -217,6 +219,7 @@ class MemoryLink:
         self._client_id = client_id
         self._on_event = on_event
         self._window = window
+        self._tell_published = tell_published
         self._connected = False
         self._closed = False
         self._connecting = False
@@ -298,7 +301,9 @@ class MemoryLink:
 
     def _finish(self, mid: int, generation: int) -> None:
         if generation == self._generation and self._connected:
-            self._in_flight.pop(mid, None)
+            message = self._in_flight.pop(mid, None)
+            if message is not None and self._tell_published:
+                self._on_event(Published(message))
 
     def _next_mid(self) -> int:
         self._mid += 1

@@ -76,7 +76,14 @@ class Arrived:
     message: Message
 
 
-Event = Connected | Disconnected | Denied | Arrived
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The broker has acknowledged what was published at QoS 1. Links tell it only when they were asked to."""
+
+    message: Message
+
+
+Event = Connected | Disconnected | Denied | Arrived | Published
 OnEvent = Callable[[Event], None]
 
 

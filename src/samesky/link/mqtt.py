@@ -52,6 +52,8 @@ class MqttSettings:
     receive_maximum: int = 64
     max_packet_bytes: int = 2 << 20
     log_mqtt: bool = False
+    tell_published: bool = False
+    """Whether there is a `Published` event for what the broker acknowledges."""
 
     @property
     def address(self) -> str:
