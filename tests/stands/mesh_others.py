@@ -74,7 +74,8 @@ def _environment(home: Path, programs: Path, **more: str) -> dict[str, str]:
     return {"HOME": str(home), "PATH": path, "USER": "tester", "PYTHONUNBUFFERED": "1", **more}
 
 
-SARRACENIA_PLUGIN = '''"""sarracenia 3.3.1 can't publish over MQTT as it comes: its mqtt.py uses copy without importing it."""
+# sarracenia 3.3.1 can't publish over MQTT as it comes: its mqtt.py uses copy without importing it.
+SARRACENIA_PLUGIN = """\
 import copy
 
 import sarracenia.moth.mqtt
@@ -85,7 +86,7 @@ sarracenia.moth.mqtt.copy = copy
 
 class Importcopy(FlowCB):
     pass
-'''
+"""
 
 
 class Sarracenia:
