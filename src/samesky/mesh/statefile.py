@@ -1,0 +1,138 @@
+"""The file in which a tree's peers keep what they know: SQLite, ``<tree>/.samesky/mesh.sdb``.
+
+Several processes may share one tree (workers, one peer a neighbour), so this file is the truth and nobody's memory is.
+What is in it is read and written by `index` (what is in the tree) and `waiting` (what is still to be done); both share
+one connection, so that a transaction may change both.
+"""
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from ..errors import DataError, Locked, SameskyError, Unreachable
+
+FOLDER = ".samesky"
+FILE_NAME = "mesh.sdb"
+VERSION = 1
+BUSY_TIMEOUT_S = 30.0
+CACHE_KIB = 8192
+
+_TABLES = (
+    # `changes` counts what changed a sum; `forgotten` is what it was when directories were last forgotten.
+    "CREATE TABLE node (id TEXT NOT NULL, changes INTEGER NOT NULL, forgotten INTEGER NOT NULL)",
+    # The sum of a directory's entries, here and removed, its subdirectories left out; `total` has 16 bytes, big-endian.
+    "CREATE TABLE directory (id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, count INTEGER NOT NULL, "
+    "total BLOB NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL, newest INTEGER NOT NULL, "
+    "changed INTEGER NOT NULL)",
+    # `digest` is NULL where it is the same as `content`, thus for SHA-512, which nearly all are.
+    "CREATE TABLE entry (directory INTEGER NOT NULL, name TEXT NOT NULL, pub_time INTEGER NOT NULL, method TEXT, "
+    "digest BLOB, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, content BLOB NOT NULL, state INTEGER NOT NULL, "
+    "extra TEXT, PRIMARY KEY (directory, name)) WITHOUT ROWID",
+    "CREATE INDEX entry_not_here ON entry (pub_time) WHERE state > 0",
+    "CREATE TABLE waiting (id INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, state INTEGER NOT NULL, "
+    "priority INTEGER NOT NULL, due_ns INTEGER NOT NULL, tries INTEGER NOT NULL, neighbour TEXT NOT NULL, "
+    "topic TEXT NOT NULL, content_type TEXT NOT NULL, payload BLOB NOT NULL)",
+    "CREATE INDEX waiting_in_order ON waiting (consumer, state, priority, due_ns)",
+)
+
+
+class StateFile:
+    """The state file of the tree at ``folder``, made when there is none. For one thread at a time.
+
+    ``durable``: a commit is on the disk when it returns; without it a power cut (not a kill) may undo the last ones.
+    Raises `Unreachable` where the file can't be used, `DataError` when it is damaged or from a later samesky.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.path = folder / FOLDER / FILE_NAME
+        self._depth = 0
+        with self.errors():
+            (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
+            self.connection = _connect(self.path, durable)
+            try:
+                with self.writing():
+                    _prepare(self.connection)
+            except BaseException:
+                self.connection.close()
+                raise
+        self.id = str(self.connection.execute("SELECT id FROM node").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, which begins with the lock: nobody else writes in it. One inside another is part of it.
+
+        Nothing is changed when it fails. Raises `Locked` when others hold the lock for half a minute, `Unreachable`
+        when the disk is full or can't be written.
+        """
+        if self._depth:
+            yield self.connection
+            return
+        with self.errors():
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._depth = 1
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:  # a full disk has rolled back already
+                    self.connection.execute("ROLLBACK")
+                raise
+            finally:
+                self._depth = 0
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what SQLite and the system raise here into what a user can understand."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _explain(self.path, error) from error
+        except OSError as error:
+            raise Unreachable(f"the state of the tree can't be kept in {self.path.parent}: {error.strerror}") from error
+
+
+def _connect(path: Path, durable: bool) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # a name for the user's errors, not SQLite's
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        raise DataError("the state of this tree was written by a later samesky", hint="use that one, or a newer one")
+    if version == VERSION:
+        return
+    for table in _TABLES:
+        connection.execute(table)
+    connection.execute("INSERT INTO node VALUES (?, 0, 0)", (secrets.token_hex(8),))
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _explain(path: Path, error: sqlite3.Error) -> SameskyError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Locked(f"{path} has been locked by another process for more than {BUSY_TIMEOUT_S:.0f} s")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        hint = "stop the tree's peers and remove it: they make it anew from the tree and their neighbours"
+        return DataError(f"{path} is damaged", hint=hint)
+    return Unreachable(f"{path} can't be used: {error}")
