@@ -74,7 +74,8 @@ def _environment(home: Path, programs: Path, **more: str) -> dict[str, str]:
     return {"HOME": str(home), "PATH": path, "USER": "tester", "PYTHONUNBUFFERED": "1", **more}
 
 
-# sarracenia 3.3.1 can't publish over MQTT as it comes: its mqtt.py uses copy without importing it.
+PUBLISHING = "callback importcopy"
+"""The line without which sarracenia 3.3.1 can't publish over MQTT: its mqtt.py uses copy without importing it."""
 SARRACENIA_PLUGIN = """\
 import copy
 
@@ -122,13 +123,13 @@ class Sarracenia:
 
     def watch(self, name: str, folder: Path, *lines: str) -> Running:
         """Announce what happens in ``folder``; returns when it is watched."""
-        flow = self._start("watch", name, [*lines, f"path {folder}", "sleep 0.2", "callback importcopy"])
+        flow = self._start("watch", name, [*lines, f"path {folder}", "sleep 0.2"])
         self._wait_for_log(flow, "watch", name, "now active on")
         return flow
 
-    def post(self, name: str, files: Iterable[Path], *lines: str) -> None:
-        """Announce ``files`` with ``sr3_post``; ``lines`` say where and how."""
-        self._write(f"post/{name}.conf", _text([*lines, "callback importcopy"]))
+    def post(self, name: str, files: Sequence[Path], *lines: str) -> str:
+        """Announce ``files`` with ``sr3_post``; ``lines`` say where and how. Returns what it said."""
+        self._write(f"post/{name}.conf", _text(lines))
         paths = [part for file in files for part in ("-p", str(file))]
         done = subprocess.run(
             [str(self._programs / "sr3_post"), "-c", name, *paths],
@@ -138,9 +139,7 @@ class Sarracenia:
             text=True,
             timeout=60,
         )
-        said = done.stdout + done.stderr
-        assert done.returncode == 0, said[-2000:]
-        assert said.count("publish complete") == len(paths) // 2, said[-2000:]
+        return done.stdout + done.stderr
 
     def read_log(self, component: str, name: str) -> str:
         """What the flow has logged."""
