@@ -1,0 +1,60 @@
+"""What it costs two peers to find that their trees are the same."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from samesky.demo.mesh_nodes import Node
+
+from ..claims import Claim
+from .origin import EXCHANGE, write_files
+from .several import run_nodes
+from .wire import Heard, Wire
+
+PATIENCE_S = 120.0
+QUIET_S = 3.0
+
+
+def measure(folder: Path, *, files: int) -> list[Claim]:
+    """Two trees with the same ``files``; one peer asks the other."""
+    with run_nodes(folder, 2) as ((answering, asking), _):
+        write_files(answering.tree, files, size_bytes=100)
+        shutil.copytree(answering.tree, asking.tree, dirs_exist_ok=True, copy_function=_copy)
+        began = time.monotonic()
+        answering.start()
+        wait_until_indexed(answering, files)
+        indexed_s = time.monotonic() - began
+        asking.join(answering.broker_url)
+        with Wire(answering.broker.port, "tap") as tap:
+            tap.subscribe(f"{EXCHANGE}/samesky/#")
+            asking.start()
+            heard = _listen(tap)
+    return [
+        Claim(f"two equal trees of {files:,} files compared: messages", len(heard), "", at_least=1, at_most=4),
+        Claim("  their size, headers included", sum(each.packet_bytes for each in heard), "bytes", at_most=1000),
+        Claim("  a new peer's first look through such a tree", indexed_s, "s"),
+    ]
+
+
+def wait_until_indexed(node: Node, files: int) -> None:
+    """Wait until a peer knows all the files of its tree."""
+    end = time.monotonic() + PATIENCE_S
+    while node.read_status().get("files") != files:
+        node.check()
+        if time.monotonic() > end:
+            raise TimeoutError(f"the peer knows of {node.read_status().get('files')} files, not {files:,}")
+        time.sleep(0.1)
+
+
+def _listen(tap: Wire) -> list[Heard]:
+    """Everything from the first message on until nothing comes any more."""
+    heard = tap.listen(PATIENCE_S)
+    while some := tap.listen(QUIET_S):
+        heard += some
+    return heard
+
+
+def _copy(source: str, target: str) -> None:
+    """A hard link: the same content and the same time, at no cost."""
+    os.link(source, target)

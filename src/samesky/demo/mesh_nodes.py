@@ -1,0 +1,224 @@
+"""The nodes of a mesh on this machine: each a broker, a tree of files, and the processes of `samesky mesh` over it."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import Unreachable
+from ..link.broker import IotcoreBroker, MosquittoBroker, find_free_port, make_die_with_parent
+
+HOST = "127.0.0.1"
+EXCHANGE = "xpublic"
+STOP_TIMEOUT_S = 10.0
+TAIL_LINES = 15
+SOURCE = Path(__file__).resolve().parents[2]
+
+Broker = MosquittoBroker | IotcoreBroker
+
+
+class Program:
+    """One `samesky mesh` process, called ``name`` in messages; it can be ended or killed, and started again."""
+
+    def __init__(self, name: str, *, log_path: Path) -> None:
+        self.name = name
+        self.log_path = log_path
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self, *arguments: object) -> None:
+        """Start `samesky mesh` with ``arguments``, if it isn't running; returns at once.
+
+        In a session of its own: Ctrl-C isn't for it.
+        """
+        if self.pid:
+            return
+        path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "samesky", "-v", "mesh", *map(str, arguments)],
+                env=os.environ | {"PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=make_die_with_parent(),
+            )
+
+    def check(self) -> None:
+        """Raise `Unreachable`, with the end of its log, when it has ended by itself."""
+        status = None if self._process is None else self._process.poll()
+        if status is not None:
+            raise Unreachable(
+                f"{self.name} has ended with status {status}\n{self.tail()}",
+                hint=f"read {self.log_path} (give --directory to keep it)",
+            )
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
+        return "\n".join([f"--- the end of {self.log_path}", *lines[-TAIL_LINES:]])
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; harmless when it doesn't run."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def wait_ended(self, timeout_s: float) -> None:
+        """Wait until it has ended; killed when that takes longer than ``timeout_s``."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.signal(signal.SIGKILL)
+        self.wait_ended(STOP_TIMEOUT_S)
+
+
+class Node:
+    """One node below ``folder``: a broker, a tree, and a peer that takes from the brokers it is joined to.
+
+    ``web`` says who serves the tree at ``web_port`` (0: a free one): the peer itself, `samesky mesh serve` in a process
+    of its own, or somebody else. ``options`` are more options of `samesky mesh peer`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        broker: Broker,
+        *,
+        web: Literal["built-in", "apart", "other"] = "built-in",
+        web_port: int = 0,
+        options: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.broker = broker
+        self.tree = folder / "tree"
+        self.tree.mkdir(parents=True, exist_ok=True)
+        self.web_port = web_port or find_free_port()
+        self.status_path = folder / "status.json"
+        self.peer = Program(f"{name}'s peer", log_path=folder / "peer.log")
+        self.web = Program(f"{name}'s web server", log_path=folder / "web.log") if web == "apart" else None
+        self._serve = ("--serve", f"{HOST}:{self.web_port}") if web == "built-in" else ()
+        self._options = tuple(options)
+        self._brokers: list[str] = []
+
+    @property
+    def broker_url(self) -> str:
+        """What others give as --broker."""
+        return f"mqtt://{HOST}:{self.broker.port}"
+
+    @property
+    def base_url(self) -> str:
+        """Where its tree is served."""
+        return f"http://{HOST}:{self.web_port}"
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """Its processes but the broker."""
+        return (self.peer, self.web) if self.web else (self.peer,)
+
+    def join(self, *broker_urls: str) -> None:
+        """Take from these too, from the next `start` on."""
+        self._brokers += broker_urls
+
+    def start(self) -> None:
+        """Start what doesn't run."""
+        self.broker.start()
+        if self.web:
+            self.web.start("serve", self.tree, "--listen", f"{HOST}:{self.web_port}")
+        self.peer.start("peer", *self._peer_options())
+
+    def kill(self) -> None:
+        """What a power cut does: broker, peer and web server end at once."""
+        for program in self.programs:
+            program.kill()
+        self.broker.kill()
+
+    def check(self) -> None:
+        """Raise `Unreachable` when one of its processes has ended by itself."""
+        for program in self.programs:
+            program.check()
+
+    def read_status(self) -> dict[str, Any]:
+        """What its peer says of itself (--status-file); empty while it hasn't."""
+        try:
+            status = json.loads(self.status_path.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def _peer_options(self) -> list[object]:
+        brokers = [part for url in self._brokers for part in ("--broker", url)]
+        own = ["--post-broker", self.broker_url, "--post-base-url", self.base_url, "--dir-prefix", self.tree]
+        more = ["--client-id", f"samesky-{self.name}", "--allow-host", HOST, "--status-file", self.status_path]
+        return [*brokers, *own, *more, *self._serve, *self._options]
+
+
+def join_ring(nodes: Sequence[Node]) -> None:
+    """Join each to the one before it and the one behind it, so that a cut anywhere leaves a path."""
+    for position, node in enumerate(nodes):
+        before, behind = nodes[position - 1], nodes[(position + 1) % len(nodes)]
+        node.join(*dict.fromkeys((before.broker_url, behind.broker_url)))
+
+
+def stop_nodes(nodes: Iterable[Node]) -> None:
+    """End every process of the nodes, at the same time; returns when none is left."""
+    programs = [program for node in nodes for program in node.programs]
+    for program in programs:
+        program.signal(signal.SIGTERM)
+    for program in programs:
+        program.wait_ended(STOP_TIMEOUT_S)
+    for node in nodes:
+        node.broker.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class TreeDigest:
+    """What a tree holds, in one figure."""
+
+    files: int
+    size_bytes: int
+    digest: str
+    """Of every path and every byte below it: equal for equal trees, and only for them."""
+
+
+def read_digest(tree: Path) -> TreeDigest:
+    """Read every file of ``tree``, but what begins with a dot."""
+    whole, files, size_bytes = hashlib.sha256(), 0, 0
+    for path in sorted(walk_files(tree)):
+        content = (tree / path).read_bytes()
+        whole.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+        files += 1
+        size_bytes += len(content)
+    return TreeDigest(files, size_bytes, whole.hexdigest())
+
+
+def walk_files(tree: Path, below: str = "") -> Iterator[str]:
+    """Paths of the files of ``tree``, relative to it; what begins with a dot is ours or half written, so left out."""
+    with os.scandir(tree / below) as entries:
+        found = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in found:
+        path = f"{below}{entry.name}"
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk_files(tree, f"{path}/")
+        else:
+            yield path
