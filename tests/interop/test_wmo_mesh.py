@@ -111,7 +111,7 @@ def test_the_four_nodes_come_to_hold_the_same(tmp_path: Path) -> None:
                 lambda: all(at_awzz.announced(path) for path in held), 20, what="the announcement of every file at awzz"
             )
             assert {path for path in held if len(at_awzz.announced(path)) != 1} == set()
-        awzz.run("lag", blacklab.owner_url, awzz.owner_url, bwqd.owner_url, cwnp.owner_url)
+        awzz.run("lag", awzz.owner_url, bwqd.owner_url, cwnp.owner_url)
 
 
 # ---------------------------------------------------------------------- "Message Format" and "Sample Outputs"

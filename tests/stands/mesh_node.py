@@ -49,7 +49,9 @@ class Node:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for running in reversed(self._running):
+        for running in self._running:
+            running.ask_to_stop()
+        for running in self._running:
             running.stop()
         self.broker.stop()
 

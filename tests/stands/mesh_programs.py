@@ -78,10 +78,14 @@ class Running:
 
         wait_for(hold, deadline_s, what=f"{what} ({self._name})", explain=self._last_words)
 
-    def stop(self, deadline_s: float = 10) -> int:
-        """Send SIGTERM, after ``deadline_s`` SIGKILL; returns the exit status. Harmless when it has ended."""
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM and don't wait; `stop` does."""
         if self.running:
             self._process.send_signal(signal.SIGTERM)
+
+    def stop(self, deadline_s: float = 10) -> int:
+        """Send SIGTERM, after ``deadline_s`` SIGKILL; returns the exit status. Harmless when it has ended."""
+        self.ask_to_stop()
         try:
             return self._process.wait(deadline_s)
         except subprocess.TimeoutExpired:
