@@ -1,8 +1,7 @@
-"""What comparisons of two trees are made of: a hash per file, a sum per directory, and sums of all that is below.
+"""The sums by which two trees are compared, of each directory with all that is below it.
 
-A file's hash is of its path and the SHA-512 of its content; a removal that stays known has an empty content. The sum of
-a directory is how many such entries it has itself, and their hashes added up modulo 2^128 (`core.timetree.Sum`), so
-that a new file is an addition. Directories are written without slashes at their ends; that of the whole tree is "".
+The index keeps a sum for what each directory has itself (`index.entry_hash`); here they are added up from the deepest
+directory to the top. Directories are written without slashes at their ends; that of the whole tree is "".
 """
 
 import hashlib
@@ -13,19 +12,14 @@ from ..core.timetree import NOTHING, Sum
 MARK_BYTES = 8
 
 
-def entry_hash(path: str, content: bytes) -> int:
-    """The hash of one entry, from 0 to 2^128 - 1. ``content`` is the file's SHA-512, or empty for a removal."""
-    return int.from_bytes(hashlib.blake2b(path.encode() + b"\0" + content, digest_size=16).digest(), "big")
+def mark_of(entry_hash: int, *, nonce: bytes) -> bytes:
+    """What stands for an entry in a question: short, so keyed. What two have in common by chance, they don't twice."""
+    return hashlib.blake2b(entry_hash.to_bytes(16, "big"), digest_size=MARK_BYTES, key=nonce).digest()
 
 
-def entry_mark(path: str, content: bytes, *, nonce: bytes) -> bytes:
-    """A short hash of one entry, keyed with ``nonce``: two entries have one in common by chance, but not twice."""
-    return hashlib.blake2b(path.encode() + b"\0" + content, digest_size=MARK_BYTES, key=nonce).digest()
-
-
-def parent_of(path: str) -> str:
-    """The directory that a file or directory is in; "" for what is at the top, and for the top itself."""
-    return path.rpartition("/")[0]
+def join_path(directory: str, name: str) -> str:
+    """The path of ``name`` in ``directory``."""
+    return f"{directory}/{name}" if directory else name
 
 
 class DirectorySums:
@@ -41,18 +35,15 @@ class DirectorySums:
             if directory:
                 depths.setdefault(directory.count("/"), []).append(directory)
         for depth in range(max(depths, default=-1), -1, -1):
-            for directory in depths[depth]:
+            for directory in depths.get(depth, ()):
                 self._add_to_parent(directory, depths)
 
     def _add_to_parent(self, directory: str, depths: dict[int, list[str]]) -> None:
-        parent = parent_of(directory)
+        parent = directory.rpartition("/")[0]
         if parent and parent not in self._whole:
             depths.setdefault(parent.count("/"), []).append(parent)
         self._whole[parent] = self._whole.get(parent, NOTHING) + self._whole[directory]
         self._children.setdefault(parent, []).append(directory)
-
-    def __contains__(self, directory: str) -> bool:
-        return directory in self._whole
 
     def whole(self, directory: str) -> Sum:
         """The sum of everything in and below ``directory``."""
@@ -67,7 +58,7 @@ class DirectorySums:
         return sorted(self._children.get(directory, ()))
 
     def below(self, directory: str) -> list[str]:
-        """``directory`` and all directories below it that have entries themselves."""
+        """The directories that have entries themselves, of ``directory`` and all below it."""
         found, left = [], [directory]
         while left:
             each = left.pop()

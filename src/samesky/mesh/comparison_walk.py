@@ -1,0 +1,376 @@
+"""One comparison of our tree with a neighbour's: what to ask next, and what the answers say that we lack.
+
+It goes from the top down into what differs, and keeps little: the directories that are still to be asked about, and the
+sums of ours. What differs and is to stay so (not selected, older there, pruned here, not there at all) is *explained*:
+remembered as a difference of sums by directory, and expected the next time, so that two trees that differ by nothing
+else need one question and one answer.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn, Protocol
+
+from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused
+from ..core.timetree import NOTHING, Sum, add_up
+from .announcement import Announcement, Entry
+from .directory_sums import DirectorySums, join_path, mark_of
+from .index import entry_hash
+from .paths import check_path
+from .questions import (
+    Answer,
+    DirectoryAnswer,
+    DirectoryQuestion,
+    FilesAnswer,
+    FilesQuestion,
+    Question,
+)
+
+MOST_MARKS = 2000
+"""In one question: reading so many entries takes some milliseconds, during which nothing else is done."""
+MOST_DIRECTORIES = 100
+"""In one question about files: each is a query."""
+MOST_QUESTION_BYTES = 32 << 10
+MOST_ROUNDS = 100_000
+MOST_WAITING = 100_000
+MOST_EXPLAINED = 100_000
+"""Directories that are remembered; what is more is compared anew each time."""
+MOST_MISFITS = 100
+SECOND_NS = 1_000_000_000
+
+
+class TreeView(Protocol):
+    """What a comparison reads of our own tree (`index.Index`)."""
+
+    @property
+    def count(self) -> int:
+        """How many files are here."""
+
+    @property
+    def newest(self) -> int:
+        """The latest pub_time, in nanoseconds since 1970."""
+
+    def sums(self) -> Mapping[str, Sum]:
+        """The sum of each directory's own entries, here and removed."""
+
+    def entries(self, directory: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
+        """At most ``limit`` entries of ``directory`` itself, of all states, by path; from behind ``after``."""
+
+    def read(self, path: str) -> Entry | None:
+        """What is known of ``path``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What we want of a neighbour's tree."""
+
+    selects: Callable[[str], bool] = lambda path: True
+    """Whether we want the file of this path."""
+    covers: Callable[[str], bool] = lambda directory: True
+    """Whether we may want anything in or below this directory; if not, it isn't looked into."""
+    wants: Callable[[Announcement], bool] = lambda announcement: True
+    """Whether we would take what is announced so."""
+    removals: bool = False
+    """Whether what was removed there is to be removed here."""
+
+
+@dataclass(slots=True)
+class _Listing:
+    """A directory whose files are being compared."""
+
+    path: str
+    told: Sum
+    """Of its own files, as the neighbour said when it listed the directory."""
+    after: str = ""
+    difference: Sum = NOTHING
+    """Theirs less ours, as far as was listed."""
+    explained: Sum = NOTHING
+    """The part of it that is to stay."""
+
+
+@dataclass(slots=True)
+class _Paged:
+    """A directory with more children than fit an answer."""
+
+    found: Sum
+    after: str
+
+
+@dataclass(slots=True)
+class Walk:
+    """One comparison. Ask `next_question` until it is None; give every answer to `on_answer`.
+
+    ``explained`` is changed: directory -> what the neighbour's own files there may differ from ours by.
+    """
+
+    node: str
+    tree: TreeView
+    wishes: Wishes
+    explained: dict[str, Sum]
+    now: float
+    """Unix seconds."""
+    lacking: int = 0
+    """Found so far, to fetch or to note; without ``removals``."""
+    removals: list[Announcement] = field(default_factory=list)
+    """Of files that are here: to be done, all or none, when the walk is over."""
+    refused: dict[Reason, int] = field(default_factory=dict)
+    """Files that nobody should take: with a path out of bounds, or from the future."""
+    misfits: dict[str, Sum] = field(default_factory=dict)
+    """Directories whose sums didn't fit their files, and by how much: changed meanwhile, or the sums are wrong."""
+    rounds: int = 0
+    base_url: str = ""
+    _ours: DirectorySums = field(init=False)
+    _expected: DirectorySums = field(init=False)
+    _directories: list[str] = field(default_factory=lambda: [""])
+    _listings: list[_Listing] = field(default_factory=list)
+    _paged: dict[str, _Paged] = field(default_factory=dict)
+    _asked: Question = field(default_factory=lambda: Question(""))
+    _shown: list[list[Entry]] = field(default_factory=list)
+    """For each directory of a question about files: our entries there, pruned ones too."""
+
+    def __post_init__(self) -> None:
+        own = self.tree.sums()
+        self._ours = DirectorySums(own)
+        expected = dict(own)
+        for directory, difference in self.explained.items():
+            expected[directory] = expected.get(directory, NOTHING) + difference
+        self._expected = DirectorySums(expected)
+
+    @property
+    def same(self) -> bool:
+        """When the walk is over: whether we have everything that we want of the neighbour's."""
+        return not (self.lacking or self.removals)
+
+    # ------------------------------------------------------------------ asking
+
+    def next_question(self, nonce: bytes, *, to: str = "") -> Question | None:
+        """The next question, whose marks are keyed with ``nonce``; None when there is nothing more to ask."""
+        if self._listings:
+            files = tuple(self._ask_files(nonce))
+            self._asked = Question(self.node, to, files=files)
+        elif self._directories:
+            self._asked = Question(self.node, to, directories=tuple(self._ask_directories()))
+        else:
+            return None
+        return self._asked
+
+    def _ask_directories(self) -> Iterator[DirectoryQuestion]:
+        room = MOST_QUESTION_BYTES
+        for path in reversed(self._directories):
+            room -= len(path.encode()) + 64
+            if room < 0:
+                return
+            paged = self._paged.get(path)
+            yield DirectoryQuestion(path, self._expected.whole(path), paged.after if paged else "")
+
+    def _ask_files(self, nonce: bytes) -> Iterator[FilesQuestion]:
+        self._shown = []
+        room = MOST_MARKS
+        for listing in reversed(self._listings[-MOST_DIRECTORIES:]):
+            after = join_path(listing.path, listing.after) if listing.after else ""
+            entries = self.tree.entries(listing.path, after=after, limit=room)
+            self._shown.append(entries)
+            marks = [mark_of(_hash(each), nonce=nonce) for each in entries if each.state != "pruned"]
+            room -= len(entries)
+            cut = room <= 0
+            yield FilesQuestion(listing.path, listing.after, _name(entries[-1]) if cut else "", tuple(marks))
+            if cut:
+                return
+
+    # ------------------------------------------------------------------ answers
+
+    def on_answer(self, answer: Answer) -> list[Announcement]:
+        """Take the answer to the last question; returns what it has that we lack. Raises `Refused`.
+
+        DIGEST means that the sums of a directory's parts don't add up to its own: who says so isn't to be believed.
+        """
+        self.rounds += 1
+        if self.rounds > MOST_ROUNDS:
+            raise Refused(Reason.SIZE, f"a comparison isn't over after {MOST_ROUNDS} answers")
+        self.base_url = answer.base_url
+        asked: Sequence[DirectoryQuestion | FilesQuestion] = self._asked.files or self._asked.directories
+        answered: Sequence[DirectoryAnswer | FilesAnswer] = answer.files if self._asked.files else answer.directories
+        if not answered or [each.path for each in answered] != [each.path for each in asked[: len(answered)]]:
+            raise Refused(Reason.SHAPE, "an answer to something that wasn't asked")
+        return self._on_all_files(answer) if self._asked.files else self._on_directories(answer)
+
+    def _on_all_files(self, answer: Answer) -> list[Announcement]:
+        found: list[Announcement] = []
+        listings = [self._listings.pop() for _ in answer.files]
+        parts = zip(listings, answer.files, self._asked.files, self._shown, strict=False)
+        for listing, files, asked, shown in parts:
+            found += self._on_files(listing, files, asked, shown)
+        return found
+
+    # ------------------------------------------------------------------ directories
+
+    def _on_directories(self, answer: Answer) -> list[Announcement]:
+        del self._directories[-len(answer.directories) :]
+        for each, asked in zip(answer.directories, self._asked.directories, strict=False):
+            self._on_directory(each, asked)
+        if len(self._directories) > MOST_WAITING:
+            raise Refused(Reason.SIZE, f"more than {MOST_WAITING} directories are told of without an end")
+        return []
+
+    def _on_directory(self, answer: DirectoryAnswer, asked: DirectoryQuestion) -> None:
+        if answer.files is None:
+            if answer.whole != asked.expected or asked.after:
+                raise Refused(Reason.SHAPE, "an answer that calls two different sums the same")
+            return
+        if answer.children and answer.children[0][0] <= asked.after:
+            raise Refused(Reason.SHAPE, "an answer that tells what was told already")
+        if self._is_whole(answer, asked) and answer.files != self._expected.files(asked.path):
+            self._listings.append(_Listing(asked.path, answer.files))
+        self._compare_children(answer, asked)
+
+    def _is_whole(self, answer: DirectoryAnswer, asked: DirectoryQuestion) -> bool:
+        """Whether this ends what is told of a directory; checks that all of it adds up."""
+        assert answer.files is not None
+        found = add_up(each for _, each in answer.children)
+        paged = self._paged.pop(asked.path, None)
+        if paged is not None:
+            found += paged.found
+        if answer.more:
+            if not answer.children:
+                _refuse_sums()
+            self._paged[asked.path] = _Paged(found, answer.children[-1][0])
+            self._directories.append(asked.path)
+            return False
+        if paged is None and found + answer.files != answer.whole:  # pages may be of different moments
+            _refuse_sums()
+        return True
+
+    def _compare_children(self, answer: DirectoryAnswer, asked: DirectoryQuestion) -> None:
+        theirs = {join_path(asked.path, name): each for name, each in answer.children}
+        last = join_path(asked.path, answer.children[-1][0]) if answer.more else None
+        first = join_path(asked.path, asked.after) if asked.after else ""
+        for child in self._expected.children(asked.path):
+            if child not in theirs and child > first and (last is None or child <= last):
+                self._explain_below(child, NOTHING)
+        # The last one first: questions are taken from the end.
+        for child, each in reversed(theirs.items()):
+            if each == self._expected.whole(child):
+                continue
+            if self.wishes.covers(child):
+                self._directories.append(child)
+            else:
+                self._explain_below(child, each)
+
+    def _explain_below(self, directory: str, theirs: Sum) -> None:
+        """``directory`` differs in all that is below it, and is to stay so: it isn't wanted, or isn't there."""
+        for each in {*self._expected.below(directory), *self._ours.below(directory)}:
+            self._explain(each, NOTHING - self._ours.files(each))
+        if theirs != NOTHING:
+            self._explain(directory, theirs - self._ours.files(directory))
+
+    def _explain(self, directory: str, difference: Sum) -> None:
+        self.explained.pop(directory, None)
+        if difference != NOTHING and len(self.explained) < MOST_EXPLAINED:
+            self.explained[directory] = difference
+
+    # ------------------------------------------------------------------ files
+
+    def _on_files(
+        self, listing: _Listing, answer: FilesAnswer, asked: FilesQuestion, shown: Sequence[Entry]
+    ) -> list[Announcement]:
+        last = answer.reached or asked.upto
+        if answer.reached and not asked.after < answer.reached <= (asked.upto or answer.reached):
+            raise Refused(Reason.SHAPE, "an answer about names that weren't asked for")
+        names = [_name(entry) for entry in answer.entries]
+        if names and not (asked.after < names[0] and (not last or names[-1] <= last)):
+            raise Refused(Reason.SHAPE, "an answer about names that weren't asked for")
+        ours = {each.path: each for each in shown}
+        found = self._compare_entries(listing, answer, ours)
+        replaced = {each.path for each in found}
+        marked = (entry for entry in shown if entry.state != "pruned")
+        for place, entry in enumerate(marked):
+            if place in answer.absent and (not last or _name(entry) <= last):
+                self._note_ours(listing, entry, replaced=entry.path in replaced)
+        if last:
+            listing.after = last
+            self._listings.append(listing)
+        else:
+            self._finish_listing(listing)
+        return [each for each in found if each.operation != "remove" or each.path not in ours]
+
+    def _compare_entries(self, listing: _Listing, answer: FilesAnswer, ours: Mapping[str, Entry]) -> list[Announcement]:
+        """What of the answer is to be done here, removals among it."""
+        found = []
+        for theirs in answer.entries:
+            each = Sum(1, _hash(theirs))
+            listing.difference += each
+            announcement = self._lacks(theirs, ours.get(theirs.path))
+            if announcement is None:
+                listing.explained += each
+                continue
+            found.append(announcement)
+            if announcement.operation == "remove" and theirs.path in ours:
+                self.removals.append(announcement)
+            else:
+                self.lacking += 1
+        return found
+
+    def _note_ours(self, listing: _Listing, entry: Entry, *, replaced: bool) -> None:
+        """``entry`` is here and not there."""
+        each = Sum(1, _hash(entry))
+        listing.difference -= each
+        if not replaced:
+            listing.explained -= each
+
+    def _finish_listing(self, listing: _Listing) -> None:
+        """All files of a directory were compared."""
+        misfit = listing.told - self._ours.files(listing.path) - listing.difference
+        if misfit != NOTHING and len(self.misfits) < MOST_MISFITS:
+            self.misfits[listing.path] = misfit
+        self._explain(listing.path, listing.explained)
+
+    def _lacks(self, theirs: Entry, ours: Entry | None) -> Announcement | None:
+        """What to do so that we have what the neighbour has; None when nothing is to be done."""
+        if not self.wishes.selects(theirs.path) or not self._is_sound(theirs):
+            return None
+        if ours is not None and theirs.version <= ours.version:
+            return None
+        announcement = announcement_of(theirs, self.base_url)
+        if theirs.state == "removed":
+            if not self.wishes.removals or (ours is not None and ours.state != "here"):
+                return None
+        elif ours is not None and ours.state == "pruned" and ours.content == theirs.content:
+            return None
+        return announcement if self.wishes.wants(announcement) else None
+
+    def _is_sound(self, theirs: Entry) -> bool:
+        try:
+            if check_path(theirs.path) != theirs.path:
+                raise Refused(Reason.PATH, "a path that isn't as it should be written")
+            if theirs.pub_time > (self.now + FUTURE_LIMIT_S) * SECOND_NS:
+                raise Refused(Reason.FUTURE, "a file from the future")
+            if theirs.pub_time < EARLIEST_TIME * SECOND_NS:
+                raise Refused(Reason.PAST, "a file from before 1971")
+        except Refused as refusal:
+            self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
+            return False
+        return True
+
+
+def announcement_of(entry: Entry, base_url: str) -> Announcement:
+    """How ``entry`` would be announced by the one who has it at ``base_url``."""
+    return Announcement(
+        path=entry.path,
+        pub_time=entry.pub_time,
+        integrity=entry.integrity,
+        size=None if entry.state == "removed" else entry.size,
+        base_url=base_url,
+        operation="remove" if entry.state == "removed" else "put",
+        extra=entry.extra,
+    )
+
+
+def _hash(entry: Entry) -> int:
+    return entry_hash(entry.path, entry.content, removed=entry.state == "removed")
+
+
+def _name(entry: Entry) -> str:
+    return entry.path.rpartition("/")[2]
+
+
+def _refuse_sums() -> NoReturn:
+    raise Refused(Reason.DIGEST, "the sums of a directory's parts don't add up to its own")
