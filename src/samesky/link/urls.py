@@ -61,7 +61,7 @@ class UrlRules:
     _origins: dict[str, Origin] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def check_url(self, text: str) -> Url:
-        """Return ``text`` taken apart; raises ``Refused`` (URL) when it isn't to be fetched, whatever its address.
+        """Return ``text`` taken apart; raises ``Refused`` (URL) when it isn't to be fetched, as far as the text tells.
 
         Refused are other schemes, user names and passwords, fragments, anything but the ASCII that RFC 3986 allows,
         incomplete percent sequences, and numbers as hosts that aren't four decimal bytes (``127.1``, ``0x7f000001``).
@@ -100,6 +100,8 @@ class UrlRules:
             raise Refused(Reason.URL, "a URL's port must be 1 to 65535")
         if not self._admits(origin.host):
             raise Refused(Reason.URL, "the host isn't among the allowed hosts")
+        if ":" in origin.host or _ENDS_IN_NUMBER.search(origin.host):
+            self.check_address(origin.host, origin.host)
         if len(self._origins) >= _MOST_ORIGINS:
             self._origins.clear()
         self._origins[start] = origin
