@@ -1,16 +1,13 @@
 """When files come to be: by looking at them in turn, or told by the kernel the moment each appears."""
 
-import ctypes
 import os
-import select
-import struct
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
-IN_CLOSE_WRITE, IN_MOVED_TO = 0x8, 0x80
-EVENT = struct.Struct("iIII")
+from tests.stands.inotify import CLOSE_WRITE, MOVED_TO, Inotify
+
 LOOK_EVERY_S = 0.02
 
 
@@ -40,37 +37,25 @@ def _size_of(place: str) -> int:
 
 
 class Appearances:
-    """Tells when files get their names or are closed below ``folders``, which have to be there. A context manager."""
+    """Tells when files get their names or are closed in ``folders``, which have to be there. A context manager."""
 
     def __init__(self, folders: Iterable[Path]) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._folders: dict[int, str] = {}
+        self._inotify = Inotify()
         for folder in folders:
-            watch = libc.inotify_add_watch(self._descriptor, os.fsencode(folder), IN_CLOSE_WRITE | IN_MOVED_TO)
-            if watch < 0:
-                raise OSError(ctypes.get_errno(), "inotify_add_watch", str(folder))
-            self._folders[watch] = str(folder)
+            self._inotify.watch(folder, CLOSE_WRITE | MOVED_TO)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._descriptor)
+        self._inotify.__exit__()
 
     def fileno(self) -> int:
         """For `select`."""
-        return self._descriptor
+        return self._inotify.fileno()
 
     def read(self, timeout_s: float) -> list[tuple[str, float]]:
         """(place, moment) of each file that has appeared; waits up to ``timeout_s`` for the first."""
-        if not select.select([self._descriptor], [], [], timeout_s)[0]:
-            return []
-        now, data = time.monotonic(), os.read(self._descriptor, 1 << 16)
-        found, position = [], 0
-        while position < len(data):
-            watch, _, _, length = EVENT.unpack_from(data, position)
-            name = data[position + EVENT.size : position + EVENT.size + length].rstrip(b"\0").decode()
-            found.append((f"{self._folders[watch]}/{name}", now))
-            position += EVENT.size + length
-        return found
+        told = self._inotify.read(timeout_s)
+        now = time.monotonic()
+        return [(f"{each.folder}/{each.name}", now) for each in told]
