@@ -257,14 +257,11 @@ def _change(connection: sqlite3.Connection, directory: str, new: dict[str, Entry
         if entry is not None:
             tally.add(name, _NUMBER_OF[entry.state], entry.content, entry.size)
             tally.newest = max(tally.newest, entry.pub_time)
-    connection.executemany(
-        "INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [_encode(tally.id, name, entry) for name, entry in new.items() if entry is not None],
-    )
-    connection.executemany(
-        "DELETE FROM entry WHERE directory = ? AND name = ?",
-        [(tally.id, name) for name, entry in new.items() if entry is None],
-    )
+    put = [_encode(tally.id, name, entry) for name, entry in new.items() if entry is not None]
+    connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", put)
+    if len(put) < len(new):
+        forgotten = [(tally.id, name) for name, entry in new.items() if entry is None]
+        connection.executemany("DELETE FROM entry WHERE directory = ? AND name = ?", forgotten)
     return tally
 
 

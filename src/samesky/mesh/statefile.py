@@ -31,7 +31,7 @@ _TABLES = (
     # `digest` is NULL where it is the same as `content`, thus for SHA-512, which nearly all are.
     "CREATE TABLE entry (directory INTEGER NOT NULL, name TEXT NOT NULL, pub_time INTEGER NOT NULL, method TEXT, "
     "digest BLOB, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, content BLOB NOT NULL, state INTEGER NOT NULL, "
-    "extra TEXT, PRIMARY KEY (directory, name)) WITHOUT ROWID",
+    "extra TEXT, UNIQUE (directory, name))",
     "CREATE INDEX entry_not_here ON entry (pub_time) WHERE state > 0",
     "CREATE TABLE waiting (id INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, state INTEGER NOT NULL, "
     "priority INTEGER NOT NULL, due_ns INTEGER NOT NULL, tries INTEGER NOT NULL, neighbour TEXT NOT NULL, "

@@ -1,0 +1,201 @@
+"""Putting verified files into the tree: `Storing`, in batches, each file whole or not at all.
+
+    every file written beside the tree -> (durable: all of them on the disk) -> one transaction, which nobody else's
+    overlaps: is it still newer than what is here? rename, note the entry, move the waiting row on -> commit
+
+A file gets its pubTime as its modification time: all peers have the same one, and when a process is ended between a
+rename and the commit, a scan of the tree finds the file with the version it had, not with a newer one of our making.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ..core.strict import Refused
+from ..errors import SameskyError
+from .announcement import Announcement, Entry, Integrity
+from .index import Index, split_path
+from .tree import Tree
+from .waiting import Waiting
+
+FEW = 4
+"""Up to so many files are brought to the disk one by one, without whatever else is to be written there."""
+
+State = Literal["stored", "same", "older", "refused", "failed"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Item:
+    """A file that was fetched and verified, or (a removal) what to do without one."""
+
+    announcement: Announcement
+    content: bytes | None = None
+    """The file; None when it is in the incoming file ``name``, or when it is to be removed."""
+    name: str = ""
+    sha512: bytes = b""
+    row_id: int = 0
+    """The waiting row that is moved on; 0 when there is none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What became of an `Item`.
+
+    ``stored``: it is done, and its row is to be announced. Else its row is gone: ``same``, this content was here
+    already (and has the later pubTime now); ``older``, something newer was; ``refused``, it can't be done, ``words`` is
+    the `Reason`. Only ``failed`` leaves the row for another try; ``words`` says what was wrong (such as a full disk).
+    """
+
+    state: State
+    words: str = ""
+    entry: Entry | None = None
+    """What is in the index now; None when ``refused`` or ``failed``."""
+
+
+class Storing:
+    """Stores into ``tree``, whose ``index`` and ``waiting`` (without one, there are no rows) share a connection.
+
+    ``durable``: when a batch returns, it is on the disk. For one thread, the one that `index` is for.
+    """
+
+    def __init__(self, tree: Tree, index: Index, waiting: Waiting | None = None, *, durable: bool = False) -> None:
+        self._tree, self._index, self._waiting = tree, index, waiting
+        self._durable = durable
+
+    def store(self, items: Sequence[Item]) -> list[Outcome]:
+        """Store a batch; the outcome of each item, in their order. Incoming files are used up, but of those ``failed``.
+
+        Never raises for a disk that is full, nor for another process that keeps the index locked: all that isn't
+        stored has ``failed`` then, and a later try may have more luck.
+        """
+        batch = _Batch(self._tree, self._index, self._waiting, items)
+        try:
+            batch.write_files(durable=self._durable and len(items) <= FEW)
+            if self._durable and len(items) > FEW:
+                self._tree.sync()
+            with self._index.file.writing():
+                batch.put_in_place()
+                if self._durable:
+                    batch.sync_names()
+                batch.note()
+        except SameskyError as error:
+            batch.fail(error)
+        batch.discard_unused()
+        return batch.outcomes()
+
+
+class _Batch:
+    """One batch on its way."""
+
+    def __init__(self, tree: Tree, index: Index, waiting: Waiting | None, items: Sequence[Item]) -> None:
+        self._tree, self._index, self._waiting = tree, index, waiting
+        self._items = items
+        self._outcomes: list[Outcome | None] = [None] * len(items)
+        self._names = [item.name for item in items]
+        self._entries: dict[str, Entry] = {}
+        """What is known of the paths of the batch, as far as it has come."""
+        self._changed: dict[str, Entry] = {}
+
+    def outcomes(self) -> list[Outcome]:
+        return [outcome or Outcome("failed", "it wasn't reached") for outcome in self._outcomes]
+
+    def write_files(self, *, durable: bool) -> None:
+        """Write what is in memory beside the tree. What doesn't fit on the disk has failed; smaller ones may fit."""
+        for number, item in enumerate(self._items):
+            mtime_ns = item.announcement.pub_time
+            try:
+                if item.content is not None:
+                    self._names[number] = self._tree.write_incoming(item.content, mtime_ns=mtime_ns, durable=durable)
+                elif item.name:
+                    self._tree.incoming.finish(item.name, mtime_ns=mtime_ns, durable=durable)
+            except SameskyError as error:
+                self._outcomes[number] = Outcome("failed", str(error))
+
+    def put_in_place(self) -> None:
+        """Rename each file to its place, or remove it, unless what is here is newer."""
+        for number, item in enumerate(self._items):
+            if self._outcomes[number] is None:
+                try:
+                    self._outcomes[number] = self._put(item, number)
+                except Refused as refusal:
+                    self._outcomes[number] = Outcome("refused", refusal.reason)
+                except SameskyError as error:
+                    self._outcomes[number] = Outcome("failed", str(error))
+
+    def sync_names(self) -> None:
+        """Have the new names on the disk."""
+        directories = {split_path(path)[0] for path in self._changed}
+        if len(directories) > FEW:
+            self._tree.sync()
+        else:
+            for directory in directories:
+                self._tree.sync_directory(directory)
+
+    def note(self) -> None:
+        """Write the new entries, and move the rows on."""
+        self._index.apply(self._changed.values())
+        if self._waiting is None:
+            return
+        rows: dict[bool, list[int]] = {True: [], False: []}
+        for item, outcome in zip(self._items, self.outcomes(), strict=True):
+            if item.row_id and outcome.state != "failed":
+                rows[outcome.state == "stored"].append(item.row_id)
+        self._waiting.to_announce(rows[True])
+        self._waiting.done(rows[False])
+
+    def fail(self, error: SameskyError) -> None:
+        """The transaction came to nothing; files that were renamed are in place all the same, whole and verified."""
+        self._outcomes = [
+            outcome if outcome and outcome.state == "failed" else Outcome("failed", str(error))
+            for outcome in self._outcomes
+        ]
+
+    def discard_unused(self) -> None:
+        """Remove incoming files that aren't in place; but downloads that failed to be stored are kept to be resumed."""
+        for item, name, outcome in zip(self._items, self._names, self.outcomes(), strict=True):
+            if name and outcome.state != "stored" and (outcome.state != "failed" or item.content is not None):
+                try:
+                    self._tree.discard_incoming(name)
+                except SameskyError:
+                    pass  # the clean-up at the next start finds it
+
+    def _put(self, item: Item, number: int) -> Outcome:
+        announcement = item.announcement
+        if announcement.integrity is None and announcement.operation != "remove":
+            announcement = replace(announcement, integrity=Integrity("sha512", item.sha512))
+        known = self._entries.get(announcement.path) or self._index.read(announcement.path)
+        if known is not None:
+            if announcement.operation != "remove" and self._is_here(known, item):
+                return self._note_newer(known, announcement)
+            if known.version >= announcement.version:
+                return Outcome("older", entry=known)
+        if announcement.operation == "remove":
+            self._tree.remove(announcement.path)
+            entry = Entry(announcement.path, announcement.pub_time, None, 0, 0, state="removed")
+        else:
+            found = self._tree.place(self._names[number], announcement.path)
+            entry = _entry_of(announcement, item.sha512, found)
+        self._keep(entry)
+        return Outcome("stored", entry=entry)
+
+    def _is_here(self, known: Entry, item: Item) -> bool:
+        if known.state != "here" or known.content != item.sha512:
+            return False
+        found = self._tree.read_stat(known.path)
+        return found is not None and found.st_size == known.size
+
+    def _note_newer(self, known: Entry, announcement: Announcement) -> Outcome:
+        """The same content is here: only its time may be later than we knew."""
+        if announcement.version > known.version:
+            known = replace(known, pub_time=announcement.pub_time, integrity=announcement.integrity)
+            self._keep(known)
+        return Outcome("same", entry=known)
+
+    def _keep(self, entry: Entry) -> None:
+        self._entries[entry.path] = self._changed[entry.path] = entry
+
+
+def _entry_of(told: Announcement, sha512: bytes, found: os.stat_result) -> Entry:
+    size, mtime_ns = found.st_size, found.st_mtime_ns
+    return Entry(told.path, told.pub_time, told.integrity, size, mtime_ns, sha512, extra=told.extra)
