@@ -63,8 +63,11 @@ class HttpClient:
         self._exchanges: dict[Get, Exchange] = {}
         self._ready: dict[Host, None] = {}
         self._starved: dict[Host, None] = {}
+        """Hosts that wait for memory."""
+        self._unconnected: dict[Host, None] = {}
+        """Hosts that wait for a connection."""
+        self._connections: dict[Host, int] = {}
         self._bytes_in_flight = 0
-        self._open_connections = 0
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._tick_s = min(1.0, max(0.02, self.timeouts.shortest_s / 4))
@@ -131,9 +134,7 @@ class HttpClient:
     def wake(self, host: Host) -> None:
         """See `http_host.Client`."""
         self._ready[host] = None
-        if not self._scheduled and not self._closed:
-            self._scheduled = True
-            self._loop.call_soon(self._dispatch)
+        self._schedule()
 
     def take_bytes(self, host: Host, exchange: Exchange) -> bool:
         """See `http_host.Client`. One download alone may be larger than the bound."""
@@ -147,23 +148,27 @@ class HttpClient:
     def release_bytes(self, exchange: Exchange) -> None:
         """See `http_host.Client`."""
         self._bytes_in_flight -= exchange.cost_bytes
-        if self._starved:
-            self._wake_starved()
+        if self._starved:  # few: they have connections
+            self._ready.update(self._starved)
+            self._starved.clear()
+            self._schedule()
 
     def take_connection(self, host: Host) -> bool:
         """See `http_host.Client`. Where all are taken, one that is idle is closed for it."""
-        if self._open_connections >= self._most_connections and not any(
-            other.close_idle() for other in self._hosts.values()
+        if sum(self._connections.values()) >= self._most_connections and not any(
+            other.close_idle() for other in list(self._connections)
         ):
-            self._starved[host] = None
+            self._unconnected[host] = None
             return False
-        self._open_connections += 1
+        self._connections[host] = self._connections.get(host, 0) + 1
         return True
 
-    def release_connection(self) -> None:
+    def release_connection(self, host: Host) -> None:
         """See `http_host.Client`."""
-        self._open_connections -= 1
-        self._wake_starved()
+        self._connections[host] -= 1
+        if not self._connections[host]:
+            del self._connections[host]
+        self._schedule()
 
     def make_context(self) -> ssl.SSLContext:
         """See `http_host.Client`. Made late, for it takes some 20 ms to read the system's authorities."""
@@ -205,19 +210,25 @@ class HttpClient:
             self._timer = self._loop.call_later(self._tick_s, self._check_time)
         return host
 
+    def _schedule(self) -> None:
+        if not self._scheduled and not self._closed:
+            self._scheduled = True
+            self._loop.call_soon(self._dispatch)
+
     def _dispatch(self) -> None:
         self._scheduled = False
         ready, self._ready = self._ready, {}
         for host in ready:
             host.fill()
-
-    def _wake_starved(self) -> None:
-        starved, self._starved = self._starved, {}
-        for host in starved:
-            self.wake(host)
+        while self._unconnected and sum(self._connections.values()) < self._most_connections:
+            host = next(iter(self._unconnected))
+            del self._unconnected[host]
+            host.fill()
 
     def _check_time(self) -> None:
-        self._hosts = {origin: host for origin, host in list(self._hosts.items()) if host.check_time()}
+        for origin, host in list(self._hosts.items()):
+            if not host.check_time():
+                del self._hosts[origin]
         self._timer = self._loop.call_later(self._tick_s, self._check_time) if self._hosts else None
 
 

@@ -39,7 +39,7 @@ class Head:
     body_bytes: int | None
     """How long the body is, when that was said (0 where there is none)."""
     keep_alive: bool
-    """Whether the server takes more requests on this connection, as far as it says."""
+    """Whether the server takes more requests on this connection, as far as it says. HTTP/1.0 doesn't."""
 
 
 Event = Head | bytes | End
@@ -241,11 +241,9 @@ def _frame(status: int, fields: dict[str, str], *, newer: bool) -> Head:
         body_bytes = int(length)
     if status < 200 or status in (204, 304):
         body_bytes = 0
-    options = fields.get("connection")
-    if options is None:
-        return Head(status, fields, body_bytes, newer)
-    tokens = {token.strip(" \t") for token in options.lower().split(",")}
-    return Head(status, fields, body_bytes, "close" not in tokens and (newer or "keep-alive" in tokens))
+    options = fields.get("connection", "")
+    closes = "close" in {token.strip(" \t") for token in options.lower().split(",")}
+    return Head(status, fields, body_bytes, newer and not closes)
 
 
 def _decode_field(line: str) -> tuple[str, str]:

@@ -116,7 +116,7 @@ class Connection(asyncio.BufferedProtocol):
         exchange = self.line.popleft()
         if exchange.failure is None and not exchange.location:
             exchange.failure = HttpFailure(kind, words, retry)
-        self.close(ours=kind in ("size", "slow"))
+        self.close(ours=kind == "size")
         self._owner.on_answer(self, exchange)
 
     def close(self, *, ours: bool = True) -> None:
@@ -156,19 +156,21 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Called by asyncio: the server sends no more."""
-        self._take_end()
+        self._take_end(None)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called by asyncio."""
-        self._take_end()
+        self._take_end(error)
 
-    def _take_end(self) -> None:
+    def _take_end(self, error: Exception | None) -> None:
         if self._over:
             return
         self.usable = False
         try:
-            if self._reader.feed_end() is END:
+            if self._head_came and error is not None:  # a reset ends nothing properly, not even a body without length
+                self._give_up("cut", str(error))
+            elif self._reader.feed_end() is END:
                 self._end_answer()
         except Refused as refusal:
             self._give_up("cut", str(refusal))

@@ -51,7 +51,7 @@ class Client(Protocol):
     def take_connection(self, host: Host) -> bool:
         """Reserve one connection, likewise."""
 
-    def release_connection(self) -> None:
+    def release_connection(self, host: Host) -> None:
         """The opposite."""
 
     def make_context(self) -> ssl.SSLContext:
@@ -146,7 +146,7 @@ class Host:
         if connection not in self._connections:
             return
         self._connections.remove(connection)
-        self._client.release_connection()
+        self._client.release_connection(self)
         if unanswered and not ours and connection.answered < 2 * self._client.depth:
             self.ask_one_by_one()
         if unanswered and not ours and not connection.answered:
@@ -205,7 +205,7 @@ class Host:
             if connection is not None and connection.usable:
                 self._connections.append(connection)
             else:
-                self._client.release_connection()
+                self._client.release_connection(self)
             self._client.wake(self)
 
     async def _open(self) -> Connection:
