@@ -266,6 +266,7 @@ class Comparison:
         if trouble and trouble != self.trouble:
             _log.warning("mesh_comparison_failed neighbour=%s reason=%r", self._answering_node or "-", trouble)
         self.trouble = trouble
+        self._answering_node = ""  # whoever is there may answer the next time
         self._walk = self._asked = None
         self._next_walk = now + self._pauses.next_s() if self._connected else math.inf
 
