@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from samesky.core.strict import Reason
-from samesky.core.timetree import NOTHING, Sum
+from samesky.core.timetree import Sum
 from samesky.errors import Locked
 from samesky.link.message import Message
 from samesky.mesh.answers import MOST_AT_ONCE, Answering, answer_topic, ask_topic
@@ -38,7 +38,11 @@ def _ask(question: Question, *, client: str = "client") -> Message:
     )
 
 
-def _question(path: str = "", expected: Sum = NOTHING, after: str = "") -> Question:
+UNLIKE = Sum(1, 1)
+"""The sum of no tree."""
+
+
+def _question(path: str = "", expected: Sum = UNLIKE, after: str = "") -> Question:
     return Question("asker", directories=(DirectoryQuestion(path, expected, after),))
 
 
