@@ -2,10 +2,11 @@
 
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlsplit
 
 import click
 
@@ -13,6 +14,15 @@ from ..errors import SetupError
 
 if TYPE_CHECKING:
     from ..link.broker_url import BrokerUrl
+    from ..link.mqtt import MqttSettings
+
+    _ListenParameter = click.ParamType["Listen"]
+else:
+    _ListenParameter = click.ParamType  # which takes no argument before click 8.3
+
+INLINE_LIMIT_BYTES = 4096
+"""What peers take, and WIS2 allows (row 44 of the design's table of bad inputs)."""
+_BASE_URL_DEFAULT = "Default: http://<this host>:8000/<the folder's name>, as when the folder above is served."
 
 credentials_option = click.option(
     "--credentials",
@@ -27,6 +37,59 @@ ca_file_option = click.option(
     help="For mqtts://: the certificates to trust, in PEM (default: those that the system trusts).",
 )
 exchange_option = click.option("--exchange", default="xpublic", show_default=True, help="The topics' first level.")
+inline_option = click.option("--inline", is_flag=True, help="Let small files travel inside of their announcements.")
+inline_max_option = click.option(
+    "--inline-max",
+    type=click.IntRange(1, INLINE_LIMIT_BYTES),
+    default=1024,
+    show_default=True,
+    metavar="BYTES",
+    help=f"The largest file that does, at most {INLINE_LIMIT_BYTES}.",
+)
+encoding_option = click.option(
+    "--encoding",
+    type=click.Choice(["text", "binary", "guess"]),
+    default="guess",
+    show_default=True,
+    help="How such a file is written: as UTF-8 where it is, or always in base64 (binary).",
+)
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def posting_options(command: Command) -> Command:
+    """The options of commands that announce files of this machine."""
+    options = (
+        click.option(
+            "--post-broker", required=True, metavar="URL", help="Announce here: mqtt[s]://user[:password]@host[:port]."
+        ),
+        click.option("--post-base-url", metavar="URL", help=f"Where others get the files. {_BASE_URL_DEFAULT}"),
+        exchange_option,
+        inline_option,
+        inline_max_option,
+        encoding_option,
+        click.option(
+            "--header",
+            "headers",
+            multiple=True,
+            metavar="NAME=VALUE",
+            help="A further field of the announcements, passed on by every peer; may be repeated.",
+        ),
+        credentials_option,
+        ca_file_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def with_dashes(name: str) -> str:
+    """``--post_broker``, as the seed's programs spell it, is ``--post-broker``: for click's token_normalize_func."""
+    return name.replace("_", "-")
+
+
+SEED_SPELLING = {"token_normalize_func": with_dashes}
+"""Context settings of commands that take the options of the seed's programs."""
 
 
 class Listen(NamedTuple):
@@ -42,7 +105,7 @@ class Listen(NamedTuple):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
 
-class ListenType(click.ParamType):
+class ListenType(_ListenParameter):
     """``[HOST:]PORT``; an IPv6 address stands in brackets."""
 
     name = "[HOST:]PORT"
@@ -56,6 +119,35 @@ class ListenType(click.ParamType):
         if (host.startswith("[") != host.endswith("]")) or (":" in host and not host.startswith("[")):
             self.fail(f"the address in {value} must be in brackets, such as [::1]:8000", param, ctx)
         return Listen(host.strip("[]"), int(port))
+
+
+def choose_base_url(given: str | None, folder: Path) -> str:
+    """Return ``--post-base-url``, or where the seed's README has a node's files; a usage error for what is no URL."""
+    if given is None:
+        return f"http://{socket.gethostname()}:8000/{quote(folder.resolve().name)}"
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise click.BadParameter(
+            "it must be http://host/… or https://host/…, without a user", param_hint="--post-base-url"
+        )
+    if parts.query or parts.fragment:
+        raise click.BadParameter("it can't have a ? or a #", param_hint="--post-base-url")
+    return given
+
+
+def read_headers(given: Sequence[str]) -> dict[str, object]:
+    """Return the fields of ``--header``; a usage error for what isn't ``name=value``, or has a meaning already."""
+    from ..mesh.publish import RESERVED_HEADERS
+
+    headers: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not name or not equals or not text.isprintable():
+            raise click.BadParameter(f"{text!r} should be name=value", param_hint="--header")
+        if name in RESERVED_HEADERS:
+            raise click.BadParameter(f"{name} is told of every file anyway", param_hint="--header")
+        headers[name] = value
+    return headers
 
 
 def check_exchange(exchange: str) -> str:
@@ -86,6 +178,15 @@ def needing(library: str, extra: str = "mesh") -> Iterator[None]:
         raise SetupError(
             f"the library {library} isn't installed", hint=f"pip install 'samesky[{extra}]', or {library} alone"
         ) from error
+
+
+def read_post_settings(options: Mapping[str, Any], client_id: str, *, window: int) -> "MqttSettings":
+    """The connection to ``--post-broker``, with no session: what it doesn't get is announced again, or compared."""
+    from ..link.tls import TlsSettings
+
+    tls = TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
+    broker = read_broker(options["post_broker"], options["credentials"])
+    return broker.make_settings(client_id, tls=tls, session_expiry_s=0, window=window)
 
 
 def make_client_id(command: str) -> str:

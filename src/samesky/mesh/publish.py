@@ -1,0 +1,272 @@
+"""Announcing files of our own: what is told of a file, and a `Publisher` that knows what the broker has taken.
+
+A file is read once: its checksum, its size and, when it's small, the content that travels with the announcement are of
+the same moment, or it isn't announced. Where the tree has an index (`index`), a file is entered there before it is
+announced, so that a neighbour who compares trees with us agrees that it is here.
+"""
+
+import hashlib
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from ..core.strict import Reason, Refused
+from ..errors import DataError, Unreachable
+from ..link.message import Connected, Denied, Disconnected, Event, Message, Published
+from ..link.mqtt import MqttLink, MqttSettings
+from ..link.packet import packet_bytes
+from .announcement import Announcement, Entry, Integrity
+from .index import Index
+from .paths import check_path, topic_of
+from .statefile import FILE_NAME, FOLDER
+from .v03 import CONTENT_TYPE, InlineEncoding, encode_v03
+
+INLINE_MOST_BYTES = 1024
+PIECE_BYTES = 1 << 20
+TRIES = 3
+SETTLE_S = 0.5
+RESERVED_HEADERS = frozenset(
+    {"pubTime", "baseUrl", "relPath", "size", "integrity", "identity", "content", "fileOp", "retrievePath", "retPath"}
+    | {"parts", "blocks"}
+)
+"""Fields with a meaning of their own, which no header of the user's may replace."""
+_LATE = "it didn't answer in time"
+MICROSECOND_NS = 1000
+_NO_HEADERS: Mapping[str, object] = MappingProxyType({})
+_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFile:
+    """One version of a file of a tree."""
+
+    path: str
+    """Below the tree, as announcements have it."""
+    size: int
+    mtime_ns: int
+    sha512: bytes
+    content: bytes | None = field(default=None, repr=False)
+    """All of it, where it is no larger than was asked for, and not empty."""
+
+
+def path_below(file: Path, base: Path) -> str:
+    """Return the path by which ``file`` is announced: where it is below the folder ``base``.
+
+    Links above the file are followed, so that /srv/data and what it is a link to are one place. Raises ``Refused``:
+    PATH when it isn't below ``base``, and whatever `check_path` refuses in its name.
+    """
+    place = Path(os.path.realpath(file.parent)) / file.name
+    try:
+        below = place.relative_to(os.path.realpath(base))
+    except ValueError:
+        raise Refused(Reason.PATH, f"it isn't below {base}, the folder that is announced") from None
+    return check_path(below.as_posix())
+
+
+def read_file(file: Path, path: str, *, inline_most_bytes: int = 0) -> ReadFile:
+    """Read ``file`` once, to be announced as ``path``.
+
+    Raises ``OSError``; ``Refused`` (PATH) for what is no regular file; `DataError` when it is written to meanwhile.
+    """
+    descriptor = os.open(file, _OPEN)
+    try:
+        return read_open_file(descriptor, path, inline_most_bytes=inline_most_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def read_open_file(descriptor: int, path: str, *, inline_most_bytes: int = 0) -> ReadFile:
+    """As `read_file`, from an open file."""
+    for _ in range(TRIES):
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
+            raise Refused(Reason.PATH, "it is no regular file")
+        size, digest, content = _read_whole(descriptor, inline_most_bytes)
+        after = os.fstat(descriptor)
+        if size == after.st_size and before.st_mtime_ns == after.st_mtime_ns:
+            return ReadFile(path, size, after.st_mtime_ns, digest, content or None)
+    raise DataError("it is being written to: announce it when it is complete")
+
+
+def _read_whole(descriptor: int, inline_most_bytes: int) -> tuple[int, bytes, bytes | None]:
+    """Size, SHA-512, and the content unless it is longer than ``inline_most_bytes``."""
+    digest, size, kept = hashlib.sha512(), 0, b""
+    while piece := os.pread(descriptor, PIECE_BYTES, size):
+        digest.update(piece)
+        size += len(piece)
+        kept = kept + piece if size <= inline_most_bytes else b""
+    return size, digest.digest(), kept if size <= inline_most_bytes else None
+
+
+def make_announcement(
+    file: ReadFile, *, base_url: str, pub_time: int, headers: Mapping[str, object] = _NO_HEADERS
+) -> Announcement:
+    """Return what is told of ``file``: it can be had below ``base_url``, and enters the mesh at ``pub_time`` (ns).
+
+    ``headers`` are further fields, which every peer passes on.
+    """
+    return Announcement(
+        path=file.path,
+        pub_time=pub_time,
+        integrity=Integrity("sha512", file.sha512),
+        size=file.size,
+        base_url=base_url,
+        content=file.content,
+        extra=dict(headers),
+    )
+
+
+def make_removal(path: str, *, base_url: str, pub_time: int) -> Announcement:
+    """Return what is told when a file was removed."""
+    return Announcement(path=path, pub_time=pub_time, base_url=base_url, operation="remove")
+
+
+def make_entry(announcement: Announcement, file: ReadFile | None) -> Entry:
+    """Return what our own tree's index knows after ``announcement`` of ``file``; None: it was removed."""
+    return Entry(
+        path=announcement.path,
+        pub_time=announcement.pub_time,
+        integrity=announcement.integrity,
+        size=file.size if file else 0,
+        mtime_ns=file.mtime_ns if file else 0,
+        content=file.sha512 if file else b"",
+        state="here" if file else "removed",
+        extra=announcement.extra,
+    )
+
+
+def make_message(announcement: Announcement, *, exchange: str, encoding: InlineEncoding = "guess") -> Message:
+    """Return the MQTT message that tells ``announcement`` in the dialect v03."""
+    topic = topic_of(exchange, announcement.path)
+    return Message(topic, encode_v03(announcement, encoding=encoding), content_type=CONTENT_TYPE)
+
+
+def choose_pub_time(known: Entry | None, now_ns: int) -> int:
+    """Return when a new version enters the mesh: now, in whole microseconds, but after what is ``known`` of its path.
+
+    A version from another node may be of a clock that is ahead of ours, and the greater time wins everywhere.
+    """
+    now_ns -= now_ns % MICROSECOND_NS
+    return now_ns if known is None else max(now_ns, known.pub_time + MICROSECOND_NS)
+
+
+def enter_files(
+    index: Index | None, files: Sequence[ReadFile], *, base_url: str, headers: Mapping[str, object] = _NO_HEADERS
+) -> list[Announcement]:
+    """Enter ``files`` in the tree's index, if it has one, and return their announcements, in one transaction."""
+    made: list[Announcement] = []
+    with index.file.writing() if index else nullcontext():
+        for file in files:
+            pub_time = choose_pub_time(index.read(file.path) if index else None, time.time_ns())
+            made.append(make_announcement(file, base_url=base_url, pub_time=pub_time, headers=headers))
+        if index:
+            index.apply(map(make_entry, made, files))
+    return made
+
+
+def open_index(folder: Path) -> Index | None:
+    """Return the index of the tree at ``folder`` when a peer has made one; None for a folder without."""
+    return Index(folder) if (folder / FOLDER / FILE_NAME).is_file() else None
+
+
+def find_files(folder: Path) -> Iterator[Path]:
+    """Yield the files below ``folder``, without links and whatever begins with a dot, in order of their names."""
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda each: each.name)
+    for each in found:
+        if each.name.startswith("."):
+            continue
+        if each.is_dir(follow_symlinks=False):
+            yield from find_files(Path(each.path))
+        elif each.is_file(follow_symlinks=False):
+            yield Path(each.path)
+
+
+class Publisher:
+    """A connection to the broker that we announce at. It knows which messages the broker has acknowledged.
+
+    One thread uses it. Raises ``SetupError`` and ``ConfigError`` as `MqttLink` does.
+    """
+
+    def __init__(self, settings: MqttSettings) -> None:
+        self._settings = settings
+        self._link = MqttLink(replace(settings, tell_published=True), (), self._on_event)
+        self._changed = threading.Condition()
+        self._connected = False
+        self._trouble = ""
+        self._under_way: dict[int, Message] = {}
+        self.taken = 0
+        """How many messages the broker has acknowledged."""
+
+    def __enter__(self) -> Self:
+        self._link.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._link.close()
+
+    def wait_until_connected(self, timeout_s: float) -> None:
+        """Wait for the connection. Raises `Unreachable` with the reason after ``timeout_s``."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._connected, timeout_s):
+                raise Unreachable(f"the broker at {self._settings.address} can't be reached: {self._trouble or _LATE}")
+
+    def publish(self, message: Message, timeout_s: float) -> None:
+        """Hand on ``message``, when there is room in the window.
+
+        Raises `DataError` when the broker takes no message so large, `Unreachable` when it took nothing for
+        ``timeout_s``, through whatever number of connections.
+        """
+        size_bytes, deadline = packet_bytes(message), time.monotonic() + timeout_s
+        with self._changed:
+            self._under_way[id(message)] = message
+        while not self._link.publish(message, timeout_s=1.0):
+            if self._link.connected and size_bytes > self._link.max_packet_bytes:
+                self._forget(message)
+                raise DataError(f"the broker takes no message of {size_bytes} bytes", hint="announce without --inline")
+            if time.monotonic() > deadline:
+                self._forget(message)
+                raise Unreachable(f"the broker at {self._settings.address} takes nothing: {self._trouble or _LATE}")
+            with self._changed:
+                self._changed.wait_for(lambda: self._connected, 0.2)
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait until the broker has acknowledged everything.
+
+        Raises `Unreachable` when it hasn't in ``timeout_s``, or has refused some; the others are announced.
+        """
+        drained = self._link.drain(timeout_s)
+        with self._changed:
+            # The link tells us of the last acknowledgement a moment after it has noted it.
+            self._changed.wait_for(lambda: not self._under_way, SETTLE_S if drained else 0)
+            if self._under_way:
+                raise Unreachable(
+                    f"the broker at {self._settings.address} didn't take {len(self._under_way)} of "
+                    f"{len(self._under_way) + self.taken} announcements: {self._trouble or _LATE}"
+                )
+
+    def _forget(self, message: Message) -> None:
+        with self._changed:
+            self._under_way.pop(id(message), None)
+
+    def _on_event(self, event: Event) -> None:
+        """On the link's thread."""
+        with self._changed:
+            match event:
+                case Connected():
+                    self._connected, self._trouble = True, ""
+                case Disconnected(reason):
+                    self._connected, self._trouble = False, reason
+                case Denied(reason=reason):
+                    self._trouble = reason
+                case Published(message):
+                    if self._under_way.pop(id(message), None) is not None:
+                        self.taken += 1
+            self._changed.notify_all()
