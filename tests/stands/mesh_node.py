@@ -1,157 +1,164 @@
-"""One node of a mesh as the seed's README has it: a broker with two users, a web server, and peers.
+"""A node of the mesh in this process: a tree, a web server over it, and a peer, in a loop in a thread of its own."""
 
-Everything of ours runs as ``python -m samesky mesh …`` with a home of its own, in the folder that holds ``data``.
-"""
-
-import hashlib
+import asyncio
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from samesky.link.broker import MosquittoBroker
+from samesky.link.broker import find_free_port
+from samesky.link.message import Message, Subscription
+from samesky.link.mqtt import MqttLink, MqttSettings
+from samesky.link.urls import UrlRules
+from samesky.mesh.announcement import Announcement, integrity_of
+from samesky.mesh.paths import subtopic_filter, topic_of
+from samesky.mesh.peer import Rules
+from samesky.mesh.peer_settings import Neighbour, PeerSettings, Posting
+from samesky.mesh.peering import Peering
+from samesky.mesh.serve import WebServer
+from samesky.mesh.status import MeshStatus
+from samesky.mesh.v03 import CONTENT_TYPE, encode_v03
 
-from .mesh_listener import Listener
-from .mesh_programs import Running, mesh_command, run_mesh, user_environment
-from .ports import free_port
-from .waiting import wait_for
-
-USERS = {"owner": "ownerpw", "guest": "guestpw"}
-README_OPTIONS = (
-    "max_inflight_messages 1000",
-    "max_queued_messages 1000000",
-    "message_size_limit 500000",
-    "upgrade_outgoing_qos true",
-    "log_type all",
-)
-"""What the seed's README sets in mosquitto's configuration; and the log says who subscribed to what."""
-README_ACL = "user owner\ntopic readwrite xpublic/#\nuser guest\ntopic read xpublic/#\n"
-"""The rights that the README gives where brokers have rights: the owner publishes, the guest reads."""
+LOOPBACK = UrlRules(hosts=("127.0.0.1",))
+_numbers = itertools.count()
 
 
-class Node:
-    """A node with its broker and its web server running. A context manager: all that it started ends."""
+class MeshNode:
+    """Follows the brokers at ``follows`` (ports), and announces at ``broker_port``."""
 
-    def __init__(self, folder: Path, *, acl: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broker_port: int,
+        *,
+        follows: Sequence[int] = (),
+        name: str = "",
+        rules: Rules | None = None,
+        posting: Callable[[Posting], Posting] = lambda posting: posting,
+        neighbour: Callable[[Neighbour], Neighbour] = lambda neighbour: neighbour,
+        **settings: object,
+    ) -> None:
         self.folder = folder
-        self.data = folder / "data"
-        self.data.mkdir(parents=True)
-        self.broker = MosquittoBroker(dir=folder / "broker", users=USERS, acl=acl, options=README_OPTIONS)
-        self.web_port = free_port()
-        self.base_url = f"http://127.0.0.1:{self.web_port}"
-        self._running: list[Running] = []
+        self.port = find_free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        self.name = name or f"node-{next(_numbers)}"
+        link = MqttSettings(f"{self.name}-post", port=broker_port, session_expiry_s=0, window=500, tell_published=True)
+        rules = replace(rules or Rules(), own_urls=frozenset({self.url.rstrip("/")}))
+        self.settings = PeerSettings(
+            folder,
+            tuple(neighbour(self._neighbour(number, port)) for number, port in enumerate(follows)),
+            posting(Posting(self.name, link, self.url)),
+            rules=rules,
+            urls=LOOPBACK,
+            consumer=self.name,
+            **{"durable": False, **settings},  # type: ignore[arg-type]
+        )
+        self.peering: Peering | None = None
+        self._loop = asyncio.new_event_loop()
+        self._ending: asyncio.Event | None = None
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"mesh-node-{self.name}", daemon=True)
+
+    def _neighbour(self, number: int, port: int) -> Neighbour:
+        mqtt = MqttSettings(f"{self.name}-{number}", port=port, receive_maximum=1000)
+        return Neighbour(f"mqtt://127.0.0.1:{port}", mqtt, (Subscription(subtopic_filter("xpublic", "#")),))
 
     def __enter__(self) -> Self:
-        self.broker.start()
-        try:
-            self.start_web_server()
-        except BaseException:
-            self.__exit__()
-            raise
+        self._thread.start()
+        assert self._ready.wait(20), "the node didn't start"
+        if self._failure:
+            raise self._failure
         return self
 
-    def __exit__(self, *_: object) -> None:
-        for running in self._running:
-            running.ask_to_stop()
-        for running in self._running:
-            running.stop()
-        self.broker.stop()
+    def __exit__(self, *exc_info: object) -> None:
+        if self._thread.is_alive() and self._ending is not None:
+            self._loop.call_soon_threadsafe(self._ending.set)
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the node doesn't end"
 
-    @property
-    def guest_url(self) -> str:
-        """The broker, as those who subscribe know it."""
-        return f"mqtt://guest:guestpw@127.0.0.1:{self.broker.port}"
+    def status(self) -> MeshStatus:
+        """How the peer does now."""
+        return self.call(lambda peering: peering.status())
 
-    @property
-    def owner_url(self) -> str:
-        """The broker, as those who announce know it."""
-        return f"mqtt://owner:ownerpw@127.0.0.1:{self.broker.port}"
+    def call(self, function: Callable[[Peering], Any]) -> Any:
+        """Call a function with the peer in the loop's thread."""
 
-    def start_web_server(self) -> Running:
-        """Serve ``data``; returns when it is."""
-        web = self.start("web", "serve", "data", "--listen", f"127.0.0.1:{self.web_port}")
-        web.wait_for_text("serving")
-        return web
+        async def run() -> Any:
+            assert self.peering is not None
+            return function(self.peering)
 
-    def start_peer(self, *sources: "Node | str", name: str = "peer", **options: object) -> Running:
-        """Follow what ``sources`` announce, and announce it here; returns when their brokers have the subscription."""
-        brokers = [source.guest_url if isinstance(source, Node) else source for source in sources]
-        arguments = ["peer", *(part for url in brokers for part in ("--broker", url)), *_flags(options)]
-        arguments += ["--post-broker", self.owner_url, "--post-base-url", self.base_url, "--client-id", name]
-        return self.start(name, *arguments, "--allow-host", "127.0.0.1")
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
 
-    def start_watch(self, *options: object) -> Running:
-        """Announce whatever appears in ``data``; returns when it is watched."""
-        where = ("--post-broker", self.owner_url, "--post-base-url", self.base_url)
-        watch = self.start("watch", "watch", *where, *options, "data")
-        watch.wait_for_text("watching")
-        return watch
+    def read_files(self) -> dict[str, bytes]:
+        """All files of the tree."""
+        return read_tree(self.folder)
 
-    def start(self, name: str, *arguments: object) -> Running:
-        """Start one of our commands in this node's folder."""
-        environment = user_environment(self.folder / "home")
-        log_file = self.folder / f"{name}.log"
-        running = Running(mesh_command(*arguments), log_file, environment=environment, folder=self.folder)
-        self._running.append(running)
-        return running
+    def _run(self) -> None:
+        try:
+            asyncio.set_event_loop(self._loop)
+            self._loop.run_until_complete(self._stay())
+        except BaseException as error:
+            self._failure = error
+        finally:
+            self._loop.close()
+            self._ready.set()
 
-    def run(self, *arguments: object, status: int = 0) -> str:
-        """Run one of our commands to its end in this node's folder; returns its stdout."""
-        return run_mesh(*arguments, home=self.folder / "home", folder=self.folder, status=status)
-
-    def publish(self, *files: Path, **options: object) -> str:
-        """Announce ``files`` of ``data``."""
-        names = [file.relative_to(self.folder) for file in files]
-        where = ("--post-broker", self.owner_url, "--post-base-url", self.base_url)
-        return self.run("pub", *where, *_flags(options), *names)
-
-    def write(self, path: str, content: bytes | str) -> Path:
-        """A new file of ``data``, or new content for one."""
-        file = self.data / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content.encode() if isinstance(content, str) else content)
-        return file
-
-    def listen(self, *topics: str) -> Listener:
-        """A listener at this broker, as guest."""
-        return Listener(self.guest_url, topics or ("xpublic/#",))
-
-    def wait_for_subscription(self, client_id: str, deadline_s: float = 20) -> None:
-        """Return when ``client_id`` has subscribed here, by the broker's log."""
-        words = f"Sending SUBACK to {client_id}"
-        wait_for(lambda: words in self.broker.log_file.read_text(errors="replace"), deadline_s, what=words)
-
-    def read_tree(self) -> dict[str, str]:
-        """Path -> SHA-256 of all files in ``data`` that others can see."""
-        return read_tree(self.data)
+    async def _stay(self) -> None:
+        self._ending = asyncio.Event()
+        self.folder.mkdir(exist_ok=True, parents=True)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(WebServer(self.folder, host="127.0.0.1", port=self.port))
+            self.peering = await stack.enter_async_context(Peering(self.settings))
+            self._ready.set()
+            await self._ending.wait()
 
 
-def read_tree(folder: Path) -> dict[str, str]:
-    """Path -> SHA-256 of all files below ``folder``, without those whose path has a part that begins with a dot."""
-    files = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
-    seen = {path: file for path, file in files.items() if not any(part.startswith(".") for part in path.parts)}
-    return {str(path): hashlib.sha256(file.read_bytes()).hexdigest() for path, file in sorted(seen.items())}
+class Announcer:
+    """Somebody who announces files at a broker, without a tree of ours."""
+
+    def __init__(self, port: int) -> None:
+        self.link = MqttLink(MqttSettings(f"announcer-{next(_numbers)}", port=port, window=500), (), lambda event: None)
+
+    def __enter__(self) -> Self:
+        self.link.start()
+        deadline = time.monotonic() + 10
+        while not self.link.connected:
+            assert time.monotonic() < deadline, "the announcer doesn't connect"
+            time.sleep(0.01)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        assert self.link.drain(20), "the broker doesn't take what is announced"
+        self.link.close()
+
+    def announce(self, announcement: Announcement) -> None:
+        """Announce this."""
+        self.send(topic_of("xpublic", announcement.path), encode_v03(announcement))
+
+    def send(self, topic: str, payload: bytes) -> None:
+        """Send any message."""
+        assert self.link.publish(Message(topic, payload, content_type=CONTENT_TYPE), timeout_s=20)
+
+    def put(self, node: MeshNode, path: str, content: bytes) -> Announcement:
+        """Put a file into a node's tree, as a user does, and announce it."""
+        place = node.folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+        announcement = Announcement(path, time.time_ns(), integrity_of(content), len(content), node.url)
+        self.announce(announcement)
+        return announcement
 
 
-def wait_until_same(*trees: Path, deadline_s: float = 30, explain: Running | None = None) -> dict[str, str]:
-    """Return the files of ``trees`` when all trees are the same."""
-    first, *others = trees
-
-    def same() -> bool:
-        expected = read_tree(first)
-        return all(read_tree(other) == expected for other in others)
-
-    def say() -> str:
-        lists = "; ".join(f"{tree}: {sorted(read_tree(tree))[:20]}" for tree in trees)
-        return f"{lists} {explain.text[-3000:] if explain else ''}"
-
-    wait_for(same, deadline_s, what="equal trees", explain=say)
-    return read_tree(first)
-
-
-def _flags(options: dict[str, object]) -> list[object]:
-    """``inline=True, subtopic=["a", "b"]`` as ``--inline --subtopic a --subtopic b``."""
-    flags: list[object] = []
-    for name, value in options.items():
-        flag = f"--{name.replace('_', '-')}"
-        for each in value if isinstance(value, list | tuple) else [value]:
-            flags += [flag] if each is True else [flag, each]
-    return flags
+def read_tree(folder: Path) -> dict[str, bytes]:
+    """Path -> content of all files below ``folder`` whose names don't begin with a dot."""
+    found = {}
+    for path in folder.rglob("*"):
+        relative = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in relative.parts):
+            found[relative.as_posix()] = path.read_bytes()
+    return found

@@ -123,6 +123,13 @@ class Peer:
             return Skip("removed" if entry.state == "removed" else "older")
         return Skip("late") if late and self.rules.drop_late else Take(late)
 
+    def would_take(self, announcement: Announcement, *, now_ns: int) -> bool:
+        """Whether this is taken where nothing is known of its path."""
+        try:
+            return isinstance(self.decide(announcement, None, now_ns=now_ns), Take | Remove)
+        except Refused:
+            return False
+
     def _unwanted(self, announcement: Announcement) -> str:
         """Why this peer has no use for it, in a word."""
         rules = self.rules

@@ -1,0 +1,302 @@
+"""`samesky mesh peer`: follow neighbours, keep what they announce, and announce it."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .configuration import json_option
+from .mesh_options import (
+    Listen,
+    ListenType,
+    ca_file_option,
+    check_exchange,
+    credentials_option,
+    exchange_option,
+    needing,
+    read_broker,
+)
+
+if TYPE_CHECKING:
+    from ..link.broker_url import BrokerUrl
+    from ..mesh.peer import Rules
+    from ..mesh.peer_settings import Neighbour, PeerSettings, Posting
+    from ..mesh.peering import Peering
+
+REPORT_INTERVAL_S = 60.0
+LOOK_INTERVAL_S = 1.0
+USUAL_PORT = 8000
+
+
+@click.command(
+    "peer",
+    short_help="Keep what neighbours announce, and announce it.",
+    epilog="Example: samesky mesh peer --broker mqtt://guest:guestpw@blacklab --post-broker mqtt://owner:ownerpw@here "
+    "--serve 8000",
+)
+@click.option(
+    "--broker", "brokers", multiple=True, required=True, metavar="URL", help="A neighbour's broker; may be repeated."
+)
+@click.option("--post-broker", metavar="URL", help="Where to announce what is here (default: nowhere).")
+@click.option(
+    "--post-base-url",
+    metavar="URL",
+    help="Where others fetch the tree from (default: the server of --serve, else http://<this host>:8000/<tree>).",
+)
+@click.option("--serve", type=ListenType(), help="Serve the tree by HTTP as well; its status is at /.samesky/status.")
+@exchange_option
+@click.option("--post-exchange", metavar="NAME", help="The first level of our own topics (default: --exchange).")
+@click.option(
+    "--post-exchange-split",
+    type=click.IntRange(2, 100),
+    metavar="N",
+    help="Announce in N topic trees, NAME00 …",
+)
+@click.option("--subtopic", "subtopics", multiple=True, help="Directories to follow, as in topics (default: #).")
+@click.option("--high-priority", "urgent", multiple=True, metavar="SUBTOPIC", help="Directories that come first.")
+@click.option("--select", "selects", multiple=True, metavar="'accept|reject REGEX'", help="Files to take or to leave.")
+@click.option("--inline/--no-inline", default=False, help="Send small files inside of announcements.")
+@click.option("--inline-max", type=click.IntRange(1, 1 << 20), default=1024, show_default=True, help="Small: in bytes.")
+@click.option("--encoding", type=click.Choice(["text", "binary", "guess"]), default="guess", show_default=True)
+@click.option(
+    "--dir-prefix",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="The tree; made if it isn't there.",
+)
+@click.option("--lag-warn", type=click.FloatRange(min=0), default=120.0, show_default=True, help="Seconds.")
+@click.option(
+    "--lag-drop",
+    type=click.FloatRange(min=0),
+    help="Leave out what is older than so many seconds (default: what is older than 7200 comes last).",
+)
+@click.option("--clean-session", is_flag=True, help="Forget what the brokers kept for us; after changing --subtopic.")
+@click.option("--client-id", metavar="NAME", help="Who we are at the brokers (default: made from the tree's own id).")
+@click.option("--share", metavar="GROUP", help="Share the announcements with other peers of this tree (`workers`).")
+@click.option("--download/--no-download", default=True, help="Not: pass announcements on, and fetch nothing.")
+@click.option("--compare/--no-compare", default=True, help="Compare trees with neighbours, and fetch what is missing.")
+@click.option("--compare-interval", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Seconds.")
+@click.option("--removals", is_flag=True, help="Remove and rename files here when that is announced.")
+@click.option(
+    "--allow-host", "hosts", multiple=True, metavar="HOST", help="Fetch from it though its address isn't public."
+)
+@click.option("--allow-md5", is_flag=True, help="Take files that are announced with an MD5 alone.")
+@click.option("--allow-unchecked", is_flag=True, help="Take files that are announced without a checksum.")
+@click.option("--max-size", type=click.IntRange(min=1), default=1 << 30, show_default=True, help="Largest file, bytes.")
+@click.option("--durable/--not-durable", default=True, help="Not: leave it to the system when files reach the disk.")
+@click.option("--format", "post_format", type=click.Choice(["v03", "wis2"]), default="v03", show_default=True)
+@click.option("--centre-id", metavar="NAME", help="With --format wis2: who announces, such as ca-eccc-msc.")
+@credentials_option
+@ca_file_option
+@json_option
+def command(**options: Any) -> None:
+    """Keep what neighbours announce in the tree, and announce it: files that are in the tree of one are in all.
+
+    What is announced and not here, or other here, is fetched, checked and put in its place whole. Every while the tree
+    is compared with those of the neighbours, and what is missing is fetched. Runs until Ctrl-C.
+    """
+    settings = _read_settings(options)
+    sys.exit(asyncio.run(_run(settings, options["serve"], options["as_json"])))
+
+
+async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -> int:
+    from ..mesh.peering import Peering
+
+    logging.getLogger("samesky").setLevel(min(logging.getLogger().level, logging.INFO))
+    async with AsyncExitStack() as stack:
+        peering = await stack.enter_async_context(Peering(settings))
+        if listen is not None:
+            await stack.enter_async_context(_serve(settings, listen, peering))
+        click.echo(_describe(settings, listen), err=as_json)
+        await _report(peering, as_json)
+    return 0
+
+
+def _serve(settings: "PeerSettings", listen: Listen, peering: "Peering") -> Any:
+    with needing("aiohttp"):
+        from ..mesh.serve import Page, WebServer
+
+    def status() -> Page:
+        return Page("application/json", json.dumps(peering.status().as_dict()).encode())
+
+    def metrics() -> Page:
+        from ..mesh.metrics import CONTENT_TYPE, render_metrics
+
+        return Page(CONTENT_TYPE, render_metrics(peering.status()))
+
+    pages = {"/.samesky/status": status, "/.samesky/metrics": metrics}
+    return WebServer(settings.folder, host=listen.host, port=listen.port, pages=pages)
+
+
+async def _report(peering: "Peering", as_json: bool) -> None:
+    """Say how each neighbour does when its state changes, and once a minute."""
+    said: list[object] = []
+    loop = asyncio.get_running_loop()
+    next_report = 0.0
+    while True:
+        status = peering.status()
+        states: list[object] = [(each.state, each.same) for each in status.neighbours]
+        if states != said or loop.time() >= next_report:
+            said, next_report = states, loop.time() + REPORT_INTERVAL_S
+            if as_json:
+                click.echo(json.dumps(status.as_dict()))
+            else:
+                click.echo("\n".join([status.describe(), *(each.describe() for each in status.neighbours)]))
+            _warn_of_lag(peering, status)
+        await asyncio.sleep(LOOK_INTERVAL_S)
+
+
+def _warn_of_lag(peering: "Peering", status: Any) -> None:
+    for each in status.neighbours:
+        if each.lag.count and each.lag.mean_s > peering.settings.lag_warn_s:
+            logging.getLogger(__name__).warning(
+                "mesh_lag neighbour=%s mean_s=%.0f max_s=%.0f hint='more workers, or fewer subtopics?'",
+                each.name,
+                each.lag.mean_s,
+                each.lag.max_s,
+            )
+
+
+def _describe(settings: "PeerSettings", listen: Listen | None) -> str:
+    names = ", ".join(dict.fromkeys(each.name for each in settings.neighbours))
+    posting = settings.posting
+    told = f", announcing on {posting.name} as {posting.base_url}" if posting else ""
+    served = f", serving it on port {listen.port}" if listen else ""
+    return f"keeping in {settings.folder} what is announced on {names}{told}{served}"
+
+
+# ---------------------------------------------------------------------- settings
+
+
+def _read_settings(options: dict[str, Any]) -> "PeerSettings":
+    from ..link.urls import ANY_PUBLIC, UrlRules
+    from ..mesh.index import Index
+    from ..mesh.peer_settings import PeerSettings
+
+    folder: Path = options["dir_prefix"]
+    folder.mkdir(parents=True, exist_ok=True)
+    with Index(folder) as index:
+        client_id = options["client_id"] or f"samesky-mesh-{index.id}"
+    brokers = [read_broker(text, options["credentials"]) for text in options["brokers"]]
+    posting = _read_posting(options, folder, client_id)
+    own_urls = frozenset({posting.base_url.rstrip("/")} if posting and posting.base_url else ())
+    hosts = (*dict.fromkeys(each.host for each in brokers), *options["hosts"], ANY_PUBLIC)
+    return PeerSettings(
+        folder=folder,
+        neighbours=tuple(_neighbours(options, brokers, client_id)),
+        posting=posting,
+        rules=_read_rules(options, own_urls),
+        urls=UrlRules(hosts=hosts),
+        consumer=client_id,
+        download=options["download"],
+        durable=options["durable"],
+        lag_warn_s=options["lag_warn"],
+        compare_interval_s=options["compare_interval"],
+    )
+
+
+def _read_rules(options: dict[str, Any], own_urls: frozenset[str]) -> "Rules":
+    from ..mesh.peer import LATE_AFTER_S, Rules, Selection
+
+    try:
+        selection = Selection.parse(options["selects"])
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--select") from None
+    lag_drop = options["lag_drop"]
+    return Rules(
+        selection=selection,
+        own_urls=own_urls,
+        allow_weak=options["allow_md5"],
+        allow_unchecked=options["allow_unchecked"],
+        late_after_s=LATE_AFTER_S if lag_drop is None else lag_drop,
+        drop_late=lag_drop is not None,
+        take_removals=options["removals"],
+        most_bytes=options["max_size"],
+    )
+
+
+def _neighbours(options: dict[str, Any], brokers: "Sequence[BrokerUrl]", client_id: str) -> "list[Neighbour]":
+    """One for each broker; and one more where some of its directories come first."""
+    found = []
+    for number, broker in enumerate(brokers):
+        name = f"{client_id}-{number}"
+        found.append(_neighbour(options, broker, name, tuple(options["subtopics"]), compares=options["compare"]))
+        if options["urgent"]:
+            urgent = _neighbour(options, broker, f"{name}-first", tuple(options["urgent"]), compares=False, priority=1)
+            found.insert(number, urgent)
+    return found
+
+
+def _neighbour(
+    options: dict[str, Any],
+    broker: "BrokerUrl",
+    client_id: str,
+    subtopics: tuple[str, ...],
+    *,
+    compares: bool,
+    priority: int = 0,
+) -> "Neighbour":
+    from dataclasses import replace
+
+    from ..link.message import Subscription
+    from ..link.tls import TlsSettings
+    from ..mesh.paths import subtopic_filter
+    from ..mesh.peer_settings import RECEIVE_MAXIMUM, SESSION_EXPIRY_S, Neighbour
+
+    exchange = check_exchange(options["exchange"])
+    wis2 = [text for text in subtopics if text.split("/")[0] in ("origin", "cache")]
+    filters = [text if text in wis2 else subtopic_filter(exchange, text) for text in subtopics or ("#",)]
+    share = f"$share/{options['share']}/" if options["share"] else ""
+    tls = TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
+    mqtt = broker.make_settings(client_id, tls=tls, session_expiry_s=SESSION_EXPIRY_S, receive_maximum=RECEIVE_MAXIMUM)
+    return Neighbour(
+        name=str(broker),
+        mqtt=replace(mqtt, clean_start=options["clean_session"]),
+        subscriptions=tuple(Subscription(share + each) for each in filters),
+        priority=priority,
+        exchange=exchange,
+        subtopics=subtopics,
+        compares=compares and not wis2,
+    )
+
+
+def _read_posting(options: dict[str, Any], folder: Path, client_id: str) -> "Posting | None":
+    from dataclasses import replace
+
+    from ..link.tls import TlsSettings
+    from ..mesh.peer_settings import Posting
+
+    if options["post_broker"] is None:
+        return None
+    if options["post_format"] == "wis2" and not options["centre_id"]:
+        raise click.UsageError("--format wis2 needs --centre-id: who announces, such as ca-eccc-msc")
+    broker = read_broker(options["post_broker"], options["credentials"])
+    tls = TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
+    mqtt = broker.make_settings(f"{client_id}-post", tls=tls, session_expiry_s=0, window=500)
+    return Posting(
+        name=str(broker),
+        mqtt=replace(mqtt, tell_published=True),
+        base_url=options["post_base_url"] or _guess_base_url(options["serve"], folder),
+        exchange=check_exchange(options["post_exchange"] or options["exchange"]),
+        split=options["post_exchange_split"] or 0,
+        inline_most_bytes=options["inline_max"] if options["inline"] else 0,
+        encoding=options["encoding"],
+        format=options["post_format"],
+        centre_id=options["centre_id"] or "",
+    )
+
+
+def _guess_base_url(listen: Listen | None, folder: Path) -> str:
+    """Our server's address; without one, that of the seed's, which serves the folder around the tree on port 8000."""
+    if listen is not None:
+        return listen.url
+    return f"http://{socket.gethostname()}:{USUAL_PORT}/{os.path.basename(os.path.abspath(folder))}"

@@ -1,0 +1,66 @@
+"""One neighbour as a peer sees it: its broker, what came of its announcements, and how its tree compares."""
+
+from ..core.status import Counters, State
+from ..link.message import Link
+from .comparison import Comparison
+from .peer_settings import Neighbour
+from .status import LagMeter, NeighbourStatus
+
+
+class Followed:
+    """Counts for ``neighbour``. Belongs to the loop's thread."""
+
+    def __init__(self, neighbour: Neighbour, number: int, comparison: Comparison | None) -> None:
+        self.neighbour, self.number, self.comparison = neighbour, number, comparison
+        self.link: Link | None = None
+        self.received = 0
+        self.fetched = 0
+        self.inlined = 0
+        self.size_bytes = 0
+        self.removed = 0
+        self.failed = 0
+        self.skipped = Counters()
+        self.refused = Counters()
+        self.lag = LagMeter()
+        self.queue = 0
+        self.late = 0
+        self.compared_after = 0
+        """How many announcements had come when a comparison was asked for last."""
+        self.compared_at = 0.0
+        self.last_error = ""
+        self._state: State = "waiting"
+        self._since = 0.0
+
+    def note_state(self, now: float) -> None:
+        """See which state this is in now."""
+        state: State = "disconnected"
+        if self.link is not None and self.link.connected:
+            lacking = self.comparison.lacking if self.comparison is not None else 0
+            state = "catching-up" if self.queue or lacking else "live"
+        if state != self._state or not self._since:
+            self._state, self._since = state, now
+
+    def status(self, now: float) -> NeighbourStatus:
+        """This at one moment."""
+        self.note_state(now)
+        comparison = self.comparison
+        return NeighbourStatus(
+            name=self.neighbour.name,
+            state=self._state,
+            since=self._since,
+            received=self.received,
+            fetched=self.fetched,
+            inlined=self.inlined,
+            size_bytes=self.size_bytes,
+            removed=self.removed,
+            failed=self.failed,
+            skipped=self.skipped.copy(),
+            refused=self.refused.copy(),
+            lag=self.lag.read(now),
+            queue=self.queue,
+            late=self.late,
+            same=comparison.same if comparison else None,
+            lacking=comparison.lacking if comparison else 0,
+            proven_at=comparison.proven_at if comparison else None,
+            last_error=self.last_error or (comparison.trouble if comparison else "") or "",
+        )

@@ -1,0 +1,325 @@
+"""A running peer: links, loop, threads. `Peering` puts the parts together and decides nothing.
+
+One loop in the thread that runs it; each link has a thread that leaves its events here, and all writing is done in the
+journal's thread. So the loop never waits for a disk or a broker.
+"""
+
+import asyncio
+import logging
+import random
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from time import monotonic, time, time_ns
+
+from ..core.status import State
+from ..core.strict import Refused
+from ..errors import SameskyError
+from ..link.http import HttpClient
+from ..link.message import (
+    Arrived,
+    Connected,
+    Denied,
+    Disconnected,
+    Event,
+    Link,
+    Message,
+    OnEvent,
+    Published,
+    Subscription,
+)
+from ..link.mqtt import MqttLink, MqttSettings
+from .announcing import Announcing
+from .answers import Answering, answer_topic, ask_topic
+from .comparison import Comparison
+from .fetching import Fetching
+from .followed import Followed
+from .index import Index
+from .journal import Journal, Written
+from .peer import Peer
+from .peer_settings import PeerSettings
+from .scan import scan_tree
+from .status import MeshStatus
+from .subtopics import Subtopics
+from .taking import Taking
+from .tree import Tree
+
+_log = logging.getLogger(__name__)
+
+TICK_S = 0.25
+CHECK_AFTER_S = 30.0
+"""After announcements came, trees are compared when all of them are dealt with, but not more often than this."""
+BATCH = 500
+KEPT_REFUSALS = 200
+KEPT_BYTES = 4096
+CLOSE_S = 5.0
+
+MakeLink = Callable[[MqttSettings, tuple[Subscription, ...], OnEvent], Link]
+
+
+class Peering:
+    """The peer of ``settings``; use it with ``async with``. ``status()`` says how it does, from the loop's thread."""
+
+    def __init__(self, settings: PeerSettings, *, make_link: MakeLink = MqttLink) -> None:
+        self.settings = settings
+        self.refused: deque[tuple[float, str, str, bytes]] = deque(maxlen=KEPT_REFUSALS)
+        """The last inputs that were refused: (Unix time, topic, reason, the first 4 KiB)."""
+        self._make_link = make_link
+        self._stack = AsyncExitStack()
+        self._arrivals: deque[tuple[Followed | None, Event]] = deque()
+        self._woken = False
+        self._started_at = time()
+        self._post_link: Link | None = None
+        self._post_trouble = ""
+        self._trouble = ""
+        self._scanning: asyncio.Task[None] | None = None
+        self._scan_due = 0.0
+        self._scanned = False
+
+    async def __aenter__(self) -> "Peering":
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._stack.aclose()
+
+    async def _open(self) -> None:
+        settings = self.settings
+        self._loop = asyncio.get_running_loop()
+        self.tree = Tree(settings.folder)
+        self._stack.callback(self.tree.close)
+        self.index = Index(settings.folder)
+        self._stack.callback(self.index.close)
+        self._client = HttpClient(settings.urls)
+        self._stack.push_async_callback(self._client.close)
+        self._fetching = Fetching(self._client, self.tree, most_bytes=settings.rules.most_bytes, clock=monotonic)
+        self._stack.callback(self._fetching.close)
+        self.followed = [self._follow(number) for number in range(len(settings.neighbours))]
+        self._taking = Taking(
+            settings,
+            self.followed,
+            index=self.index,
+            fetching=self._fetching,
+            random=random.random,
+            on_refused=self._keep_refused,
+        )
+        self._journal = self._taking.journal = Journal(
+            self.tree, settings.consumer, durable=settings.durable, on_written=self._on_written
+        )
+        self._stack.push_async_callback(self._journal.close)
+        self._open_links()
+        ticking = self._loop.create_task(self._tick_for_ever(), name="samesky-mesh-tick")
+        self._stack.callback(ticking.cancel)
+
+    def _follow(self, number: int) -> Followed:
+        neighbour = self.settings.neighbours[number]
+        comparison = None
+        if neighbour.compares and self.settings.download:
+            subtopics, peer = Subtopics(neighbour.subtopics), Peer(self.settings.rules)
+            comparison = Comparison(
+                self.index.id,
+                tree=self.index,
+                ask_topic=ask_topic(neighbour.exchange),
+                reply_to=answer_topic(neighbour.exchange, neighbour.mqtt.client_id),
+                selects=subtopics.takes,
+                covers=subtopics.covers,
+                wants=lambda announcement: peer.would_take(announcement, now_ns=time_ns()),
+                take_removals=self.settings.rules.take_removals,
+                interval_s=self.settings.compare_interval_s,
+            )
+        return Followed(neighbour, number, comparison)
+
+    def _open_links(self) -> None:
+        settings = self.settings
+        self._answering: Answering | None = None
+        if settings.posting is not None:
+            posting = settings.posting
+            self._answering = Answering(self.index, self.index.id, posting.base_url, posting.exchange)
+            asked = (Subscription(ask_topic(posting.exchange)),) if settings.download else ()
+            self._post_link = self._make_link(posting.mqtt, asked, self._teller(None))
+            self._taking.announcing = Announcing(posting, self._post_link, on_done=self._journal.done)
+            self._stack.callback(self._post_link.close)
+            self._post_link.start()
+        for followed in self.followed:
+            subscriptions = followed.neighbour.subscriptions
+            if followed.comparison is not None:
+                reply_to = answer_topic(followed.neighbour.exchange, followed.neighbour.mqtt.client_id)
+                subscriptions = (*subscriptions, Subscription(reply_to))
+            followed.link = self._make_link(followed.neighbour.mqtt, subscriptions, self._teller(followed))
+            self._stack.callback(followed.link.close)
+            followed.link.start()
+
+    # ------------------------------------------------------------------ events
+
+    def _teller(self, followed: Followed | None) -> OnEvent:
+        """What a link's thread calls with its events: it leaves them here, and wakes the loop once."""
+
+        def tell(event: Event) -> None:
+            self._arrivals.append((followed, event))
+            if not self._woken:
+                self._woken = True
+                try:
+                    self._loop.call_soon_threadsafe(self._take_arrivals)
+                except RuntimeError:
+                    pass  # the loop has ended; what came wasn't acknowledged, and comes again
+
+        return tell
+
+    def _take_arrivals(self) -> None:
+        self._woken = False
+        published: list[Message] = []
+        for _ in range(min(BATCH, len(self._arrivals))):
+            followed, event = self._arrivals.popleft()
+            if isinstance(event, Published):
+                published.append(event.message)
+            elif followed is None:
+                self._on_post_event(event)
+            else:
+                self._on_event(followed, event)
+        if published and self._taking.announcing is not None:
+            self._taking.announcing.on_published(published)
+        if self._arrivals and not self._woken:
+            self._woken = True
+            self._loop.call_soon(self._take_arrivals)
+
+    def _on_event(self, followed: Followed, event: Event) -> None:
+        match event:
+            case Arrived(message):
+                if message.topic.startswith(f"{followed.neighbour.exchange}/samesky/"):
+                    self._on_answer(followed, message)
+                else:
+                    self._taking.on_message(followed, message)
+            case Connected():
+                followed.last_error = ""
+                self._begin_comparing(followed)
+            case Disconnected(reason):
+                followed.last_error = reason
+                if followed.comparison is not None:
+                    followed.comparison.on_disconnected()
+            case Denied(topic, action, reason):
+                followed.last_error = f"not allowed to {action} on {topic}: {reason}"
+
+    def _on_post_event(self, event: Event) -> None:
+        match event:
+            case Arrived(message):
+                answer = self._answering.on_ask(message) if self._answering is not None else None
+                assert self._post_link is not None
+                if answer is not None:
+                    self._post_link.publish(answer)
+                self._post_link.acknowledge(message)
+            case Connected():
+                self._post_trouble = ""
+                if self._taking.announcing is not None:
+                    self._taking.announcing.send()
+            case Disconnected(reason):
+                self._post_trouble = reason
+            case Denied(topic, action, reason):
+                self._post_trouble = f"not allowed to {action} on {topic}: {reason}"
+                if self._taking.announcing is not None:
+                    self._taking.announcing.on_refused(self._post_trouble)
+
+    def _on_answer(self, followed: Followed, message: Message) -> None:
+        comparison, link = followed.comparison, followed.link
+        assert link is not None
+        if comparison is not None:
+            messages, lacking = comparison.on_answer(message, time())
+            self._publish(followed, messages)
+            if lacking:
+                self._taking.on_lacking(followed, lacking)
+        link.acknowledge(message)
+
+    def _begin_comparing(self, followed: Followed) -> None:
+        """Compare at once, but not before it is known what is in the tree."""
+        if self._scanned and followed.comparison is not None and followed.link is not None and followed.link.connected:
+            self._publish(followed, followed.comparison.on_connected(time()))
+
+    def _publish(self, followed: Followed, messages: list[Message]) -> None:
+        for message in messages:
+            if followed.link is not None:
+                followed.link.publish(message)
+
+    def _on_written(self, written: Written) -> None:
+        if written.error and written.error != self._trouble:
+            _log.warning("mesh_not_written tree=%s error=%r", self.settings.folder, written.error)
+        self._trouble = written.error
+        self._taking.on_written(written)
+        self._taking.refill()
+
+    def _keep_refused(self, message: Message, refusal: Refused) -> None:
+        self.refused.append((time(), message.topic, str(refusal.reason), message.payload[:KEPT_BYTES]))
+
+    # ------------------------------------------------------------------ now and then
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            try:
+                self._tick()
+            except SameskyError as error:
+                self._trouble = str(error)
+            except Exception:
+                _log.exception("mesh_tick_failed tree=%s", self.settings.folder)
+            await asyncio.sleep(TICK_S)
+
+    def _tick(self) -> None:
+        now = monotonic()
+        if now >= self._scan_due and (self._scanning is None or self._scanning.done()):
+            self._scan_due = now + self.settings.scan_interval_s
+            self._scanning = self._loop.create_task(self._scan(), name="samesky-mesh-scan")
+        self._taking.refill()
+        for followed in self.followed:
+            followed.note_state(time())
+            if followed.comparison is not None:
+                self._compare(followed, followed.comparison)
+
+    def _compare(self, followed: Followed, comparison: Comparison) -> None:
+        """What is on its way needs no comparison; once it is here, a broker that lost some of it is found out."""
+        now = time()
+        calm = not any(each.queue for each in self.followed)
+        if calm and followed.received > followed.compared_after and now >= followed.compared_at + CHECK_AFTER_S:
+            followed.compared_after, followed.compared_at = followed.received, now
+            comparison.ask_for_check(now)
+        if now >= comparison.next_time() and (calm or comparison.under_way):
+            self._publish(followed, comparison.on_tick(now))
+
+    async def _scan(self) -> None:
+        """Look what is in the tree, in a thread: what nobody announced, was changed or is gone."""
+        try:
+            await self._loop.run_in_executor(None, scan_tree, self.settings.folder)
+        except SameskyError as error:
+            self._trouble = str(error)
+            _log.warning("mesh_scan_failed tree=%s error=%r", self.settings.folder, str(error))
+        if not self._scanned:
+            self._scanned = True
+            for followed in self.followed:
+                self._begin_comparing(followed)
+
+    # ------------------------------------------------------------------ status
+
+    def status(self) -> MeshStatus:
+        """This peer at this moment."""
+        now = time()
+        announcing = self._taking.announcing
+        newest = self.index.newest
+        return MeshStatus(
+            node=self.index.id,
+            tree=str(self.settings.folder),
+            at=now,
+            started_at=self._started_at,
+            files=self.index.count,
+            newest=newest / 1e9 if newest else None,
+            announced=announcing.announced if announcing else 0,
+            to_announce=len(announcing) if announcing else 0,
+            post_state=self._post_state(),
+            fetching=self._fetching.under_way,
+            neighbours=tuple(each.status(now) for each in self.followed),
+            last_error=self._trouble or self._post_trouble or (announcing.trouble if announcing else ""),
+        )
+
+    def _post_state(self) -> State:
+        if self._post_link is None:
+            return "stopped"
+        return "live" if self._post_link.connected else "disconnected"
