@@ -29,7 +29,7 @@ from .questions import (
     Question,
     decode_question,
     encode_answer,
-    entry_size,
+    most_size,
     text_size,
 )
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 MOST_READ = 2000
 """Entries that are looked at for one answer."""
-PAGE = 500
+PAGE = 200
 SUMS_LAST_S = 10.0
 """Sums of directories are read anew after so long, and whenever somebody asks for the top."""
 SUMS_AFTER_S = 0.2
@@ -261,10 +261,10 @@ class _FilesPage:
         mark = mark_of(entry_hash(entry.path, entry.content, removed=entry.state == "removed"), nonce=self.nonce)
         if self._places.pop(mark, None) is not None:
             return True
-        size = entry_size(entry)
+        size = most_size(entry)
         if size > ROOM_BYTES // 2:  # no message has room for all that was passed along with it
             entry = replace(entry, extra={})
-            size = entry_size(entry)
+            size = most_size(entry)
         if size > self.room:
             return False
         self.room -= size

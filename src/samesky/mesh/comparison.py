@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from random import SystemRandom
 
 from ..core.backoff import Backoff
 from ..core.strict import Reason, Refused
@@ -57,7 +58,7 @@ class Comparison:
     ``now`` is always Unix seconds. ``on_connected``, ``on_tick`` and ``on_answer`` return what is to be published to
     the neighbour's broker; ``on_tick`` is due at `next_time`. Nothing here raises for what a neighbour says, or for an
     index that can't be read: `trouble` tells. The same announcement may be handed out by every comparison until its
-    file is here. ``random`` gives numbers from 0 to 1 that nobody can guess.
+    file is here. ``random`` gives numbers from 0 to 1 that nobody should be able to guess.
 
     ``neighbour`` is the id of the tree that it was the last time, if that is known: removals come from no other.
     """
@@ -69,11 +70,11 @@ class Comparison:
         tree: TreeView,
         ask_topic: str,
         reply_to: str,
-        random: Callable[[], float],
         selects: Callable[[str], bool] = lambda path: True,
         covers: Callable[[str], bool] = lambda directory: True,
         wants: Callable[[Announcement], bool] = lambda announcement: True,
         take_removals: bool = False,
+        random: Callable[[], float] | None = None,
         interval_s: float = INTERVAL_S,
         neighbour: str = "",
     ) -> None:
@@ -100,9 +101,9 @@ class Comparison:
         """Their payloads."""
         self._tree, self._ask_topic, self._reply_to = tree, ask_topic, reply_to
         self._wishes = Wishes(selects, covers, wants, take_removals)
-        self._random, self._interval_s = random, interval_s
-        self._pauses = Backoff(min(FIRST_PAUSE_S, interval_s), interval_s, random=random)
-        self._rechecks = Backoff(min(RECHECK_S, interval_s), interval_s, random=random)
+        self._random, self._interval_s = random or SystemRandom().random, interval_s
+        self._pauses = Backoff(min(FIRST_PAUSE_S, interval_s), interval_s, random=self._random)
+        self._rechecks = Backoff(min(RECHECK_S, interval_s), interval_s, random=self._random)
         self._connected = self._wanted = False
         self._next_walk = self._resume_at = self._settle_at = math.inf
         self._walk: Walk | None = None

@@ -32,6 +32,8 @@ MOST_PATH_BYTES = 1024
 MOST_NAME_LENGTH = 255
 CONTENT_BYTES = 64
 CONTENT_TYPE = "application/json"
+_ENTRY_BYTES = 160
+"""What a file takes in an answer, besides its name, its checksum when that isn't its SHA-512, and what came along."""
 
 Op = Literal["directories", "files"]
 
@@ -144,9 +146,11 @@ def encode_answer(answer: Answer) -> bytes:
     return _dump(head).encode()
 
 
-def entry_size(entry: Entry) -> int:
-    """How many bytes ``entry`` takes in an answer."""
-    return len(_dump(_entry_json(entry)).encode()) + 1
+def most_size(entry: Entry) -> int:
+    """How many bytes ``entry`` takes in an answer at most."""
+    integrity = len(_told_digest(entry)) * 4 // 3 + 4
+    extra = len(_dump(dict(entry.extra)).encode()) if entry.extra else 0
+    return text_size(entry.path.rpartition("/")[2]) + _ENTRY_BYTES + integrity + extra
 
 
 def text_size(text: str) -> int:
@@ -172,12 +176,17 @@ def _entry_json(entry: Entry) -> list[object]:
     name = entry.path.rpartition("/")[2]
     if entry.state == "removed":
         return [name, entry.pub_time]
-    method, digest = "", b""
-    if entry.integrity is not None:
-        method = entry.integrity.method
-        digest = b"" if method == "sha512" and entry.integrity.digest == entry.content else entry.integrity.digest
-    told = [name, entry.pub_time, entry.size, _base64(entry.content), method, _base64(digest)]
-    return [*told, dict(entry.extra)] if entry.extra else list(told)
+    method = entry.integrity.method if entry.integrity else ""
+    told = [name, entry.pub_time, entry.size, _base64(entry.content), method, _base64(_told_digest(entry))]
+    return [*told, dict(entry.extra)] if entry.extra else told
+
+
+def _told_digest(entry: Entry) -> bytes:
+    """The checksum that it was announced with; empty when that is its SHA-512, which is told anyway."""
+    integrity = entry.integrity
+    if integrity is None or (integrity.method == "sha512" and integrity.digest == entry.content):
+        return b""
+    return integrity.digest
 
 
 def _sum_json(each: Sum) -> tuple[int, str]:
