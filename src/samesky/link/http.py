@@ -131,6 +131,11 @@ class HttpClient:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
+    @property
+    def crowded(self) -> bool:
+        """See `http_host.Client`."""
+        return bool(self._unconnected)
+
     def wake(self, host: Host) -> None:
         """See `http_host.Client`."""
         self._ready[host] = None
@@ -217,12 +222,12 @@ class HttpClient:
 
     def _dispatch(self) -> None:
         self._scheduled = False
+        while self._unconnected and sum(self._connections.values()) < self._most_connections:
+            host = next(iter(self._unconnected))  # who waited before comes before who had it last
+            del self._unconnected[host]
+            host.fill()
         ready, self._ready = self._ready, {}
         for host in ready:
-            host.fill()
-        while self._unconnected and sum(self._connections.values()) < self._most_connections:
-            host = next(iter(self._unconnected))
-            del self._unconnected[host]
             host.fill()
 
     def _check_time(self) -> None:

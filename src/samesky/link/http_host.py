@@ -29,6 +29,8 @@ SHY_S = 60.0
 NO_MORE_S = 5.0
 """After a connection failed beside others that live: how long those are enough."""
 FORGET_S = 60.0
+TURN = 256
+"""Answers that a host gets in a connection while others wait for one."""
 
 
 class Client(Protocol):
@@ -38,6 +40,10 @@ class Client(Protocol):
     timeouts: Timeouts
     depth: int
     connections_per_host: int
+
+    @property
+    def crowded(self) -> bool:
+        """Whether another host waits for a connection."""
 
     def wake(self, host: Host) -> None:
         """Have ``host.fill`` called soon."""
@@ -137,9 +143,11 @@ class Host:
         self._client.finish(exchange)
 
     def on_room(self, connection: Connection) -> None:
-        """See `http_connection.Owner`."""
+        """See `http_connection.Owner`. Where hosts wait for each other, each has its turn."""
         if self._queue and connection.usable:
             self._fill(connection)
+        if not connection.line and self._client.crowded:
+            connection.close()
 
     def on_lost(self, connection: Connection, unanswered: list[Exchange], *, ours: bool) -> None:
         """See `http_connection.Owner`: what is unanswered goes back to the front of the queue."""
@@ -161,6 +169,8 @@ class Host:
 
     def _fill(self, connection: Connection) -> bool:
         """Send what ``connection`` takes; whether memory isn't what stops it."""
+        if connection.answered >= TURN and self._client.crowded:
+            return True
         batch: list[Exchange] = []
         room, room_bytes = self._depth - len(connection.line), MOST_LINE_BYTES - connection.line_bytes
         affordable = True
