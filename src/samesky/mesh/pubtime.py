@@ -15,7 +15,7 @@ SECOND_NS = 1_000_000_000
 # Sarracenia makes a fraction by cutting the 0 off 0.5; of one below 0.0001, which is 9e-05, it leaves "e-05".
 _COMPACT = re.compile(r"([0-9]{8})T?([0-9]{6})(?:\.([0-9]{1,20}))?(e-[0-9]{2})?Z?")
 _RFC3339 = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,20}))?(?:[Zz]|[+-]00:00)"
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,20}))?(?:Z|[+-]00:00)"
 )
 
 
@@ -53,11 +53,13 @@ def encode_compact(pub_time: int, digits: object = None) -> str:
 
 def decode_rfc3339(text: object, *, now_ns: int) -> int:
     """Return the time that ``text`` tells, in UTC, as WIS2 wants it; raises ``Refused`` as `decode_compact` does."""
-    match = _RFC3339.fullmatch(_check_text(text))
-    if match is None:
-        raise Refused(Reason.RANGE, "a publication time isn't YYYY-MM-DDTHH:MM:SSZ with a fraction, in UTC")
-    *parts, fraction = match.groups()
+    *parts, fraction = _divide_rfc3339(_check_text(text))
     return _check(_seconds_of("".join(parts)), fraction, now_ns)
+
+
+def check_rfc3339(text: str) -> None:
+    """Refuse (RANGE) a ``text`` that is no time as WIS2 writes them, be it of past or future."""
+    _seconds_of("".join(_divide_rfc3339(text)[:-1]))
 
 
 def encode_rfc3339(pub_time: int) -> str:
@@ -73,6 +75,13 @@ def _check_text(text: object) -> str:
     if type(text) is not str:
         raise Refused(Reason.TYPE, "a publication time must be a text")
     return text
+
+
+def _divide_rfc3339(text: str) -> tuple[str, ...]:
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise Refused(Reason.RANGE, "a time isn't YYYY-MM-DDTHH:MM:SSZ with a fraction, in UTC")
+    return match.groups()
 
 
 def _check(seconds: int, fraction: str | None, now_ns: int) -> int:
@@ -96,7 +105,7 @@ def _seconds_of(digits: str) -> int:
     try:
         return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp())
     except ValueError:
-        raise Refused(Reason.RANGE, "there is no such publication time") from None
+        raise Refused(Reason.RANGE, "there is no such time") from None
 
 
 @lru_cache(maxsize=1024)
