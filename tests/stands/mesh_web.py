@@ -30,6 +30,10 @@ class Visitor:
         head, _, self._received = self._received.partition(b"\r\n\r\n")
         return head.decode()
 
+    def drop_received(self) -> None:
+        """Forget the requests that came already."""
+        self._received = b""
+
     def send(self, data: bytes) -> bool:
         """Whether ``data`` could be sent: the client hasn't closed."""
         try:

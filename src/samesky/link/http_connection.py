@@ -32,7 +32,7 @@ class Timeouts:
     """Without a byte, within an answer."""
     rate_window_s: float = 10.0
     least_rate: float = 1024.0
-    """Bytes a second, over each ``rate_window_s`` of an answer."""
+    """Bytes a second, over each ``rate_window_s`` of an answer's body."""
     total_s: float = 3600.0
     """For one answer."""
     idle_s: float = 15.0
@@ -199,6 +199,7 @@ class Connection(asyncio.BufferedProtocol):
             self._end_answer()
         elif isinstance(event, Head):
             self._head_came = True
+            self._window_since, self._window_bytes = self._latest, 0
             self.usable = self.usable and event.keep_alive
             if not exchange.take_head(event):
                 self.abandon("size", "the answer is longer than it should be", retry=False)

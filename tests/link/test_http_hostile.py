@@ -1,0 +1,431 @@
+"""The HTTP client against servers that do badly, by mistake or on purpose (rows 41 and 43)."""
+
+import asyncio
+import itertools
+import random
+import socket
+import threading
+from collections.abc import Callable
+
+import pytest
+from tests.link.http_asking import LOCAL, ask, failures, fetch, ignore
+from tests.stands.mesh_web import ScriptedWeb, Visitor, answering, target_of, whole
+
+from samesky.link.http import Get, HttpClient, Reply, Timeouts, UrlRules
+
+pytestmark = pytest.mark.slow
+
+OK = b"HTTP/1.1 200 OK\r\n"
+SOON = Timeouts(connect_s=5, first_byte_s=0.3, stall_s=0.3, rate_window_s=0.3, least_rate=100, total_s=0.9)
+
+
+def echo(request: str) -> bytes:
+    """The path asked for, as the body."""
+    return whole(target_of(request).encode())
+
+
+def once(raw: bytes) -> Callable[[Visitor], None]:
+    """A script that sends ``raw`` to the first request of a connection, then waits until the client closes it."""
+
+    def script(visitor: Visitor) -> None:
+        if visitor.read_request():
+            visitor.send(raw)
+            visitor.wait_for_end()
+
+    return script
+
+
+def dripping(begin: bytes, drop: bytes, every_s: float) -> Callable[[Visitor], None]:
+    """A script that sends ``begin``, then ``drop`` again and again, until the client has had enough."""
+
+    def script(visitor: Visitor) -> None:
+        visitor.read_request()
+        ended = threading.Event()
+        visitor.send(begin)
+        while visitor.send(drop):
+            ended.wait(every_s)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (once(b""), "no answer"),
+        (once(OK), "no answer"),
+        (dripping(OK + b"X: ", b"x", 0.02), "no answer"),
+        (dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.1), "no answer"),
+        (once(OK + b"Content-Length: 9\r\n\r\nabc"), "nothing came"),
+        (once(OK + b"\r\nabc"), "nothing came"),
+        (dripping(OK + b"Content-Length: 999\r\n\r\n", b"x", 0.05), "bytes a second"),
+        (dripping(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 0.1), "bytes a second"),
+        (dripping(OK + b"Content-Length: 99999\r\n\r\n", b"x" * 100, 0.05), "not done"),
+    ],
+)
+def test_a_server_that_takes_too_long_is_given_up(script: Callable[[Visitor], None], words: str) -> None:
+    with ScriptedWeb(script) as web:
+        [reply] = fetch(f"{web.url}/a", timeouts=SOON)
+        assert reply.failure is not None
+        assert (reply.failure.kind, reply.failure.retry) == ("slow", True)
+        assert words in reply.failure.words
+
+
+def test_a_slow_answer_takes_nobody_with_it() -> None:
+    def script(visitor: Visitor) -> None:
+        while request := visitor.read_request():
+            if target_of(request) == "/5":
+                visitor.wait_for_end()
+            visitor.send(echo(request))
+
+    with ScriptedWeb(script) as web:
+        replies = fetch(*(f"{web.url}/{number}" for number in range(20)), timeouts=SOON, connections_per_host=1)
+        assert [number for number, reply in enumerate(replies) if reply.failure] == [5]
+        assert replies[19].body == b"/19"
+
+
+@pytest.mark.parametrize(
+    "head", [b"Content-Length: 999999999\r\n\r\n", b"\r\n", b"Transfer-Encoding: chunked\r\n\r\nfffffff\r\n"]
+)
+@pytest.mark.parametrize("pieces", [True, False])
+def test_no_more_is_taken_than_was_announced(head: bytes, pieces: bool) -> None:
+    taken: list[bytes] = []
+
+    def script(visitor: Visitor) -> None:
+        visitor.read_request()
+        visitor.send(OK + head)
+        while visitor.send(b"x" * 1000):
+            pass
+
+    with ScriptedWeb(script) as web:
+        [reply] = ask([Get(f"{web.url}/a", 5000, ignore, taken.append if pieces else None)])
+        assert failures([reply]) == ["size"]
+        assert not reply.failure.retry  # type: ignore[union-attr]
+        assert reply.body == b""
+        assert sum(map(len, taken)) <= 5000
+
+
+@pytest.mark.parametrize(
+    "flood", [b"X: y\r\n", b"X: " + b"y" * 4000 + b"\r\n", b"y" * 1000, b"\0", b"HTTP/1.1 100 C\r\n\r\n"]
+)
+def test_a_flood_in_place_of_an_answer_is_cut_off(flood: bytes) -> None:
+    def script(visitor: Visitor) -> None:
+        visitor.read_request()
+        visitor.send(OK)
+        while visitor.send(flood):
+            pass
+
+    with ScriptedWeb(script) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["protocol"]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"<html>hello</html>\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/2 200\r\n\r\n",
+        OK + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        OK + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        OK + b"Content-Length: 3\n\nabc",
+        OK + b"Transfer-Encoding: chunked\r\n\r\nzzz\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    ],
+)
+def test_what_isnt_http_is_no_answer(raw: bytes) -> None:
+    with ScriptedWeb(once(raw)) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["protocol"]
+
+
+def test_an_answer_that_is_cut_short_says_how_much_came() -> None:
+    pieces: list[bytes] = []
+
+    def script(visitor: Visitor) -> None:
+        visitor.read_request()
+        visitor.send(OK + b'Content-Length: 9\r\nETag: "1"\r\n\r\nabc')
+
+    with ScriptedWeb(script) as web:
+        [reply] = ask([Get(f"{web.url}/a", 9, ignore, pieces.append)])
+        assert (failures([reply]), reply.received, reply.validator, pieces) == (["cut"], 3, '"1"', [b"abc"])
+
+
+def test_a_reset_connection_ends_no_body() -> None:
+    def script(visitor: Visitor) -> None:
+        visitor.read_request()
+        visitor.send(OK + b"\r\nabc")
+        visitor.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    with ScriptedWeb(script) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["cut"]
+
+
+def test_a_server_that_only_hangs_up_is_asked_three_times() -> None:
+    with ScriptedWeb(lambda visitor: visitor.read_request() and None) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["closed"]
+        assert web.visits == 3
+
+
+@pytest.mark.parametrize("connection", [b"", b"Connection: close\r\n"])
+@pytest.mark.parametrize("answers", [1, 2, 7])
+def test_a_server_that_hangs_up_now_and_then_answers_everything_in_the_end(connection: bytes, answers: int) -> None:
+    def script(visitor: Visitor) -> None:
+        for number in range(answers):
+            request = visitor.read_request()
+            if not request:
+                return
+            last = connection if number == answers - 1 else b""
+            visitor.send(
+                OK + last + b"Content-Length: %d\r\n\r\n%b" % (len(target_of(request)), target_of(request).encode())
+            )
+
+    with ScriptedWeb(script) as web:
+        replies = fetch(*(f"{web.url}/{number}" for number in range(60)))
+        assert [reply.body for reply in replies] == [b"/%d" % number for number in range(60)]
+
+
+def test_a_server_that_loses_pipelined_requests_is_asked_one_by_one() -> None:
+    asked: list[int] = []
+
+    def script(visitor: Visitor) -> None:
+        while request := visitor.read_request():
+            asked.append(visitor.number)
+            visitor.drop_received()
+            visitor.send(echo(request))
+
+    with ScriptedWeb(script) as web:
+        replies = fetch(*(f"{web.url}/{number}" for number in range(30)), timeouts=SOON)
+        assert len(failures(replies)) <= 4
+        assert all(reply.body for reply in replies if not reply.failure)
+
+
+def test_garbage_among_pipelined_answers_fails_one_and_leaves_the_others() -> None:
+    def script(visitor: Visitor) -> None:
+        while request := visitor.read_request():
+            visitor.send(b"garbage\r\n\r\n" if target_of(request) == "/7" else echo(request))
+
+    with ScriptedWeb(script) as web:
+        replies = fetch(*(f"{web.url}/{number}" for number in range(20)), connections_per_host=1)
+        assert [(n, reply.failure.kind) for n, reply in enumerate(replies) if reply.failure] == [(7, "protocol")]
+        assert [reply.body for reply in replies if not reply.failure] == [b"/%d" % n for n in range(20) if n != 7]
+
+
+def test_an_answer_that_nobody_asked_for_is_believed_by_nobody() -> None:
+    """Or it would be taken for the next question's."""
+    sent = threading.Event()
+
+    def script(visitor: Visitor) -> None:
+        while request := visitor.read_request():
+            visitor.send(echo(request))
+            if visitor.number == 0:
+                visitor.send(whole(b"poison"))
+                visitor.wait_for_end()
+                sent.set()
+
+    async def run() -> None:
+        replies: asyncio.Queue[Reply] = asyncio.Queue()
+        async with HttpClient(LOCAL) as client, asyncio.timeout(10):
+            client.get(Get(f"{web.url}/1", 10, lambda _, reply: replies.put_nowait(reply)))
+            assert (await replies.get()).body == b"/1"
+            assert await asyncio.to_thread(sent.wait, 10)
+            client.get(Get(f"{web.url}/2", 10, lambda _, reply: replies.put_nowait(reply)))
+            assert (await replies.get()).body == b"/2"
+
+    with ScriptedWeb(script) as web:
+        asyncio.run(run())
+        assert web.visits == 2
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        ["Content-Range: bytes 0-2/10"],
+        ["Content-Range: bytes 6-9/10"],
+        ["Content-Range: bytes 7-8/10"],
+        ["Content-Range: bytes 7-9/9"],
+        ["Content-Range: bytes 7-10/11"],
+        ["Content-Range: bytes */10"],
+        ["Content-Range: bytes 7-9/10", 'ETag: "2"'],
+        ["Content-Type: multipart/byteranges; boundary=x"],
+    ],
+)
+def test_a_wrong_range_is_refused(fields: list[str]) -> None:
+    pieces: list[bytes] = []
+    with ScriptedWeb(answering(lambda request: whole(b"789", *fields, status="206 Partial Content"))) as web:
+        [reply] = ask([Get(f"{web.url}/a", 10, ignore, pieces.append, offset=7, validator='"1"')])
+        assert (failures([reply]), pieces) == (["range"], [])
+        assert reply.failure is not None
+        assert reply.failure.retry
+
+
+def test_a_range_that_nobody_asked_for_is_refused() -> None:
+    answer = whole(b"0123", "Content-Range: bytes 0-3/10", status="206 Partial Content")
+    with ScriptedWeb(answering(lambda request: answer)) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["range"]
+
+
+def test_a_file_that_has_become_shorter_is_a_wrong_range() -> None:
+    answer = whole(b"", "Content-Range: bytes */3", status="416 Range Not Satisfiable")
+    with ScriptedWeb(answering(lambda request: answer)) as web:
+        assert failures(ask([Get(f"{web.url}/a", 10, ignore, offset=7, validator='"1"')])) == ["range"]
+
+
+def test_the_rest_of_a_file_is_no_longer_than_the_file() -> None:
+    answer = whole(b"0123456789", "Content-Range: bytes 7-16/17", 'ETag: "1"', status="206 Partial Content")
+    with ScriptedWeb(answering(lambda request: answer)) as web:
+        assert failures(ask([Get(f"{web.url}/a", 10, ignore, offset=7, validator='"1"')])) == ["size"]
+
+
+def test_an_encoding_that_nobody_asked_for_is_refused() -> None:
+    with ScriptedWeb(answering(lambda request: whole(b"\x1f\x8b", "Content-Encoding: gzip"))) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["encoding"]
+    with ScriptedWeb(answering(lambda request: whole(b"abc", "Content-Encoding: identity"))) as web:
+        assert fetch(f"{web.url}/a")[0].body == b"abc"
+
+
+@pytest.mark.parametrize(
+    ("status", "retry"),
+    [(204, False), (301, False), (304, False), (404, False), (410, False), (429, True), (503, True)],
+)
+def test_another_status_is_a_failure(status: int, retry: bool) -> None:
+    pieces: list[bytes] = []
+    body = b"" if status in (204, 304) else b"an explanation"
+    with ScriptedWeb(answering(lambda request: whole(body, status=f"{status} So"))) as web:
+        replies = ask([Get(f"{web.url}/{number}", 10, ignore, pieces.append) for number in range(10)])
+        assert failures(replies) == ["status"] * 10
+        assert {(reply.status, reply.failure and reply.failure.retry) for reply in replies} == {(status, retry)}
+        assert pieces == []
+        assert web.visits <= 4
+
+
+def test_a_failure_with_an_endless_explanation_ends() -> None:
+    def script(visitor: Visitor) -> None:
+        visitor.read_request()
+        visitor.send(b"HTTP/1.1 404 Not Found\r\n\r\n")
+        while visitor.send(b"x" * 1000):
+            pass
+
+    with ScriptedWeb(script) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["status"]
+
+
+def test_a_redirection_without_end_is_given_up() -> None:
+    numbers = itertools.count()
+
+    def answer(request: str) -> bytes:
+        return whole(b"", f"Location: /{next(numbers)}", status="302 Found")
+
+    with ScriptedWeb(answering(answer)) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["redirect"]
+        assert next(numbers) == 4
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://127.1/",
+        "http://localhost.evil.example/",
+        "//10.0.0.1/",
+        "file:///etc/passwd",
+        "ftp://127.0.0.1/",
+        "http://user:word@127.0.0.1/",
+        "http://[::1/",
+        "/a b",
+        "/\xfc",
+        "x" * 9000,
+    ],
+)
+def test_a_redirection_to_where_nobody_should_go_isnt_followed(location: str) -> None:
+    answer = whole(b"", "Location: LOCATION", status="302 Found").replace(b"LOCATION", location.encode("latin-1"))
+    with ScriptedWeb(answering(lambda request: answer)) as web:
+        assert failures(fetch(f"{web.url}/a")) == ["url"]
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "http://127.1/", "http://127.0.0.1:1/", "http://[::ffff:7f00:1]/", ""]
+)
+def test_a_url_that_mustnt_be_fetched_is_a_failure(url: str) -> None:
+    [reply] = fetch(url, rules=UrlRules())
+    assert reply.failure is not None
+    assert (reply.failure.kind, reply.failure.retry) == ("url", False)
+
+
+def test_a_name_is_judged_by_its_address() -> None:
+    with ScriptedWeb(answering(echo)) as web:
+        assert failures(fetch(f"http://localhost:{web.port}/a", rules=UrlRules())) == ["url"]
+        assert web.visits == 0
+
+
+def test_a_name_whose_addresses_are_all_private_isnt_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: int, *args: object, **kwargs: object) -> list[tuple[object, ...]]:
+        addresses = ["10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "127.0.0.1"]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    with ScriptedWeb(answering(echo)) as web:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        assert failures(fetch(f"http://rebound.example:{web.port}/a", rules=UrlRules())) == ["url"]
+        assert web.visits == 0
+
+
+def test_a_host_that_isnt_there_fails_everything_that_waits_for_it() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        replies = fetch(*(f"http://127.0.0.1:{port}/{number}" for number in range(100)))
+        assert failures(replies) == ["connect"] * 100
+        assert replies[0].failure is not None
+        assert replies[0].failure.retry
+
+
+def test_a_name_that_doesnt_exist_is_a_failed_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    [reply] = fetch("http://nowhere.invalid/a", rules=UrlRules())
+    assert failures([reply]) == ["connect"]
+    assert "not known" in reply.failure.words  # type: ignore[union-attr]
+
+
+def test_a_server_that_doesnt_speak_tls_is_given_up() -> None:
+    with ScriptedWeb(lambda visitor: visitor.wait_for_end()) as web:
+        url = web.url.replace("http:", "https:")
+        assert failures(fetch(f"{url}/a", timeouts=Timeouts(connect_s=0.3))) == ["connect"]
+    with ScriptedWeb(lambda visitor: visitor.send(b"HTTP/1.1 400 Bad Request\r\n\r\n") and None) as web:
+        url = web.url.replace("http:", "https:")
+        assert failures(fetch(f"{url}/a")) in (["tls"], ["connect"])
+
+
+def test_a_field_that_comes_back_is_no_way_to_add_fields() -> None:
+    """An ETag goes into the next request: what doesn't look like one isn't a validator."""
+    with ScriptedWeb(answering(lambda request: whole(b"a", 'ETag: "x" y'))) as web:
+        assert fetch(f"{web.url}/a")[0].validator == ""
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_through_connections_that_break_anywhere_every_file_arrives_in_the_end(seed: int) -> None:
+    """Each connection ends after some bytes, in the middle of whatever; each download is answered once, and never
+    with something else than its file."""
+    chance = random.Random(seed)
+    files = {f"/{number}": chance.randbytes(chance.choice((0, 10, 2000, 50_000))) for number in range(200)}
+
+    def script(visitor: Visitor) -> None:
+        left = random.Random(seed * 1000 + visitor.number).choice((0, 5, 30, 1000, 60_000, 500_000))
+        while left and (request := visitor.read_request()):
+            answer = whole(files[target_of(request)])[:left]
+            left -= len(answer)
+            visitor.send(answer)
+
+    with ScriptedWeb(script) as web:
+        missing = set(files)
+        for _ in range(50):
+            asked = sorted(missing)
+            for path, reply in zip(asked, fetch(*(web.url + path for path in asked)), strict=True):
+                if reply.failure is None:
+                    assert reply.body == files[path]
+                    missing.discard(path)
+                else:
+                    assert reply.failure.kind in ("cut", "closed")
+            if not missing:
+                break
+        assert not missing
