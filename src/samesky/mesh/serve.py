@@ -1,8 +1,7 @@
 """A plain web server over a tree: files by GET with ranges and conditions, and lists of directories. It only reads.
 
 Served are regular files and directories below the tree's folder. Names that begin with a dot (the peer's own state, for
-one) and symbolic links don't exist for it, wherever they point: each part of a path is opened in the directory before
-it, without following anything, so there is no moment at which a link could be slipped in.
+one) and symbolic links don't exist for it, wherever they point (`beneath`).
 """
 
 import asyncio
@@ -23,6 +22,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ..errors import ConfigError
+from .beneath import open_beneath
 from .conditional import Part, Representation, plan_part
 from .listing import read_listing, render_listing
 
@@ -39,9 +39,8 @@ IDLE_TIMEOUT_S = 75.0
 CLOSE_TIMEOUT_S = 2.0
 LINGER_S = 1.0
 """What comes behind a request that has no body is read for so long, so that the client sees the answer."""
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY  # a pipe must not make us wait
-_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL}
+_FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY  # a pipe must not make us wait
+_MISSING = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENXIO, errno.EINVAL, errno.EXDEV}
 _WORDS = {
     301: "It has a slash behind",
     400: "Bad request",
@@ -139,7 +138,7 @@ class WebServer:
         if any(part.startswith(b".") or b"\0" in part for part in parts):
             return _refuse(404)
         try:
-            descriptor = _open_beneath(self._root, parts)
+            descriptor = open_beneath(self._root, os.fsdecode(b"/".join(parts)) or ".", _FILE)
         except OSError as error:
             return _refuse(_status_of(error))
         try:
@@ -214,18 +213,6 @@ class WebServer:
         return await asyncio.get_running_loop().run_in_executor(self._reading, function, *arguments)
 
 
-def _open_beneath(root: int, parts: list[bytes]) -> int:
-    """A descriptor of what is at ``parts`` below the directory ``root``; OSError when a link is on the way."""
-    above = os.open(".", _DIRECTORY, dir_fd=root)  # a duplicate would share its place in a list with others
-    for number, part in enumerate(parts, start=1):
-        try:
-            here = os.open(part, _FILE if number == len(parts) else _DIRECTORY, dir_fd=above)
-        finally:
-            os.close(above)
-        above = here
-    return above
-
-
 def _is_our_fault(record: logging.LogRecord) -> bool:
     """Whether to log it: anybody can send what is no request, as often as he likes, and is told so."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
@@ -237,7 +224,7 @@ def _status_of(error: OSError) -> int:
     if error.errno in (errno.EACCES, errno.EPERM):
         return 403
     log.warning("web_read_failed error=%r", error.strerror)
-    return 503 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM) else 500
+    return 503 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN) else 500
 
 
 def _make_listing(descriptor: int, parts: list[bytes]) -> Page:
