@@ -17,21 +17,21 @@ _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _RESOLVE = _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
 _TRIES = 16
 _PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY)
-DIRECTORY_ONLY = _PATH_ONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+DIRECTORY_ONLY = _PATH_ONLY | os.O_DIRECTORY
 """Flags for a directory in which names are looked up, made, renamed or removed."""
 
 
 def open_beneath(root: int, path: str, flags: int, mode: int = 0) -> int:
-    """Open ``path`` below the directory descriptor ``root``, as `os.open` does; ``O_NOFOLLOW | O_CLOEXEC`` are added.
+    """Open ``path`` below the directory descriptor ``root``, as `os.open` does; it is closed on exec.
 
     Raises OSError: ELOOP where the path has a symbolic link, EXDEV where it leads out, and what `os.open` raises.
     """
     name = os.fsencode(path)
     if b"\0" in name:  # C would take what is before it for the whole
         raise OSError(errno.EINVAL, "the path has a NUL")
-    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
     if _openat2_works():
-        return _open_at_once(root, name, flags, mode)
+        # With O_NOFOLLOW it would open a link itself, in spite of NO_SYMLINKS.
+        return _open_at_once(root, name, (flags | os.O_CLOEXEC) & ~os.O_NOFOLLOW, mode)
     return open_part_by_part(root, path, flags, mode)
 
 
@@ -46,12 +46,13 @@ def open_part_by_part(root: int, path: str, flags: int, mode: int = 0) -> int:
             below = _open_one(here, part, DIRECTORY_ONLY)
             _close_below(root, here)
             here = below
-        return _open_one(here, parts[-1], flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        return _open_one(here, parts[-1], flags, mode)
     finally:
         _close_below(root, here)
 
 
 def _open_one(here: int, part: str, flags: int, mode: int = 0) -> int:
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         opened = os.open(part, flags, mode, dir_fd=here)
     except NotADirectoryError:  # so a symbolic link is called when a directory is wanted
