@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stands.mesh_node import Node, read_tree, wait_until_same
 from stands.mesh_others import PUBLISHING, CannotInstall, Sarracenia, ensure_environment, without_password
+from stands.mesh_seed_node import Node, read_tree, wait_until_same
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stands.mesh_listener import Listener
-from stands.mesh_node import README_ACL, Node, read_tree, wait_until_same
 from stands.mesh_programs import Running
+from stands.mesh_seed_node import README_ACL, Node, read_tree, wait_until_same
 from stands.mesh_web import CountingWeb
 from stands.waiting import wait_for
 
@@ -125,7 +125,6 @@ def test_the_samples_of_the_readme_are_taken(blacklab: Node, awzz: Node) -> None
     peer = awzz.start_peer(blacklab, allow_md5=True)
     awzz_says = awzz.listen()
     with awzz_says, Listener(blacklab.owner_url, version_5=False) as feed:
-        blacklab.wait_for_subscription("peer")
         feed.publish(
             f"xpublic/v03/post/{HOUR}/GTS/AMMC/FT",
             ["20190130033822.951880", blacklab.base_url, f"/{path}", {"sum": f"d,{md5}", "source": "UCAR-UNIDATA"}],
@@ -153,7 +152,6 @@ def test_an_md5_alone_is_not_enough_unless_the_user_says_so(blacklab: Node, awzz
     content = b"anybody's"
     blacklab.write("weak.txt", content)
     with Listener(blacklab.owner_url) as feed:
-        blacklab.wait_for_subscription("peer")
         integrity = {"method": "md5", "value": base64.b64encode(hashlib.md5(content).digest()).decode()}
         pub_time = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
         where = {"baseUrl": blacklab.base_url, "relPath": "weak.txt", "size": len(content), "integrity": integrity}
@@ -190,10 +188,10 @@ def test_workers_share_the_work(tmp_path: Path, awzz: Node, split: bool) -> None
     with Node(tmp_path / "cwao") as cwao, CountingWeb(cwao.data) as web:
         arguments = ["--broker", cwao.guest_url, "--post-broker", awzz.owner_url, "--post-base-url", awzz.base_url]
         arguments += ["--post-exchange-split"] if split else []
-        workers = awzz.start("workers", "workers", 3, *arguments, "--client-id", "cwao", "--allow-host", "127.0.0.1")
-        blacklisted = write_bulletins(cwao, 120)
+        workers = awzz.start("workers", "workers", 3, *arguments, "--client-id", "cwao")
+        cwao.wait_for_subscriptions("cwao", 3, explain=workers)
         with awzz.listen() as at_awzz:
-            cwao.publish(*blacklisted, post_base_url=web.url)
+            cwao.publish(*write_bulletins(cwao, 120), post_base_url=web.url)
             held = wait_until_same(cwao.data, awzz.data, deadline_s=60, explain=workers)
             wait_for(lambda: all(at_awzz.announced(path) for path in held), 20, what="every announcement")
             assert {path for path in held if len(at_awzz.announced(path)) != 1} == set()
@@ -261,7 +259,7 @@ def test_what_was_pruned_does_not_come_back(blacklab: Node, awzz: Node) -> None:
 
 def test_what_was_published_while_a_peer_was_away_is_there_when_it_is_back(blacklab: Node, awzz: Node) -> None:
     """ "So, not perfect. Why? Message loss occurs when subscribers fall too far behind publishers." """
-    blacklab.start_peer(name="own")  # answers for its tree
     blacklab.publish(*write_bulletins(blacklab, 150))
+    blacklab.start_peer(awzz)  # answers for its tree
     peer = awzz.start_peer(blacklab)  # whose session begins only now
     wait_until_same(blacklab.data, awzz.data, explain=peer)
