@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from stands.mesh_counting_web import CountingWeb
 from stands.mesh_listener import Listener
 from stands.mesh_programs import Running
 from stands.mesh_seed_node import README_ACL, Node, read_tree, wait_until_same
-from stands.mesh_web import CountingWeb
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
