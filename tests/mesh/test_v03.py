@@ -414,7 +414,7 @@ BAD_PAYLOADS = {
     "row 41: a URL with a newline": ({**USUAL, "baseUrl": "http://h/\r\nX: y"}, Reason.URL),
     "row 41: a URL with a space": ({**USUAL, "baseUrl": "http://h/ x"}, Reason.URL),
     "row 41: a URL with a backslash": ({**USUAL, "baseUrl": "http://h\\x"}, Reason.URL),
-    "row 41: a URL of 3,000 characters": ({**USUAL, "baseUrl": "http://h/" + "x" * 3000}, Reason.URL),
+    "row 41: a URL of 5,000 characters": ({**USUAL, "baseUrl": "http://h/" + "x" * 5000}, Reason.URL),
     "row 41: a path to retrieve with a newline": ({**USUAL, "retrievePath": "a\nb"}, Reason.URL),
     "a file in blocks": ({**USUAL, "blocks": {"method": "inplace"}}, Reason.VERSION),
     "a file in parts": (["20190123004338.09", "http://h/", "a", {"parts": "i,100,2,0,0"}], Reason.VERSION),

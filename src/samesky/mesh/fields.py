@@ -13,7 +13,8 @@ MAX_ANNOUNCEMENT_BYTES = 8192
 """The largest announcement, its inline content apart (row 9; WIS2's limit as well)."""
 MAX_INLINE_BYTES = 4096
 """The largest file that may come inside its announcement, unless the user allows more (row 44; WIS2's limit too)."""
-MAX_URL_LENGTH = 2048
+MAX_URL_LENGTH = 4096
+"""Room for a host, and for the longest path with every byte percent-encoded."""
 
 _DIGEST_BYTES = {method: make().digest_size for method, make in METHODS.items()}
 _URL_CHARACTERS = re.compile(r"[!-\[\]-~\u00a1-\ud7ff\ue000-\U0010ffff]*")
@@ -86,7 +87,7 @@ def check_inline_size(content: bytes, size_bytes: int | None, most_bytes: int) -
 def check_url_text(value: object) -> str:
     """Return ``value`` when it has only characters of URLs; whether it may be fetched is decided where it is fetched.
 
-    Raises ``Refused``: TYPE, URL (longer than 2,048 characters, or with a space, a control or a backslash).
+    Raises ``Refused``: TYPE, URL (longer than 4,096 characters, or with a space, a control or a backslash).
     """
     if type(value) is not str:
         raise Refused(Reason.TYPE, "a URL must be a text")

@@ -104,6 +104,8 @@ def _choose_link(links: list[dict[str, Any]]) -> dict[str, Any]:
         raise Refused(Reason.REQUIRED, "no link of the message is canonical, an update or a deletion")
     if len({_OPERATIONS[link["rel"]] for link in telling}) > 1:
         raise Refused(Reason.SHAPE, "the links say that the data is there, and that it was deleted")
+    if "://" not in telling[0]["href"]:
+        raise Refused(Reason.URL, "the link to the data isn't a whole URL")
     return telling[0]
 
 
