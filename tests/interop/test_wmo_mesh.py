@@ -189,7 +189,7 @@ def test_workers_share_the_work(tmp_path: Path, awzz: Node, split: bool) -> None
         arguments = ["--broker", cwao.guest_url, "--post-broker", awzz.owner_url, "--post-base-url", awzz.base_url]
         arguments += ["--post-exchange-split"] if split else []
         workers = awzz.start("workers", "workers", 3, *arguments, "--client-id", "cwao")
-        cwao.wait_for_subscriptions("cwao", 3, explain=workers)
+        cwao.wait_for_subscriptions(workers, "cwao", 3)
         with awzz.listen() as at_awzz:
             cwao.publish(*write_bulletins(cwao, 120), post_base_url=web.url)
             held = wait_until_same(cwao.data, awzz.data, deadline_s=60, explain=workers)

@@ -77,7 +77,7 @@ class Node:
         where = ["--post-broker", self.owner_url, "--post-base-url", self.base_url]
         peer = self.start(name, "peer", *brokers, *where, "--client-id", name, *_flags(options))
         for number, source in enumerate(sources):
-            source.wait_for_subscriptions(f"{name}-{number}", explain=peer)
+            source.wait_for_subscriptions(peer, f"{name}-{number}")
         return peer
 
     def start_watch(self, *options: object) -> Running:
@@ -117,16 +117,15 @@ class Node:
         return Listener(self.guest_url, topics or ("xpublic/#",))
 
     def wait_for_subscriptions(
-        self, client_id: str, count: int = 1, *, deadline_s: float = 30, explain: Running | None = None
+        self, client: Running, client_id: str, count: int = 1, *, deadline_s: float = 30
     ) -> None:
-        """Return when clients whose ids begin with ``client_id`` have subscribed here so often, by the broker's log."""
+        """Return when ``client`` has subscribed here so often, with ids that begin so, by the broker's log."""
         words = f"Sending SUBACK to {client_id}"
-        wait_for(
-            lambda: self.broker.log_file.read_text(errors="replace").count(words) >= count,
-            deadline_s,
-            what=f"{count} subscriptions of {client_id}",
-            explain=lambda: explain.text[-3000:] if explain else "",
-        )
+
+        def subscribed() -> bool:
+            return self.broker.log_file.read_text(errors="replace").count(words) >= count
+
+        client.wait_for(subscribed, deadline_s, what=f"{count} subscriptions of {client_id}")
 
     def read_tree(self) -> dict[str, str]:
         """Path -> SHA-256 of all files in ``data`` that others can see."""
