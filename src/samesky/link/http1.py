@@ -241,8 +241,8 @@ def _frame(status: int, fields: dict[str, str], *, newer: bool) -> Head:
         body_bytes = int(length)
     if status < 200 or status in (204, 304):
         body_bytes = 0
-    options = fields.get("connection", "")
-    closes = "close" in {token.strip(" \t") for token in options.lower().split(",")}
+    options = fields.get("connection", "").lower()
+    closes = "close" in options and "close" in {token.strip(" \t") for token in options.split(",")}
     return Head(status, fields, body_bytes, newer and not closes)
 
 

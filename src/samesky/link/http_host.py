@@ -84,6 +84,8 @@ class Host:
         self._depth = 1
         self._shy_until = self._no_more_until = 0.0
         self._used = time.monotonic()
+        self._address = ""
+        """The one that answered last: tried first, if it is still the host's."""
 
     def add(self, exchange: Exchange) -> None:
         """Take ``exchange`` to the end of the queue."""
@@ -208,8 +210,11 @@ class Host:
             self._fail_all("url", str(refusal), retry=False)
         except ssl.SSLError as error:
             self._fail_all("tls", getattr(error, "verify_message", "") or error.reason or "TLS failed")
-        except (OSError, UnicodeError) as error:
-            self._fail_all("connect", getattr(error, "strerror", "") or str(error) or type(error).__name__)
+        except OSError as error:
+            self._fail_all("connect", error.strerror or str(error) or f"none within {self.timeouts.connect_s:g} s")
+        except Exception as error:  # or this would be tried again at once, for ever
+            log.exception("http_connect_failed origin=%s", self._origin)
+            self._fail_all("connect", f"{type(error).__name__}: {error}")
         finally:
             self._connecting = None
             if connection is not None and connection.usable:
@@ -230,6 +235,7 @@ class Host:
                     _, connection = await loop.create_connection(
                         lambda: Connection(self), address, port, ssl=context, server_hostname=host if tls else None
                     )
+                self._address = address
                 return connection
             except OSError as error:  # TimeoutError is one
                 failure = error
@@ -252,6 +258,7 @@ class Host:
                 refusal = error
         if refusal is not None and not allowed:
             raise refusal
+        allowed.sort(key=lambda address: address != self._address)
         return allowed[:MOST_ADDRESSES]
 
     def _fail_all(self, kind: FailureKind, words: str, *, retry: bool = True) -> None:
