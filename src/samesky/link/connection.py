@@ -1,26 +1,29 @@
 """One TCP connection to a broker, in a paho client of its own.
 
-``mqtt.py`` hands paho in. Everything here runs on one thread, through paho's interface for foreign event loops
-(``loop_read``, ``loop_write``, ``loop_misc``): in paho's own threaded use the publishing thread may write to the socket
-beside the network thread, without a lock. A new client a connection means that nothing of an old one is left over.
+``mqtt.py`` hands both in. Connecting, subscribing, keeping alive and taking leave are paho's; PUBLISH and PUBACK, of
+which there may be thousands a second, are ours, and so is the socket (``wire.py``). Through paho a message of 400 bytes
+cost 65 µs when it came and 190 µs when it went; now 14 and 20.
+
+Everything here runs on one thread: in paho's own threaded use the publishing thread may write to the socket beside the
+network thread, without a lock. A new client a connection means that nothing of an old one is left over.
 """
 
 import logging
 import selectors
 import socket
-import ssl
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from .message import LARGEST_PACKET_BYTES, Arrived, Connected, Denied, Message, OnEvent, Published, Subscription
-from .outbox import Outbox, Receipt
-from .packet import decode_publish
-from .reasons import describe_end, describe_error, describe_refusal, describe_silence
+from .frames import PUBACK, PUBLISH, Body, FrameReader, decode_puback, encode_frame, encode_puback
+from .message import LARGEST_PACKET_BYTES, Arrived, Connected, Denied, OnEvent, Published, Subscription
+from .outbox import Outbox
+from .packet import Receipt, decode_publish
+from .reasons import describe_end, describe_error, describe_puback, describe_refusal, describe_silence
+from .wire import Wire
 
 if TYPE_CHECKING:
     from .mqtt import MqttSettings
@@ -30,7 +33,9 @@ log = logging.getLogger(__name__)
 HANDSHAKE_TIMEOUT_S = 30.0
 FAREWELL_TIMEOUT_S = 0.7
 TICK_S = 1.0
-_CONNECT, _PUBLISH = 1, 3  # packet types (MQTT v5, 2.1.2)
+BATCH_S, BATCH_BYTES = 0.001, 1 << 16
+"""So long the answers to what came wait for each other; so much is joined before it is sent."""
+_CONNECT = 1  # packet type (MQTT v5, 2.1.2)
 
 
 class Connection:
@@ -39,11 +44,11 @@ class Connection:
     def __init__(
         self,
         paho: ModuleType,
+        client: Any,
         settings: "MqttSettings",
         subscriptions: Sequence[Subscription],
         *,
         generation: int,
-        context: ssl.SSLContext | None,
         outbox: Outbox,
         emit: OnEvent,
         closing: threading.Event,
@@ -55,14 +60,16 @@ class Connection:
         self._outbox = outbox
         self._emit = emit
         self._closing = closing
-        self._client = self._make_client(context)
+        self._client = client
+        self._frames = FrameReader(settings.max_packet_bytes)
+        self._wire = Wire()
         self._connack: dict[str, Any] = {}
         self._asked: list[Subscription] = []
-        self._early: deque[Message] = deque()
+        self._early: deque[Arrived] = deque()
         self._unacknowledged: dict[int, bool] = {}
         self._settled = False
-        self._puback_reason: Any = 0
         self._why = ""
+        self._log_mqtt: Callable[..., None] = log.debug if settings.log_mqtt else _log_nothing
 
     def run(self) -> str:
         """Connect and stay until the connection ends; return why it did, as a sentence. Raises nothing."""
@@ -70,79 +77,81 @@ class Connection:
             self._connect()
             self._loop()
         except OSError as error:
-            self._why = self._why or describe_error(self._settings.address, error)
+            self._why = self._why or self._describe_loss(error)
         except Exception as error:  # paho raises struct.error and the like on what it can't decode
             self._why = self._why or describe_error(self._settings.address, error)
             log.warning("mqtt_connection_failed client=%s", self._settings.client_id, exc_info=True)
         finally:
-            if sock := self._client.socket():
-                sock.close()
+            self._wire.end()
         return self._why or f"the connection to {self._settings.address} was lost"
 
-    def _make_client(self, context: ssl.SSLContext | None) -> Any:
-        paho, settings = self._paho, self._settings
-        arguments: dict[str, Any] = {"client_id": settings.client_id, "protocol": paho.MQTTv5}
-        if hasattr(paho, "CallbackAPIVersion"):  # 2.0 and newer
-            arguments["callback_api_version"] = paho.CallbackAPIVersion.VERSION2
-        client = paho.Client(**arguments)
-        client._handle_publish = self._take_publish
-        if not hasattr(paho, "CallbackAPIVersion"):
-            client._handle_pubackcomp = self._read_puback
-        client.max_inflight_messages_set(0)  # the window is ours
-        client.on_socket_open = _set_nodelay
-        client.on_connect = self._on_connect
-        client.on_subscribe = self._on_subscribe
-        client.on_publish = self._on_publish
-        client.on_disconnect = self._on_disconnect
-        if settings.username is not None:
-            client.username_pw_set(settings.username, settings.password)
-        if context:
-            client.tls_set_context(context)
-        if settings.log_mqtt:
-            client.enable_logger(log.getChild("paho"))
-        return client
+    def _describe_loss(self, error: OSError) -> str:
+        if not self._wire.is_open:
+            return describe_error(self._settings.address, error)
+        return "" if self._connack else describe_silence(self._settings.address)
 
     def _connect(self) -> None:
-        settings, properties = self._settings, self._paho.Properties(_CONNECT)
+        client, settings, properties = self._client, self._settings, self._paho.Properties(_CONNECT)
+        client.on_socket_open = self._on_socket_open
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
         properties.SessionExpiryInterval = settings.session_expiry_s
         properties.ReceiveMaximum = settings.receive_maximum
         properties.MaximumPacketSize = settings.max_packet_bytes
         # A session made with clean start is the one that a broker doesn't keep.
-        self._client.connect(
-            settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=properties
-        )
+        client.connect(settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=properties)
 
     def _loop(self) -> None:
-        client, sock = self._client, self._client.socket()
+        wire = self._wire
         deadline = time.monotonic() + HANDSHAKE_TIMEOUT_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._outbox.waker, selectors.EVENT_READ)
-            key = selector.register(sock, selectors.EVENT_READ) if sock else None
-            while key and client.socket() is sock and not self._is_over(deadline):
-                self._send_waiting()
-                if client.socket() is not sock:
-                    break
-                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if client.want_write() else 0)
-                if key.events != wanted:
-                    key = selector.modify(sock, wanted)
-                self._wait_and_serve(selector, sock)
+            key = selector.register(wire, wire.wanted)
+            while not wire.closed and not self._is_over(deadline):
+                more = self._send_batch()
+                if key.events != wire.wanted:
+                    key = selector.modify(wire, wire.wanted)
+                ready = selector.select(0 if more or wire.pending else TICK_S)
+                self._outbox.waker.clear()
+                if wire.pending or any(each.fileobj is wire for each, _ in ready):
+                    self._receive()
+                self._client.loop_misc()
 
-    def _wait_and_serve(self, selector: selectors.BaseSelector, sock: Any) -> None:
-        """Wait for something to do, and do it. A TLS socket may hold bytes that the selector can't see."""
-        client = self._client
-        pending = isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
-        ready = {key.fileobj: mask for key, mask in selector.select(0 if pending else TICK_S)}
-        if self._outbox.waker in ready:
-            self._outbox.waker.clear()
-        mask = ready.get(sock, 0)
-        if pending or mask & selectors.EVENT_READ:
-            client.loop_read()
-            if client.socket() is sock:
-                _acknowledge_at_once(sock)
-        if mask & selectors.EVENT_WRITE and client.socket() is sock:
-            client.loop_write()
-        if client.socket() is sock:
-            client.loop_misc()
+    def _receive(self) -> None:
+        """Take what came, and answer in between if it takes long: a slow application is no reason to be silent."""
+        count = self._wire.read(self._frames.room)
+        if count is None:
+            return
+        if not count:
+            raise ConnectionError("the stream has ended")
+        now = self._note_heard()
+        for command, body in self._frames.take(count):
+            self._take_frame(command, body)
+            if self._wire.closed or self._closing.is_set():
+                break
+            if time.monotonic() - now > BATCH_S:
+                self._send_batch()
+                self._client.loop_misc()
+                now = self._note_heard()
+
+    def _take_frame(self, command: int, body: Body) -> None:
+        kind = command >> 4
+        if kind == PUBLISH:
+            self._take_publish(command, body)
+        elif kind == PUBACK:
+            self._take_puback(*decode_puback(body))
+        else:
+            self._wire.show_paho(encode_frame(command, body))
+            self._client.loop_read()
+            if self._client.want_write():  # inside its callbacks paho only notes what it is to send
+                self._client.loop_write()
+
+    def _note_heard(self) -> float:
+        """Let paho know that the broker is alive; returns the time."""
+        now = time.monotonic()
+        self._client._last_bytes_received = self._client._last_msg_in = now  # in paho 2.2, and up to 2.1
+        return now
 
     def _is_over(self, deadline: float) -> bool:
         if self._closing.is_set():
@@ -155,46 +164,42 @@ class Connection:
 
     def _say_farewell(self) -> None:
         """Send DISCONNECT behind all that waits, in the little time that ``close`` has; the session stays."""
-        self._send_waiting()
-        self._client.disconnect()
         deadline = time.monotonic() + FAREWELL_TIMEOUT_S
-        while (sock := self._client.socket()) and time.monotonic() < deadline:
-            with selectors.DefaultSelector() as selector:
-                selector.register(sock, selectors.EVENT_WRITE)
-                selector.select(0.1)
-            self._client.loop_write()
+        self._send_all(deadline)
+        if not self._wire.blocked:
+            self._client.disconnect()
+            self._send_all(deadline)
 
-    def _send_waiting(self) -> None:
-        """Send what other threads have left: acknowledgements first, they are what the broker waits for."""
+    def _send_all(self, deadline: float) -> None:
+        while (self._send_batch() or self._wire.blocked) and time.monotonic() < deadline:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._wire, selectors.EVENT_WRITE)
+                selector.select(0.1)
+
+    def _send_batch(self) -> bool:
+        """Send some of what waits, acknowledgements first: the broker waits for them. Whether more could be sent now.
+
+        What other threads publish without end would otherwise be all that is done here.
+        """
+        wire = self._wire
         for receipt in self._outbox.take_receipts():
             self._acknowledge(receipt)
-        if not self._settled:
-            return
-        for message in self._outbox.take_qos0():
-            self._publish(message)
-        for slot, message in self._outbox.take_window():
-            self._outbox.sent(slot, self._publish(message))
-            if not self._client.socket():
-                break
+        if wire.blocked:
+            self._flush()
+        if self._settled and not wire.blocked:
+            for mid, parcel in self._outbox.take(BATCH_BYTES):
+                self._log_mqtt("Sending PUBLISH mid=%d %r", mid, parcel.message)
+                wire.send(parcel.start(mid))
+                wire.send(parcel.payload)
+        is_full = wire.waiting_bytes >= BATCH_BYTES
+        self._flush()
+        return is_full and not wire.blocked
 
-    def _publish(self, message: Message) -> int:
-        properties = self._encode_properties(message)
-        info = self._client.publish(message.topic, message.payload, min(message.qos, 1), message.retain, properties)
-        return int(info.mid)
-
-    def _encode_properties(self, message: Message) -> Any:
-        properties = self._paho.Properties(_PUBLISH)
-        if message.response_topic is not None:
-            properties.ResponseTopic = message.response_topic
-        if message.correlation is not None:
-            properties.CorrelationData = message.correlation
-        if message.content_type is not None:
-            properties.ContentType = message.content_type
-        if message.expiry_s is not None:
-            properties.MessageExpiryInterval = message.expiry_s
-        if message.properties:
-            properties.UserProperty = list(message.properties)
-        return properties
+    def _flush(self) -> None:
+        if self._wire.flush():
+            self._client._last_msg_out = time.monotonic()
+        if not self._wire.blocked:
+            self._outbox.written()
 
     def _acknowledge(self, receipt: Receipt) -> None:
         """Acknowledge in the order of arrival (MQTT v5, 4.6.0-2; rumqttd ends the connection otherwise)."""
@@ -204,9 +209,38 @@ class Connection:
         waiting[receipt.mid] = True
         while waiting and waiting[first := next(iter(waiting))]:
             del waiting[first]
-            self._client._send_puback(first)
+            self._log_mqtt("Sending PUBACK mid=%d", first)
+            self._wire.send(encode_puback(first))
+
+    def _take_puback(self, mid: int, code: int) -> None:
+        message = self._outbox.acknowledged(mid)
+        self._log_mqtt("Received PUBACK mid=%d code=%d", mid, code)
+        if message and code >= 128:
+            self._emit(Denied(message.topic, "publish", describe_puback(code)))
+        elif message and self._settings.tell_published:
+            self._emit(Published(message))
+
+    def _take_publish(self, command: int, body: Body) -> None:
+        mid, qos, message, fault = decode_publish(command, body, self._generation)
+        if qos == 1:
+            self._unacknowledged[mid] = False
+        elif qos == 2:  # we never ask for it, but an old session may; then once is not exactly once
+            self._client._send_pubrec(mid)
+        self._log_mqtt("mqtt_received mid=%d %r", mid, message or fault)
+        if message is None:
+            log.warning("mqtt_message_refused client=%s reason=%r", self._settings.client_id, fault)
+            if qos == 1:
+                self._outbox.acknowledge(Receipt(self._generation, mid))
+        elif self._settled:
+            self._emit(Arrived(message))
+        elif qos and len(self._early) < self._settings.receive_maximum:
+            self._early.append(Arrived(message))
 
     # What paho calls. Its versions have different arguments; what is raised here ends the connection.
+
+    def _on_socket_open(self, client: Any, _userdata: Any, sock: socket.socket) -> None:
+        self._wire.open(sock)
+        client._sock = self._wire
 
     def _on_connect(self, _client: Any, _userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if _code(reason):
@@ -227,10 +261,8 @@ class Connection:
             self._settle([])
 
     def _on_subscribe(self, _client: Any, _userdata: Any, _mid: int, reasons: Sequence[Any], _properties: Any) -> None:
-        answers = zip(self._asked, reasons, strict=False)
-        self._settle(
-            [(each.topic, f"the broker refused it: {reason}") for each, reason in answers if _code(reason) >= 128]
-        )
+        answers = [(each.topic, reason) for each, reason in zip(self._asked, reasons, strict=False)]
+        self._settle([(topic, f"the broker refused it: {reason}") for topic, reason in answers if _code(reason) >= 128])
 
     def _settle(self, refused: list[tuple[str, str]]) -> None:
         """All subscriptions are answered: report, then let the messages in that came before the answer."""
@@ -238,52 +270,13 @@ class Connection:
         too_large = self._outbox.begin(receive_maximum=self._connack["receive_maximum"], max_packet_bytes=most)
         self._emit(Connected(self._connack["session_present"], most))
         self._settled = True
-        refused += [
-            (each.topic, "the broker has no shared subscriptions")
-            for each in self._subscriptions
-            if each not in self._asked
-        ]
-        for topic, why in refused:
+        unasked = [each.topic for each in self._subscriptions if each not in self._asked]
+        for topic, why in refused + [(topic, "the broker has no shared subscriptions") for topic in unasked]:
             self._emit(Denied(topic, "subscribe", why))
         for message in too_large:
             self._emit(Denied(message.topic, "publish", f"the broker takes no more than {most} bytes"))
         while self._early:
-            self._emit(Arrived(self._early.popleft()))
-
-    def _on_publish(self, _client: Any, _userdata: Any, mid: int, reason: Any = None, _properties: Any = None) -> None:
-        message = self._outbox.finished(mid)
-        reason = self._puback_reason if reason is None else reason
-        if message and _code(reason) >= 128:
-            self._emit(Denied(message.topic, "publish", f"the broker refused it: {reason}"))
-        elif message and self._settings.tell_published:
-            self._emit(Published(message))
-
-    def _read_puback(self, kind: str) -> int:
-        """Note the reason code of a PUBACK, which paho 1.6.1 doesn't hand on, and let paho go on with it."""
-        octets = self._client._in_packet["packet"]
-        code = octets[2] if len(octets) > 2 else 0
-        self._puback_reason = self._paho.ReasonCodes(4, identifier=code) if code >= 128 else 0
-        return int(type(self._client)._handle_pubackcomp(self._client, kind))
-
-    def _take_publish(self) -> int:
-        """Take over from paho a PUBLISH that came, for the sake of ``packet.py`` and of acknowledging by hand."""
-        came = decode_publish(self._client._in_packet["command"], self._client._in_packet["packet"])
-        receipt = Receipt(self._generation, came.mid) if came.qos == 1 else None
-        if receipt:
-            self._unacknowledged[came.mid] = False
-        elif came.qos == 2:  # we never ask for it, but an old session may; then once is not exactly once
-            self._client._send_pubrec(came.mid)
-        if self._settings.log_mqtt:
-            log.debug("mqtt_received mid=%d %r", came.mid, came.message or came.fault)
-        if came.message is None:
-            log.warning("mqtt_message_refused client=%s reason=%r", self._settings.client_id, came.fault)
-            if receipt:
-                self._outbox.acknowledge(receipt)
-        elif self._settled:
-            self._emit(Arrived(replace(came.message, receipt=receipt)))
-        elif came.qos and len(self._early) < self._settings.receive_maximum:
-            self._early.append(replace(came.message, receipt=receipt))
-        return 0
+            self._emit(self._early.popleft())
 
     def _on_disconnect(self, _client: Any, _userdata: Any, *rest: Any) -> None:
         # paho 2: flags, reason, properties; paho 1.6.1: reason or error number, properties
@@ -295,16 +288,7 @@ class Connection:
             self._why = self._why or describe_silence(self._settings.address)
 
 
-def _set_nodelay(_client: Any, _userdata: Any, sock: socket.socket) -> None:
-    # Without it a window of one page stalls 40 ms a page; paho doesn't set it.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _acknowledge_at_once(sock: socket.socket) -> None:
-    # mosquitto leaves Nagle's algorithm on: it keeps the end of a message back until TCP has acknowledged what it sent
-    # before, which Linux puts off for 40 ms unless told otherwise, anew after every read. (44 ms -> 0.7 ms a turn.)
-    if hasattr(socket, "TCP_QUICKACK"):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+def _log_nothing(*_: object) -> None: ...
 
 
 def _code(reason: Any) -> int:

@@ -118,7 +118,7 @@ class Link(Protocol):
         At QoS 1 it takes a slot of the bounded window until the broker acknowledges it (and is sent again on the next
         connection if this one ends first); waits up to ``timeout_s`` for a slot. Returns False, and keeps nothing,
         when not connected, when no slot came free, or when the broker takes no packet so large. Raises ``ValueError``
-        for a message that can't be MQTT (``packet.packet_bytes``).
+        for a message that can't be MQTT (``packet.encode_publish``).
         """
 
     def drain(self, timeout_s: float) -> bool:

@@ -8,19 +8,20 @@ paho 2.x and 1.6.1 (which Debian 12 ships) do the same here; ``connection.py`` m
 
 import logging
 import random
+import ssl
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Self
+from typing import Any, Self
 
 from ..core.backoff import Backoff
 from ..errors import SetupError
 from .connection import Connection
 from .message import Arrived, Connected, Denied, Disconnected, Event, Message, OnEvent, Subscription
-from .outbox import Outbox, Receipt
-from .packet import packet_bytes
+from .outbox import Outbox
+from .packet import Receipt, encode_publish
 from .tls import TlsSettings
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class MqttLink:
 
     def publish(self, message: Message, *, timeout_s: float = 0.0) -> bool:
         """See ``Link.publish``. On the network thread (inside ``on_event``) it doesn't wait for a slot."""
-        return self._outbox.put(message, packet_bytes(message), timeout_s)
+        return self._outbox.put(encode_publish(message), timeout_s)
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing published at QoS 1 is unacknowledged; whether that came true."""
@@ -155,10 +156,10 @@ class MqttLink:
         self._generation += 1
         connection = Connection(
             self._paho,
+            _make_client(self._paho, self._settings, self._context),
             self._settings,
             self._subscriptions,
             generation=self._generation,
-            context=self._context,
             outbox=self._outbox,
             emit=self._emit,
             closing=self._closing,
@@ -243,3 +244,17 @@ def _import_paho() -> ModuleType:
             hint="apt install python3-paho-mqtt, or pip install paho-mqtt into the Python that runs this",
         ) from error
     return paho
+
+
+def _make_client(paho: ModuleType, settings: MqttSettings, context: ssl.SSLContext | None) -> Any:
+    arguments: dict[str, Any] = {"client_id": settings.client_id, "protocol": paho.MQTTv5}
+    if hasattr(paho, "CallbackAPIVersion"):  # 2.0 and newer
+        arguments["callback_api_version"] = paho.CallbackAPIVersion.VERSION2
+    client = paho.Client(**arguments)
+    if settings.username is not None:
+        client.username_pw_set(settings.username, settings.password)
+    if context:
+        client.tls_set_context(context)
+    if settings.log_mqtt:
+        client.enable_logger(log.getChild("paho"))
+    return client

@@ -3,20 +3,13 @@
 import threading
 from collections import deque
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from .message import LARGEST_PACKET_BYTES, Message
+from .packet import Parcel, Receipt
 from .waker import Waker
 from .window import Window
 
 QOS0_MOST_MESSAGES, QOS0_MOST_BYTES = 256, 4 << 20
-
-
-class Receipt(NamedTuple):
-    """Which message of which connection is to be acknowledged."""
-
-    generation: int
-    mid: int
 
 
 class Outbox:
@@ -28,26 +21,27 @@ class Outbox:
         """Whether messages are taken: only while connected."""
         self.max_packet_bytes = LARGEST_PACKET_BYTES
         self._changed = threading.Condition()
-        self._window = Window(window)
-        self._qos0: deque[Message] = deque()
+        self._window: Window[Parcel] = Window(window)
+        self._qos0: deque[Parcel] = deque()
         self._qos0_sizes: deque[int] = deque()
         self._receipts: deque[Receipt] = deque()
-        self._network_thread: threading.Thread | None = None
+        self._network_thread = 0
         self._closed = False
 
     # The application's side.
 
-    def put(self, message: Message, size_bytes: int, timeout_s: float) -> bool:
-        """Take ``message``, waiting for a slot if need be; False if it was not taken."""
+    def put(self, parcel: Parcel, timeout_s: float) -> bool:
+        """Take ``parcel``, waiting for a slot if need be; False if it was not taken."""
+        size_bytes = parcel.size_bytes
         with self._changed:
-            if message.qos and timeout_s > 0 and not self._on_network_thread():
+            if parcel.message.qos and timeout_s > 0 and not self._window.has_room and not self._on_network_thread():
                 self._changed.wait_for(lambda: not self.open or self._window.has_room, timeout_s)
-            if not self.open or size_bytes > self.max_packet_bytes or not self._has_room(message, size_bytes):
+            if not self.open or size_bytes > self.max_packet_bytes or not self._has_room(parcel.message, size_bytes):
                 return False
-            if message.qos:
-                self._window.add(message, size_bytes)
+            if parcel.message.qos:
+                self._window.add(parcel, size_bytes)
             else:
-                self._qos0.append(message)
+                self._qos0.append(parcel)
                 self._qos0_sizes.append(size_bytes)
         self._wake()
         return True
@@ -83,13 +77,13 @@ class Outbox:
             self.waker.wake()
 
     def _on_network_thread(self) -> bool:
-        return threading.current_thread() is self._network_thread
+        return threading.get_ident() == self._network_thread
 
     # The network thread's side.
 
     def serve_this_thread(self) -> None:
         """Say that the calling thread is the one that sends: it is never made to wait, and needs no waking."""
-        self._network_thread = threading.current_thread()
+        self._network_thread = threading.get_ident()
 
     def begin(self, *, receive_maximum: int, max_packet_bytes: int) -> list[Message]:
         """A connection is ready: take messages, and send the window again. Returns what is too large for the broker."""
@@ -98,7 +92,7 @@ class Outbox:
             self.max_packet_bytes = max_packet_bytes
             self.open = not self._closed
             self._changed.notify_all()
-        return too_large
+        return [parcel.message for parcel in too_large]
 
     def end(self) -> Message | None:
         """The connection is over. Returns a message that is dropped because it ends every connection."""
@@ -109,37 +103,49 @@ class Outbox:
             self._qos0_sizes.clear()
             self._receipts.clear()
             self._changed.notify_all()
-        return dropped
+        return dropped.message if dropped else None
 
     def take_receipts(self) -> Iterator[Receipt]:
         """Yield what is to be acknowledged."""
         while self._receipts:
             yield self._receipts.popleft()
 
-    def take_qos0(self) -> Iterator[Message]:
-        """Yield the QoS 0 messages to send; they count until ``written``."""
-        while self._qos0:
-            yield self._qos0.popleft()
+    def take(self, least_bytes: int) -> list[tuple[int, Parcel]]:
+        """Return (packet identifier, parcel) of what is to be sent now: all there is, or ``least_bytes`` of it.
 
-    def take_window(self) -> Iterator[tuple[int, Message]]:
-        """Yield (slot, message) to send at QoS 1; the caller says ``sent`` for each."""
-        while True:
+        What has QoS 0 is first, counts until ``written``, and has 0 for an identifier. The identifiers are ours: paho
+        uses one, for its SUBSCRIBE, and that is answered before the first message is sent.
+        """
+        taken: list[tuple[int, Parcel]] = []
+        with self._changed:
+            while least_bytes > 0 and (parcel := self._next()):
+                taken.append(parcel)
+                least_bytes -= parcel[1].size_bytes
+        return taken
+
+    def _next(self) -> tuple[int, Parcel] | None:
+        if self._qos0:
+            return 0, self._qos0.popleft()
+        if not (unsent := self._window.next_unsent()):
+            return None
+        slot, parcel = unsent
+        mid = self._window.free_mid()
+        self._window.sent(slot, mid)
+        return mid, parcel
+
+    def written(self) -> None:
+        """The network has all that was taken: there is room for other QoS 0 messages."""
+        if len(self._qos0_sizes) > len(self._qos0):
             with self._changed:
-                waiting = self._window.next_unsent()
-            if waiting is None:
-                return
-            yield waiting
+                while len(self._qos0_sizes) > len(self._qos0):
+                    self._qos0_sizes.popleft()
 
-    def sent(self, slot: int, mid: int) -> None:
-        """The message of ``slot`` went out as packet ``mid``."""
+    def acknowledged(self, mid: int) -> Message | None:
+        """Packet ``mid`` is done with: free its slot and return its message, None when we sent no such packet."""
         with self._changed:
-            self._window.sent(slot, mid)
-
-    def finished(self, mid: int) -> Message | None:
-        """Packet ``mid`` is done with: acknowledged, then its message is returned, or a QoS 0 one that is written."""
-        with self._changed:
-            message = self._window.acknowledged(mid)
-            if message is None and self._qos0_sizes:
-                self._qos0_sizes.popleft()
-            self._changed.notify_all()
-        return message
+            parcel = self._window.acknowledged(mid)
+            # A thread that waits for a slot is let go on when it can take several: two threads that take turns
+            # at every message cost more than all the rest.
+            if self._window.is_roomy:
+                self._changed.notify_all()
+        return parcel.message if parcel else None

@@ -14,6 +14,23 @@ _ADVICE = {
 """What to do about an MQTT v5 reason code (2.4)."""
 
 
+_PUBACK = {
+    0x80: "Unspecified error",
+    0x83: "Implementation specific error",
+    0x87: "Not authorized",
+    0x90: "Topic name invalid",
+    0x91: "Packet identifier in use",
+    0x97: "Quota exceeded",
+    0x99: "Payload format invalid",
+}
+"""The reason codes that a PUBACK may have (3.4.2.1)."""
+
+
+def describe_puback(code: int) -> str:
+    """Return why the broker refused what was published."""
+    return f"the broker refused it: {_PUBACK.get(code, f'reason code {code}')}"
+
+
 def describe_refusal(address: str, reason: object, code: int) -> str:
     """Return the sentence for a CONNACK with a ``reason`` other than success."""
     return f"{address} refused the connection: {reason}{_ADVICE.get(code, '')}"
