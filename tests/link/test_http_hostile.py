@@ -197,6 +197,51 @@ def test_a_server_that_loses_pipelined_requests_is_asked_one_by_one() -> None:
         assert all(reply.body for reply in replies if not reply.failure)
 
 
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_a_server_whose_answers_are_in_doubt_can_be_asked_one_by_one(one_by_one: bool) -> None:
+    behind: list[bool] = []
+
+    def script(visitor: Visitor) -> None:
+        while request := visitor.read_request():
+            behind.append(visitor.more_came)
+            visitor.send(echo(request))
+
+    async def run() -> None:
+        replies: asyncio.Queue[Reply] = asyncio.Queue()
+        async with HttpClient(LOCAL, connections_per_host=1) as client, asyncio.timeout(10):
+            for number in range(41):
+                client.get(Get(f"{web.url}/{number}", 10, lambda _, reply: replies.put_nowait(reply)))
+                if number == 0:
+                    await replies.get()
+                    if one_by_one:
+                        client.ask_one_by_one(web.url)
+            for _ in range(40):
+                assert (await replies.get()).failure is None
+
+    with ScriptedWeb(script) as web:
+        asyncio.run(run())
+        assert any(behind) is not one_by_one
+
+
+def test_a_name_server_that_doesnt_answer_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    resolve = socket.getaddrinfo
+
+    def hang(host: str, *args: object, **kwargs: object) -> list[tuple[object, ...]]:
+        if host.startswith("slow"):
+            ended.wait(30)
+        return resolve("127.0.0.1" if host.startswith("slow") else host, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with ScriptedWeb(answering(echo)) as web:
+        urls = [f"http://slow{number}.example:{web.port}/" for number in range(20)]
+        rules = UrlRules(hosts=("*", "127.0.0.1", "localhost"))
+        replies = fetch(*urls, f"http://localhost:{web.port}/b", rules=rules, timeouts=Timeouts(connect_s=0.3))
+        ended.set()
+        assert failures(replies) == ["connect"] * 20
+        assert replies[20].body == b"/b"
+
+
 def test_garbage_among_pipelined_answers_fails_one_and_leaves_the_others() -> None:
     def script(visitor: Visitor) -> None:
         while request := visitor.read_request():

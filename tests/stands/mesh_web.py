@@ -30,6 +30,11 @@ class Visitor:
         head, _, self._received = self._received.partition(b"\r\n\r\n")
         return head.decode()
 
+    @property
+    def more_came(self) -> bool:
+        """Whether something of the next request is here already."""
+        return bool(self._received)
+
     def drop_received(self) -> None:
         """Forget the requests that came already."""
         self._received = b""

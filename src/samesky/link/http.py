@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 from .. import __version__
@@ -18,7 +17,7 @@ from ..core.strict import Refused
 from .http1 import encode_get
 from .http_connection import Timeouts
 from .http_exchange import Exchange, FailureKind, Get, HttpFailure, Reply
-from .http_host import Host, resolve_addresses
+from .http_host import Host
 from .tls import TlsSettings
 from .urls import Origin, Url, UrlRules
 
@@ -27,7 +26,6 @@ __all__ = ["FailureKind", "Get", "HttpClient", "HttpFailure", "Reply", "Timeouts
 log = logging.getLogger(__name__)
 
 USER_AGENT = f"samesky/{__version__}"
-RESOLVERS = 4
 
 
 class HttpClient:
@@ -71,7 +69,6 @@ class HttpClient:
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._tick_s = min(1.0, max(0.02, self.timeouts.shortest_s / 4))
-        self._resolver: ThreadPoolExecutor | None = None
         self._closed = False
 
     @property
@@ -122,8 +119,6 @@ class HttpClient:
         for host in list(self._hosts.values()):
             await host.close()
         self._hosts.clear()
-        if self._resolver is not None:
-            self._resolver.shutdown(wait=False, cancel_futures=True)
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,12 +175,6 @@ class HttpClient:
         if self._context is None:
             self._context = TlsSettings().make_context()
         return self._context
-
-    async def resolve(self, host: str, port: int) -> list[str]:
-        """See `http_host.Client`. In threads of its own: a name server that doesn't answer stops nobody else."""
-        if self._resolver is None:
-            self._resolver = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="samesky-resolver")
-        return await self._loop.run_in_executor(self._resolver, resolve_addresses, host, port)
 
     def finish(self, exchange: Exchange) -> None:
         """See `http_host.Client`."""

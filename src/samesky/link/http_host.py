@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import socket
 import ssl
 import time
 from collections import deque
@@ -16,6 +15,7 @@ from ..core.strict import Refused
 from .http1 import encode_get
 from .http_connection import Connection, Timeouts
 from .http_exchange import Exchange, FailureKind, HttpFailure
+from .resolving import resolve
 from .urls import Origin, UrlRules
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,6 @@ class Client(Protocol):
 
     def make_context(self) -> ssl.SSLContext:
         """TLS for a connection."""
-
-    async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses of ``host``. Raises ``OSError``."""
 
     def finish(self, exchange: Exchange) -> None:
         """``exchange`` is over: redirect it, or tell whoever asked."""
@@ -248,7 +245,7 @@ class Host:
             addresses = [str(ipaddress.ip_address(host))]
         except ValueError:
             async with asyncio.timeout(self.timeouts.connect_s):
-                addresses = await self._client.resolve(host, self._origin.port)
+                addresses = await resolve(host, self._origin.port)
         allowed, refusal = [], None
         for address in addresses:
             try:
@@ -274,9 +271,3 @@ class Host:
     def _fail(self, exchange: Exchange, kind: FailureKind, words: str, *, retry: bool = True) -> None:
         exchange.failure = HttpFailure(kind, words, retry)
         self._client.finish(exchange)
-
-
-def resolve_addresses(host: str, port: int) -> list[str]:
-    """Return the addresses of ``host``, the preferred first. Blocks; raises ``OSError``."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[2]
 TARGET = "bin/user"
 # Everything of these, but for what only tests, demos and the command line use.
 _VENDORED = ("__init__.py", "errors.py", "config.py", "core", "link", "station")
-_OF_THE_MESH = ("broker_url", "http", "http1", "http_connection", "http_exchange", "http_host", "urls")
+_OF_THE_MESH = ("broker_url", "http", "http1", "http_connection", "http_exchange", "http_host", "resolving", "urls")
 _LEFT_OUT = frozenset(
     {"link/memory.py", "link/broker.py", "station/comparison.py", "station/extension/build.py"}
     | {f"link/{name}.py" for name in _OF_THE_MESH}
