@@ -8,6 +8,8 @@ from time import time
 
 from ..core.strict import Reason, Refused
 from ..errors import Locked, Unreachable
+from .announcement import Integrity
+from .attribute import FROM_BYTES, write_checksum
 
 FILE_MODE = 0o644
 STALE_S = 3600.0
@@ -37,8 +39,10 @@ class IncomingFolder:
         _check_name(name)
         return self._folder
 
-    def write(self, content: bytes, *, mtime_ns: int | None = None, durable: bool = False) -> str:
-        """Write a new incoming file and return its name; with ``durable`` it is on the disk."""
+    def write(
+        self, content: bytes, *, mtime_ns: int | None = None, integrity: Integrity | None = None, durable: bool = False
+    ) -> str:
+        """Write a new incoming file and return its name. The rest as of `finish`."""
         name = f"{self._prefix}{next(self._numbers):x}"
         with Trouble("a file can't be written"):
             descriptor = os.open(
@@ -47,9 +51,7 @@ class IncomingFolder:
             try:
                 _write_whole(descriptor, content)
                 if mtime_ns is not None:
-                    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-                if durable:
-                    os.fsync(descriptor)
+                    _finish(descriptor, mtime_ns, integrity if len(content) >= FROM_BYTES else None, durable)
             except BaseException:
                 os.unlink(name, dir_fd=self._folder)
                 raise
@@ -79,17 +81,15 @@ class IncomingFolder:
                 os.close(descriptor)  # its last holder has put it in its place, or removed it, between open and lock
         raise Locked("other processes are downloading this file")
 
-    def finish(self, name: str, *, mtime_ns: int, durable: bool = False) -> None:
-        """Give the incoming file ``name`` its time, and with ``durable`` have it on the disk."""
+    def finish(self, name: str, *, mtime_ns: int, integrity: Integrity | None = None, durable: bool = False) -> None:
+        """Give the incoming file ``name`` its time, and note its checksum; with ``durable`` it is on the disk."""
         _check_name(name)
         with Trouble("a file can't be written"):
-            os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=self._folder, follow_symlinks=False)
-            if durable:
-                descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+            descriptor = os.open(name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder)
+            try:
+                _finish(descriptor, mtime_ns, integrity, durable)
+            finally:
+                os.close(descriptor)
 
     def discard(self, name: str) -> None:
         """Remove an incoming file, if it is there."""
@@ -112,6 +112,14 @@ class IncomingFolder:
                 except FileNotFoundError:
                     pass  # it was put in its place just now
         return count
+
+
+def _finish(descriptor: int, mtime_ns: int, integrity: Integrity | None, durable: bool) -> None:
+    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+    if integrity is not None:
+        write_checksum(descriptor, integrity, mtime_ns)
+    if durable:
+        os.fsync(descriptor)
 
 
 def _write_whole(descriptor: int, content: bytes) -> None:

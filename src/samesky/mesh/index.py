@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from ..core.timetree import MODULUS, Sum
 from .announcement import Entry, Integrity
@@ -32,6 +32,14 @@ class Sums:
     whole: bool
     """Whether these are all directories; else only those that have changed, empty ones among them."""
     sums: dict[str, Sum]
+
+
+class Figures(NamedTuple):
+    """What tells that a file hasn't changed."""
+
+    here: bool
+    size: int
+    mtime_ns: int
 
 
 def entry_hash(path: str, content: bytes, *, removed: bool = False) -> int:
@@ -117,6 +125,15 @@ class Index:
         with self.file.errors():
             rows = self.file.connection.execute(query, (directory, split_path(after)[1], limit)).fetchall()
         return [_decode(directory, row) for row in rows]
+
+    def read_figures(self, directory: str) -> dict[str, Figures]:
+        """What the entries of ``directory`` itself say of their files, by name: quicker than `entries`, for a scan."""
+        query = (
+            "SELECT name, state, size, mtime_ns FROM entry WHERE directory = (SELECT id FROM directory WHERE path = ?)"
+        )
+        with self.file.errors():
+            rows = self.file.connection.execute(query, (directory,))
+            return {name: Figures(state == _HERE, size, mtime_ns) for name, state, size, mtime_ns in rows}
 
     def directories(self) -> list[str]:
         """Every directory with entries of any state, by path; the top one is the empty text."""

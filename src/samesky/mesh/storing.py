@@ -103,12 +103,14 @@ class _Batch:
     def write_files(self, *, durable: bool) -> None:
         """Write what is in memory beside the tree. What doesn't fit on the disk has failed; smaller ones may fit."""
         for number, item in enumerate(self._items):
-            mtime_ns = item.announcement.pub_time
+            told, incoming = item.announcement, self._tree.incoming
             try:
                 if item.content is not None:
-                    self._names[number] = self._tree.write_incoming(item.content, mtime_ns=mtime_ns, durable=durable)
+                    self._names[number] = incoming.write(
+                        item.content, mtime_ns=told.pub_time, integrity=told.integrity, durable=durable
+                    )
                 elif item.name:
-                    self._tree.incoming.finish(item.name, mtime_ns=mtime_ns, durable=durable)
+                    incoming.finish(item.name, mtime_ns=told.pub_time, integrity=told.integrity, durable=durable)
             except SameskyError as error:
                 self._outcomes[number] = Outcome("failed", str(error))
 

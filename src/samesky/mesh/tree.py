@@ -73,9 +73,9 @@ class Tree:
 
     # ------------------------------------------------------------------ incoming files
 
-    def write_incoming(self, content: bytes, *, mtime_ns: int | None = None, durable: bool = False) -> str:
+    def write_incoming(self, content: bytes) -> str:
         """As `IncomingFolder.write`."""
-        return self.incoming.write(content, mtime_ns=mtime_ns, durable=durable)
+        return self.incoming.write(content)
 
     def open_incoming(self, name: str) -> int:
         """As `IncomingFolder.open`."""
