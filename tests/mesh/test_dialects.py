@@ -65,3 +65,10 @@ def test_the_user_may_allow_larger_inline_content_in_v03() -> None:
         decode(V03_TOPIC, json.dumps(fields).encode(), None, now_ns=NOW_NS)
     announcement = decode(V03_TOPIC, json.dumps(fields).encode(), None, now_ns=NOW_NS, inline_max_bytes=5000)
     assert announcement.content == b"x" * 5000
+
+
+def test_row_33_a_message_with_thousands_of_properties_is_refused() -> None:
+    for properties in ([("a", "b")] * 10_000, [("a", "b" * 5000)]):
+        with pytest.raises(Refused) as caught:
+            decode(V03_TOPIC, json.dumps(V03).encode(), None, now_ns=NOW_NS, properties=properties)
+        assert caught.value.reason is Reason.PROPS

@@ -208,6 +208,12 @@ def test_no_extra_field_replaces_one_that_is_proven() -> None:
     assert write(announcement) == {**USUAL, "identity": USUAL["integrity"], "x": 1}
 
 
+def test_what_travels_along_is_left_out_where_nobody_could_read_the_rest() -> None:
+    crowded = replace(decode(USUAL), content=b"hello\n", extra={"wis2": {"note": "x" * 8000}})
+    assert decode(encode_v03(crowded)) == replace(crowded, extra={})
+    assert decode(encode_v03(replace(crowded, extra={"note": "x" * 7000}))).extra == {"note": "x" * 7000}
+
+
 @pytest.mark.parametrize(
     ("base_url", "retrieve_path", "url"),
     [

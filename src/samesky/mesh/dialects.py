@@ -1,6 +1,8 @@
 """Which dialect a message is in. The topic decides: WIS2's hierarchy is fixed, and all other topics are of v03."""
 
-from ..core.strict import Reason, Refused
+from collections.abc import Sequence
+
+from ..core.strict import Reason, Refused, check_properties
 from .announcement import Announcement
 from .fields import MAX_INLINE_BYTES
 from .v03 import decode_v03
@@ -18,12 +20,15 @@ def decode(
     *,
     now_ns: int,
     inline_max_bytes: int = MAX_INLINE_BYTES,
+    properties: Sequence[tuple[str, str]] = (),
 ) -> Announcement:
     """Return the announcement in a message; ``now_ns`` is the time now, in nanoseconds since 1970.
 
     ``inline_max_bytes`` is the largest file taken from a v03 announcement itself; WIS2 has its own limit. Raises
-    ``Refused`` and nothing else, VERSION for a ``content_type`` that isn't JSON (row 11).
+    ``Refused`` and nothing else, VERSION for a ``content_type`` that isn't JSON (row 11), PROPS for user ``properties``
+    that are too many or too long (row 33); none of them means anything here.
     """
+    check_properties(properties)
     if content_type not in _CONTENT_TYPES and not _is_json(content_type):
         raise Refused(Reason.VERSION, "the content type of the message isn't JSON")
     if is_wis2_topic(message_topic):

@@ -43,6 +43,7 @@ _SUM_OPERATIONS: dict[str, dict[str, object]] = {
     "m": {"directory": ""},
     "r": {"remove": "", "directory": ""},
 }
+_MOST_ESCAPED = 6  # bytes that JSON may take for one: \u0001
 _WITH_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -71,8 +72,8 @@ def decode_v03(payload: bytes, *, now_ns: int, inline_max_bytes: int = MAX_INLIN
 def encode_v03(announcement: Announcement, *, encoding: InlineEncoding = "guess") -> bytes:
     """Return the payload that tells ``announcement``, for a message of content type `CONTENT_TYPE`.
 
-    ``pubTime`` has the digits it came with. ``encoding`` is for inline content: "text" and "guess" write UTF-8 where
-    the content is, "binary" always base64.
+    ``pubTime`` has the digits it came with. What travels along is left out where the announcement would be too long.
+    ``encoding`` is for inline content: "text" and "guess" write UTF-8 where the content is, "binary" always base64.
     """
     fields: dict[str, object] = {
         "pubTime": encode_compact(announcement.pub_time, announcement.extra.get("pubTime")),
@@ -90,20 +91,21 @@ def encode_v03(announcement: Announcement, *, encoding: InlineEncoding = "guess"
         fields["content"] = _encode_content(announcement.content, encoding)
     if announcement.operation != "put":
         fields["fileOp"] = encode_operation(announcement.operation, announcement.path, announcement.target)
-    for name, value in announcement.extra.items():
-        if name not in _UNDERSTOOD:
-            fields[name] = value
-    return _ENCODER.encode(fields).encode()
+    extra = {name: value for name, value in announcement.extra.items() if name not in _UNDERSTOOD}
+    payload = _ENCODER.encode(fields | extra).encode()
+    if extra and _is_too_long(len(payload), fields):
+        payload = _ENCODER.encode(fields).encode()
+    return payload
 
 
 def _parse_fields(payload: bytes, inline_max_bytes: int) -> tuple[dict[str, object], dict[str, object]]:
     """Return the named fields in ``payload``, and of these again what isn't understood, which is proven already."""
-    most_bytes = min(MAX_PAYLOAD_BYTES, MAX_ANNOUNCEMENT_BYTES + 6 * inline_max_bytes)  # JSON may take 6 bytes for one
+    most_bytes = min(MAX_PAYLOAD_BYTES, MAX_ANNOUNCEMENT_BYTES + _MOST_ESCAPED * inline_max_bytes)
     fields, extra = _divide_fields(parse_json(payload, max_bytes=most_bytes))
     if b"\\" in payload or not _PLAIN.issuperset(map(type, extra.values())):  # the slow way looks at every value
         fields, extra = _divide_fields(decode_json(payload, max_bytes=most_bytes))
-    if len(payload) > MAX_ANNOUNCEMENT_BYTES:
-        _check_excess(len(payload), fields)
+    if _is_too_long(len(payload), fields):
+        raise Refused(Reason.SIZE, f"the announcement has more than {MAX_ANNOUNCEMENT_BYTES} bytes")
     return fields, extra
 
 
@@ -112,27 +114,28 @@ def _divide_fields(document: object) -> tuple[dict[str, object], dict[str, objec
     return fields, {name: value for name, value in fields.items() if name not in _UNDERSTOOD}
 
 
-def _check_excess(size_bytes: int, fields: dict[str, object]) -> None:
-    """Refuse an announcement that is too long even without its inline content, however that was escaped."""
+def _is_too_long(size_bytes: int, fields: Mapping[str, object]) -> bool:
+    """Whether an announcement is too long even without its inline content, however that was escaped."""
+    if size_bytes <= MAX_ANNOUNCEMENT_BYTES:
+        return False
     content = fields.get("content")
-    value = content.get("value") if type(content) is dict else None
-    inline_bytes = len(value.encode()) if type(value) is str else 0
-    if size_bytes - 6 * inline_bytes > MAX_ANNOUNCEMENT_BYTES:
-        raise Refused(Reason.SIZE, f"the announcement has more than {MAX_ANNOUNCEMENT_BYTES} bytes")
+    value = content.get("value") if isinstance(content, dict) else None
+    inline_bytes = len(value.encode()) if isinstance(value, str) else 0
+    return size_bytes - _MOST_ESCAPED * inline_bytes > MAX_ANNOUNCEMENT_BYTES
 
 
 def _name_fields(document: object) -> dict[str, object]:
     """Return the fields of the array form of 2019 under their names of today."""
-    if (
-        type(document) is not list
-        or not 3 <= len(document) <= 4
-        or (len(document) == 4 and type(document[3]) is not dict)
-    ):
-        raise Refused(
-            Reason.SHAPE, "an announcement must be a JSON object, or the array of pubTime, baseUrl, relPath …"
-        )
-    fields: dict[str, object] = dict(document[3]) if len(document) == 4 else {}
-    fields |= {"pubTime": document[0], "baseUrl": document[1], "relPath": document[2]}
+    match document:
+        case [pub_time, base_url, path]:
+            headers: dict[str, object] = {}
+        case [pub_time, base_url, path, dict(headers)]:
+            pass
+        case _:
+            raise Refused(
+                Reason.SHAPE, "an announcement must be a JSON object, or the array of pubTime, baseUrl, relPath"
+            )
+    fields = {**headers, "pubTime": pub_time, "baseUrl": base_url, "relPath": path}
     checksum = fields.pop("sum", None)
     if type(checksum) is str:
         kind, _, value = checksum.partition(",")

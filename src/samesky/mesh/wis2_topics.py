@@ -20,8 +20,9 @@ Channel = Literal["origin", "cache"]
 MAX_TOPIC_LENGTH = 1024
 
 _CENTRE = r"[a-z0-9]+-[a-z0-9_-]+"
-_LEVELS = r"(?:/[a-z0-9_-]+)*"
-# Sub-disciplines grow with every meeting of the WMO: that they exist is for Global Brokers to know.
+# That a discipline exists is for Global Brokers to know: the WMO adds to them. Capitals are in what the gateways from
+# the Global Telecommunication System announce, whose levels are the letters of its headings.
+_LEVELS = r"(?:/[A-Za-z0-9_-]+)*"
 _TOPIC = re.compile(
     rf"(?P<channel>origin|cache)/a/(?P<name>wis2/(?P<centre>{_CENTRE})/"
     rf"(?:data/(?:core|recommended){_LEVELS}|(?:metadata|reports){_LEVELS}))"
