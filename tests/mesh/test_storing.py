@@ -103,6 +103,26 @@ def test_what_is_older_than_what_is_here_isnt_stored(stand: Stand) -> None:
     assert stand.incoming() == []
 
 
+def test_what_somebody_put_there_by_hand_is_kept_when_it_is_newer_and_known_from_then_on(stand: Stand) -> None:
+    stand.store(stand.item("a", b"first"))
+    for known, by_hand in ((True, "a"), (False, "b")):
+        (stand.tree.folder / by_hand).write_bytes(b"by hand")
+        os.utime(stand.tree.folder / by_hand, ns=(NOW + 100, NOW + 100))
+        outcome = stand.storing.store([stand.item(by_hand, b"published before", pub_time=NOW + 50)])[0]
+        assert (outcome.state, stand.content(by_hand)) == ("older", b"by hand"), known
+        assert stand.index.read(by_hand).content == hashlib.sha512(b"by hand").digest()
+        assert stand.store(removal(by_hand, NOW + 60)) == ["older"]
+        assert stand.store(stand.item(by_hand, b"published after", pub_time=NOW + 200)) == ["stored"]
+        assert stand.content(by_hand) == b"published after"
+
+
+def test_a_file_that_a_kill_left_without_its_entry_is_stored_and_announced(stand: Stand) -> None:
+    (stand.tree.folder / "a").write_bytes(b"content")
+    assert stand.store(stand.item("a", b"content")) == ["stored"]
+    assert stand.index.read("a").pub_time == NOW
+    assert stand.waiting.depth() == Depth(0, 1)
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_of_two_of_the_same_time_all_peers_keep_the_same(stand: Stand, turned: bool) -> None:
     items = [stand.item("a", content) for content in (b"one", b"two")]

@@ -94,6 +94,11 @@ class MeshNode:
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
 
+    def describe(self) -> str:
+        """The same in words, for a test that fails."""
+        status = self.status()
+        return "\n".join([status.describe(), *(each.describe() for each in status.neighbours)])
+
     def read_files(self) -> dict[str, bytes]:
         """All files of the tree."""
         return read_tree(self.folder)

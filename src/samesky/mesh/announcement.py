@@ -6,6 +6,7 @@ The words are the seed's (MetPX wmo_mesh): ``pubTime`` is set where a file enter
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,6 +26,9 @@ METHODS: dict[str, Callable[..., Any]] = {
 """The checksums that are understood, by their names in WIS2 and Sarracenia."""
 WEAK_METHODS = frozenset({"md5"})
 """Anybody can make two files of these: taken only when the user says so."""
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
+"""What quoting leaves as it is."""
 
 Version = tuple[int, bytes]
 """Of two versions of a file the greater is kept, by every peer alike: pubTime, then the checksum."""
@@ -88,7 +92,8 @@ class Announcement:
             return self.retrieve
         if not self.base_url:
             return ""
-        return f"{self.base_url.rstrip('/')}/{quote(self.retrieve.lstrip('/') or self.path)}"
+        where = self.retrieve.lstrip("/") or self.path
+        return f"{self.base_url.rstrip('/')}/{where if _PLAIN.fullmatch(where) else quote(where)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..core.strict import Reason
 from ..errors import SameskyError
@@ -123,7 +122,7 @@ class Fetching:
             self._start(job)
 
     def _start(self, job: Job) -> None:
-        source = min((url for url in job.sources if url not in job.tried), key=self._expect_s)
+        source = self._choose_source(job)
         job.tried.add(source)
         began = self._clock()
         most = self._most_bytes if job.announcement.size is None else job.announcement.size
@@ -200,16 +199,22 @@ class Fetching:
             return NotFetched(Reason.CHECKSUM, f"{_host(source)} sent another content than announced", hopeful=False)
         return Fetched(None, partial.name, partial.size, partial.digest("sha512"), source)
 
-    def _expect_s(self, url: str) -> float:
-        return self._seconds.get(_host(url), 0.0)
+    def _choose_source(self, job: Job) -> str:
+        """Of the sources that weren't tried, the one of the quickest host."""
+        if len(job.sources) == 1:
+            return job.sources[0]
+        return min(
+            (url for url in job.sources if url not in job.tried), key=lambda url: self._seconds.get(_host(url), 0.0)
+        )
 
     def _note_speed(self, url: str, took_s: float, reply: Reply) -> None:
         """A moving mean of how long a host takes; one that failed counts as very slow for a while."""
         if len(self._seconds) > 1000:
             self._seconds.clear()
         took_s = _PENALTY_S if reply.failure is not None else took_s
-        before = self._seconds.get(_host(url), took_s)
-        self._seconds[_host(url)] = before + _SMOOTHING * (took_s - before)
+        host = _host(url)
+        before = self._seconds.get(host, took_s)
+        self._seconds[host] = before + _SMOOTHING * (took_s - before)
 
 
 def _judge_whole(announcement: Announcement, content: bytes, source: str) -> Fetched | NotFetched:
@@ -224,7 +229,7 @@ def _judge_whole(announcement: Announcement, content: bytes, source: str) -> Fet
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).netloc
+    return url.split("/", 3)[2]  # the URL was checked
 
 
 class _Partial:

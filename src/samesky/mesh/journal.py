@@ -60,6 +60,8 @@ class Cycle:
     finished: list[Work] = field(default_factory=list)
     done: list[int] = field(default_factory=list)
     """Ids of rows that need nothing more."""
+    released: list[int] = field(default_factory=list)
+    """Ids of rows to announce that are held here no longer."""
     refill: int = 0
     refill_announcements: int = 0
 
@@ -67,7 +69,7 @@ class Cycle:
         return any(getattr(self, name) for name in _LISTS) or self.refill > 0 or self.refill_announcements > 0
 
 
-_LISTS = ("added", "kept", "stored", "passed_on", "touched", "postponed", "finished", "done")
+_LISTS = ("added", "kept", "stored", "passed_on", "touched", "postponed", "finished", "done", "released")
 
 
 @dataclass(slots=True)
@@ -150,6 +152,11 @@ class Journal:
         self._next.done += row_ids
         self._begin()
 
+    def release(self, row_ids: list[int]) -> None:
+        """These are to be handed out again."""
+        self._next.released += row_ids
+        self._begin()
+
     def refill(self, limit: int) -> None:
         """Hand out so many rows that are due."""
         self._next.refill = max(self._next.refill, limit)
@@ -166,7 +173,7 @@ class Journal:
             await asyncio.sleep(0.01)
         self._closed = True
         if self._opened is not None:
-            await self._loop.run_in_executor(self._executor, self._opened.index.close)
+            await self._loop.run_in_executor(self._executor, self._opened.state.close)
         self._executor.shutdown()
 
     # ------------------------------------------------------------------ cycles
@@ -216,7 +223,7 @@ class Journal:
     def _write_rows(self, cycle: Cycle, written: Written) -> None:
         """The rows that are new, and those that are done with; each list is emptied when it is written."""
         opened = self._open()
-        index, waiting = opened.index, opened.waiting
+        index, waiting = opened.state, opened.waiting
         with index.file.writing():
             ids = waiting.add([work.row for work in cycle.added], take=True)
             for work, row_id in zip(cycle.added, ids, strict=True):
@@ -241,6 +248,8 @@ class Journal:
 
     def _read_rows(self, cycle: Cycle, written: Written) -> None:
         waiting = self._open().waiting
+        waiting.release(cycle.released)
+        written.cycle.released, cycle.released = cycle.released, []
         if cycle.refill:
             written.rows = waiting.next(cycle.refill, time_ns())
         if cycle.refill_announcements:
@@ -261,7 +270,7 @@ class Journal:
 class _Opened(NamedTuple):
     """What belongs to the writing thread."""
 
-    index: Index
+    state: Index
     waiting: Waiting
     storing: Storing
 

@@ -311,12 +311,12 @@ class Peering:
             started_at=self._started_at,
             files=self.index.count,
             newest=newest / 1e9 if newest else None,
-            announced=announcing.announced if announcing else 0,
-            to_announce=len(announcing) if announcing else 0,
+            announced=announcing.announced if announcing is not None else 0,
+            to_announce=len(announcing) if announcing is not None else 0,
             post_state=self._post_state(),
             fetching=self._fetching.under_way,
             neighbours=tuple(each.status(now) for each in self.followed),
-            last_error=self._trouble or self._post_trouble or (announcing.trouble if announcing else ""),
+            last_error=self._trouble or self._post_trouble or (announcing.trouble if announcing is not None else ""),
         )
 
     def _post_state(self) -> State:

@@ -163,7 +163,7 @@ class Scan:
                 return None
             self.counts.touched += 1
             return replace(known, mtime_ns=hashed.mtime_ns)
-        entry = _entry_of(path, hashed, known)
+        entry = entry_of_file(path, hashed, known)
         if known is not None and known.state != "here" and entry.version <= known.version:
             return None  # a removal that hasn't come to the file yet, or couldn't
         self.counts.entered += 1
@@ -174,8 +174,11 @@ class Scan:
         return known is not None and known.state == "here" and self._tree.read_stat(path) is None
 
 
-def _entry_of(path: str, hashed: FileHash, known: Entry | None) -> Entry:
-    """A file that was found. One whose content changed and its time didn't is damaged: it loses against all others."""
+def entry_of_file(path: str, hashed: FileHash, known: Entry | None) -> Entry:
+    """The entry of a file that was found, when ``known`` was known of its path.
+
+    One whose content changed and its time didn't is damaged: it loses against all others.
+    """
     pub_time = min(hashed.mtime_ns, time_ns())
     if known is not None and known.state == "here" and hashed.mtime_ns == known.mtime_ns:
         pub_time = min(pub_time, known.pub_time)

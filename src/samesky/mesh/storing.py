@@ -16,6 +16,7 @@ from ..core.strict import Refused
 from ..errors import SameskyError
 from .announcement import Announcement, Entry, Integrity
 from .index import Index, split_path
+from .scan import entry_of_file
 from .tree import Tree
 from .waiting import Waiting
 
@@ -167,6 +168,7 @@ class _Batch:
         if announcement.integrity is None and announcement.operation != "remove":
             announcement = replace(announcement, integrity=Integrity("sha512", item.sha512))
         known = self._entries.get(announcement.path) or self._index.read(announcement.path)
+        known = self._find_newer(item, known) or known
         if known is not None:
             if announcement.operation != "remove" and self._is_here(known, item):
                 return self._note_newer(known, announcement)
@@ -180,6 +182,27 @@ class _Batch:
             entry = _entry_of(announcement, item.sha512, found)
         self._keep(entry)
         return Outcome("stored", entry=entry)
+
+    def _find_newer(self, item: Item, known: Entry | None) -> Entry | None:
+        """What a person or a program has put there since the tree was scanned, if that is newer than the item.
+
+        It mustn't be lost; it is entered, and offered to others, as a scan does it. A file that is the item is what a
+        kill left between its rename and its commit.
+        """
+        path = item.announcement.path
+        found = self._tree.read_stat(path)
+        if found is None or found.st_mtime_ns <= item.announcement.pub_time:
+            return None
+        if known is not None and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
+            return None
+        hashed = self._tree.hash_file(path)
+        if hashed is None or hashed.sha512 == item.sha512:
+            return None
+        entry = entry_of_file(path, hashed, known)
+        if entry.version <= item.announcement.version:
+            return None
+        self._keep(entry)
+        return entry
 
     def _is_here(self, known: Entry, item: Item) -> bool:
         if known.state != "here" or known.content != item.sha512:

@@ -76,21 +76,34 @@ class Taking:
     def on_message(self, followed: Followed, message: Message) -> None:
         """An announcement came; it is acknowledged when nothing is lost any more if we end."""
         followed.received += 1
+        now_ns, priority = time_ns(), followed.neighbour.priority
+        content_type = message.content_type or ""
+        row = WaitingRow(message.topic, message.payload, content_type, followed.neighbour.name, priority, now_ns)
+        if len(self._works) >= MOST_WORKS:
+            self._keep(followed, row, message)
+            return
         try:
-            announcement = decode(message.topic, message.payload, message.content_type, now_ns=time_ns())
+            announcement = decode(message.topic, message.payload, message.content_type, now_ns=now_ns)
         except Refused as refusal:
             self._refuse(followed, message, refusal)
+            self._acknowledge(followed, message)
             return
-        row = WaitingRow(
-            message.topic, message.payload, message.content_type or "", followed.neighbour.name, 0, time_ns()
-        )
         self._take(followed, announcement, row, message)
 
     def on_lacking(self, followed: Followed, announcements: Sequence[Announcement]) -> None:
         """A comparison has found files that a neighbour has and we lack."""
         for announcement in announcements:
-            row = WaitingRow("", encode_v03(announcement), CONTENT_TYPE, followed.neighbour.name, 0, time_ns())
-            self._take(followed, announcement, row, None)
+            name, priority = followed.neighbour.name, followed.neighbour.priority
+            row = WaitingRow("", encode_v03(announcement), CONTENT_TYPE, name, priority, time_ns())
+            if len(self._works) >= MOST_WORKS:
+                self._keep(followed, row, None)
+            else:
+                self._take(followed, announcement, row, None)
+
+    def _keep(self, followed: Followed, row: WaitingRow, message: Message | None) -> None:
+        """There is no room in memory: what it is will be seen when it is taken from the queue."""
+        self._more_in_queue = True
+        self._writing.keep(row, message, followed.number)
 
     def _take(
         self, followed: Followed, announcement: Announcement, row: WaitingRow, message: Message | None, row_id: int = 0
@@ -99,7 +112,7 @@ class Taking:
         try:
             reason, work = self._decide(followed, announcement, row, row_id)
         except Refused as refusal:
-            self._refuse(followed, message, refusal)
+            self._refuse(followed, message or _message_of(row), refusal)
             work, reason = None, ""
         if work is None:
             if reason:
@@ -109,11 +122,6 @@ class Taking:
                 self._done([row_id])
             return
         work.message = message
-        if not row_id and len(self._works) > MOST_WORKS:
-            self._works.pop(announcement.path, None)
-            self._more_in_queue = True
-            self._writing.keep(work.row, message, followed.number)
-            return
         if not row_id:
             self._writing.add(work)
         followed.queue += 1
@@ -268,6 +276,7 @@ class Taking:
             self.announcing.add(announcement, work.row_id, content)
         else:
             self._more_to_announce = True
+            self._writing.release([work.row_id])
 
     # ------------------------------------------------------------------ the queue
 
@@ -285,7 +294,8 @@ class Taking:
         followed = self._neighbours[self._numbers.get(row.neighbour, 0)]
         try:
             announcement = decode(row.topic, row.payload, row.content_type or None, now_ns=time_ns())
-        except Refused:
+        except Refused as refusal:
+            self._refuse(followed, _message_of(row), refusal)
             self._done([row.id])
             return
         self._take(followed, announcement, row, None, row.id)
@@ -330,11 +340,9 @@ class Taking:
         assert self.journal is not None
         return self.journal
 
-    def _refuse(self, followed: Followed, message: Message | None, refusal: Refused) -> None:
+    def _refuse(self, followed: Followed, message: Message, refusal: Refused) -> None:
         followed.refused.add(refusal.reason)
-        if message is not None:
-            self._on_refused(message, refusal)
-            self._acknowledge(followed, message)
+        self._on_refused(message, refusal)
 
     def _acknowledge(self, followed: Followed, message: Message | None) -> None:
         if message is not None and followed.link is not None:
@@ -349,6 +357,10 @@ def _join(pending: Work, announcement: Announcement) -> str:
         if announcement.pub_time <= pending.announcement.pub_time:
             return "pending"
     return "older" if announcement.version <= pending.announcement.version else ""
+
+
+def _message_of(row: WaitingRow) -> Message:
+    return Message(row.topic, row.payload, content_type=row.content_type)
 
 
 def _is_whole(announcement: Announcement) -> bool:

@@ -1,0 +1,240 @@
+"""Whole peers: two or three nodes with real brokers, in one process."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from samesky.link.broker import MosquittoBroker
+from samesky.mesh.announcement import Announcement, integrity_of
+from samesky.mesh.peer import Rules, Selection
+from stands.mesh_node import Announcer, MeshNode, read_tree
+from stands.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+PATH = "2026112117/CWAO/IU/a.bufr"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def brokers(tmp_path: Path, stack: ExitStack) -> list[MosquittoBroker]:
+    return [stack.enter_context(MosquittoBroker(dir=tmp_path / f"broker-{number}")) for number in range(3)]
+
+
+def has(node: MeshNode, path: str, content: bytes) -> bool:
+    file = node.folder / path
+    return file.exists() and file.read_bytes() == content
+
+
+def wait_until_has(node: MeshNode, path: str, content: bytes, deadline_s: float = 10.0) -> None:
+    wait_for(lambda: has(node, path, content), deadline_s, what=f"{path} at {node.name}", explain=node.describe)
+
+
+def wait_until_connected(*nodes: MeshNode) -> None:
+    for node in nodes:
+        wait_for(
+            lambda node=node: (
+                all(each.state != "disconnected" for each in node.status().neighbours)
+                and node.status().post_state == "live"
+            ),
+            10,
+            what=f"the connections of {node.name}",
+            explain=node.describe,
+        )
+
+
+def test_a_file_that_one_announces_goes_on_to_all_with_the_checksum_and_the_time_it_had(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    ports = [broker.port for broker in brokers]
+    first = stack.enter_context(MeshNode(tmp_path / "1", ports[0]))
+    second = stack.enter_context(MeshNode(tmp_path / "2", ports[1], follows=[ports[0]]))
+    third = stack.enter_context(MeshNode(tmp_path / "3", ports[2], follows=[ports[1]]))
+    wait_until_connected(first, second, third)
+    announcer = stack.enter_context(Announcer(ports[0]))
+    told = announcer.put(first, PATH, b"content")
+    wait_until_has(third, PATH, b"content")
+    wait_for(lambda: third.status().announced == 1, 5)
+    entries = [node.call(lambda peering: peering.index.read(PATH)) for node in (second, third)]
+    assert [(entry.pub_time, entry.integrity) for entry in entries] == [(told.pub_time, told.integrity)] * 2
+    assert third.status().neighbours[0].lag.count == 1
+
+
+def test_a_top_level_file_and_an_odd_name_go_the_same_way(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    first = stack.enter_context(MeshNode(tmp_path / "1", brokers[0].port))
+    second = stack.enter_context(MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port]))
+    wait_until_connected(first, second)
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    for path in ("top.txt", "c++/100% #1 ö.txt", "a b/ü?&=;.txt"):
+        announcer.put(first, path, path.encode())
+        wait_until_has(second, path, path.encode())
+
+
+def test_an_empty_file_is_a_file(tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack) -> None:
+    first = stack.enter_context(MeshNode(tmp_path / "1", brokers[0].port))
+    second = stack.enter_context(MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port]))
+    wait_until_connected(first, second)
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    announcer.put(first, PATH, b"")
+    wait_until_has(second, PATH, b"")
+    announcer.put(first, PATH, b"")
+    wait_for(lambda: second.status().neighbours[0].skipped.get("same"), 5)
+    assert second.status().neighbours[0].fetched == 1
+
+
+def test_two_who_announce_other_contents_of_one_path_agree_and_go_quiet(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    ports = [broker.port for broker in brokers[:2]]
+    one = stack.enter_context(MeshNode(tmp_path / "1", ports[0], follows=[ports[1]]))
+    two = stack.enter_context(MeshNode(tmp_path / "2", ports[1], follows=[ports[0]]))
+    wait_until_connected(one, two)
+    announcers = [stack.enter_context(Announcer(port)) for port in ports]
+    for round_ in range(5):
+        announcers[0].put(one, PATH, b"one %d" % round_)
+        announcers[1].put(two, PATH, b"two %d" % round_)
+    latest = b"two 4"
+    wait_until_has(one, PATH, latest)
+    wait_until_has(two, PATH, latest)
+    calm = [0.0, (0, 0)]
+
+    def quiet() -> bool:
+        received = tuple(sum(each.received for each in node.status().neighbours) for node in (one, two))
+        if received != calm[1]:
+            calm[:] = [time.monotonic(), received]
+        return time.monotonic() - calm[0] > 1
+
+    wait_for(quiet, 10, what="silence", explain=one.describe)
+    assert read_tree(one.folder) == read_tree(two.folder)
+    assert sum(calm[1]) < 40
+
+
+def test_what_was_never_announced_is_found_by_comparing(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    files = {f"20261121{hour:02d}/CWAO/{number}.txt": b"%d" % number for hour in range(4) for number in range(25)}
+    for path, content in files.items():
+        (tmp_path / "1" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "1" / path).write_bytes(content)
+    first = stack.enter_context(MeshNode(tmp_path / "1", brokers[0].port))
+    second = stack.enter_context(
+        MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port], compare_interval_s=1.0)
+    )
+    wait_for(lambda: second.read_files() == files, 20, what="the files", explain=second.describe)
+    wait_for(lambda: second.status().same, 10, what="the proof", explain=second.describe)
+    assert first.read_files() == files
+
+
+def test_what_its_broker_lost_while_a_peer_was_away_is_there_when_it_comes_back(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    ports = [broker.port for broker in brokers[:2]]
+    first = stack.enter_context(MeshNode(tmp_path / "1", ports[0], scan_interval_s=1.0))
+    with MeshNode(tmp_path / "2", ports[1], follows=[ports[0]], name="second") as second:
+        wait_until_connected(second)
+    announcer = stack.enter_context(Announcer(ports[0]))
+    expected = {}
+    for number in range(1500):  # mosquitto keeps 1,000
+        expected[f"away/{number}.txt"] = b"%d" % number
+        announcer.put(first, f"away/{number}.txt", b"%d" % number)
+    second = stack.enter_context(
+        MeshNode(tmp_path / "2", ports[1], follows=[ports[0]], name="second", compare_interval_s=1.0)
+    )
+    wait_for(lambda: second.read_files() == expected, 40, what="the files", explain=second.describe)
+    assert second.status().neighbours[0].fetched == 1500
+
+
+def test_only_what_is_selected_is_taken_and_comparing_brings_no_more(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    for path in ("a/x.txt", "a/x.bin", "b/x.txt"):
+        (tmp_path / "1" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "1" / path).write_bytes(path.encode())
+    stack.enter_context(MeshNode(tmp_path / "1", brokers[0].port))
+    second = stack.enter_context(
+        MeshNode(
+            tmp_path / "2",
+            brokers[1].port,
+            follows=[brokers[0].port],
+            rules=Rules(Selection.parse([r"accept \.txt$"])),
+            neighbour=lambda each: replace(each, subtopics=("a/#",)),
+            compare_interval_s=1.0,
+        )
+    )
+    wait_until_has(second, "a/x.txt", b"a/x.txt", 20)
+    wait_for(lambda: second.status().same, 10, what="the proof", explain=second.describe)
+    assert list(second.read_files()) == ["a/x.txt"]
+
+
+def test_small_files_travel_inside_when_asked_and_no_server_is_needed(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    second = stack.enter_context(
+        MeshNode(
+            tmp_path / "2",
+            brokers[1].port,
+            follows=[brokers[0].port],
+            posting=lambda each: replace(each, inline_most_bytes=1024),
+        )
+    )
+    third = stack.enter_context(MeshNode(tmp_path / "3", brokers[2].port, follows=[brokers[1].port]))
+    wait_until_connected(second, third)
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    for path, content in (("text.txt", "grüße".encode()), ("binary.bin", bytes(range(256)))):
+        announcer.announce(Announcement(path, time.time_ns(), integrity_of(content), len(content), content=content))
+        wait_until_has(third, path, content)
+    assert second.status().neighbours[0].inlined == third.status().neighbours[0].inlined == 2
+
+
+def test_removals_and_renames_are_done_where_they_are_wanted_and_stay_done(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    first = stack.enter_context(MeshNode(tmp_path / "1", brokers[0].port))
+    taking = stack.enter_context(
+        MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port], rules=Rules(take_removals=True))
+    )
+    keeping = stack.enter_context(MeshNode(tmp_path / "3", brokers[2].port, follows=[brokers[0].port]))
+    wait_until_connected(first, taking, keeping)
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    old, renamed = announcer.put(first, "a/old.txt", b"1"), announcer.put(first, "a/before.txt", b"2")
+    for node in (taking, keeping):
+        wait_until_has(node, "a/before.txt", b"2")
+        wait_until_has(node, "a/old.txt", b"1")
+    announcer.announce(Announcement("a/old.txt", time.time_ns(), operation="remove"))
+    (first.folder / "a/before.txt").rename(first.folder / "a/after.txt")
+    announcer.announce(
+        replace(renamed, path="a/after.txt", pub_time=time.time_ns(), operation="rename", target="a/before.txt")
+    )
+    wait_for(lambda: taking.read_files() == {"a/after.txt": b"2"}, 10, explain=taking.describe)
+    wait_for(lambda: len(keeping.read_files()) == 3, 10, explain=keeping.describe)
+    announcer.announce(old)
+    wait_for(lambda: taking.status().neighbours[0].skipped.get("removed"), 5)
+    assert list(taking.read_files()) == ["a/after.txt"]
+
+
+def test_what_could_not_be_announced_is_announced_when_the_broker_is_back(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    first = stack.enter_context(MeshNode(tmp_path / "1", brokers[0].port))
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    with MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port], name="second") as second:
+        wait_until_connected(first, second)
+        brokers[1].stop()
+        for number in range(20):
+            announcer.put(first, f"a/{number}.txt", b"x")
+        wait_for(lambda: second.status().files == 20, 10, explain=second.describe)
+        assert second.status().to_announce == 20
+    brokers[1].start()
+    second = stack.enter_context(MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port], name="second"))
+    wait_for(lambda: second.status().announced == 20, 10, what="the announcements", explain=second.describe)
