@@ -346,7 +346,20 @@ def test_what_the_caller_raises_is_logged_and_stops_nothing_else(caplog: pytest.
 
 def make_certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:
     """A certificate that vouches for itself as ``name`` (an alternative name), and a server's context with it."""
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test", "-days", "2"]
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=test",
+        "-days",
+        "2",
+    ]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     subprocess.run([*command, "-addext", f"subjectAltName={name}", *files], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -360,6 +373,23 @@ def test_files_come_over_tls(tmp_path: Path) -> None:
         urls = [*(f"{web.url}/{number}" for number in range(100)), f"https://localhost:{web.port}/x"]
         replies = fetch(*urls, tls=TlsSettings(ca_file=str(authority)))
         assert [reply.body for reply in replies] == [*(b"/%d" % number for number in range(100)), b"/x"]
+
+
+def test_tls_connections_that_end_with_their_answers_leave_no_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority, context = make_certificate(tmp_path, "IP:127.0.0.1")
+
+    def script(visitor: Visitor) -> None:
+        for last in (False, False, True):
+            if request := visitor.read_request():
+                visitor.send(whole(target_of(request).encode(), *(["Connection: close"] if last else [])))
+
+    with ScriptedWeb(script, context=context) as web:
+        urls = [f"{web.url}/{number}" for number in range(31)]
+        replies = fetch(*urls, tls=TlsSettings(ca_file=str(authority)), depth=3, connections_per_host=1)
+        assert failures(replies) == []
+    assert caplog.text == ""
 
 
 def test_a_server_is_not_believed_without_a_proper_certificate(tmp_path: Path) -> None:

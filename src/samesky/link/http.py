@@ -119,6 +119,8 @@ class HttpClient:
         for host in list(self._hosts.values()):
             await host.close()
         self._hosts.clear()
+        for _ in range(3):  # the transports end in the loop's next rounds
+            await asyncio.sleep(0)
 
     async def __aenter__(self) -> Self:
         return self

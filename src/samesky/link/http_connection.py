@@ -124,8 +124,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._over:
             return
         self._over, self.usable = True, False
-        if self._transport is not None:
-            self._transport.abort()
+        if self._transport is not None:  # soon: asyncio's TLS mustn't be aborted from within what it calls
+            asyncio.get_running_loop().call_soon(self._transport.abort)
         unanswered = list(self.line)
         self.line.clear()
         self._owner.on_lost(self, unanswered, ours=ours)
