@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -199,60 +198,6 @@ def test_a_forbidden_subscription_is_denied_and_the_others_work(open_link, tmp_p
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem; server.pem for localhost and client.pem, with their keys, signed by that CA."""
-    place = tmp_path_factory.mktemp("certificates")
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], cwd=place, check=True, capture_output=True)
-
-    openssl(
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-subj",
-        "/CN=CA",
-        "-days",
-        "2",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.pem",
-    )
-    (place / "names").write_text("subjectAltName=DNS:localhost\n")
-    for name in ("server", "client"):
-        openssl(
-            "req",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-subj",
-            f"/CN={name}",
-            "-keyout",
-            f"{name}.key",
-            "-out",
-            f"{name}.csr",
-        )
-        sign = [
-            "x509",
-            "-req",
-            "-in",
-            f"{name}.csr",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-        ]
-        openssl(*sign, "-extfile", "names", "-out", f"{name}.pem")
-    return place
-
-
-@pytest.fixture(scope="module")
 def tls_broker(certificates: Path) -> Iterator[MosquittoBroker]:
     files = TlsSettings(cert_file=f"{certificates}/server.pem", key_file=f"{certificates}/server.key")
     with MosquittoBroker(tls=files) as broker:
@@ -409,6 +354,18 @@ def test_what_the_broker_has_acknowledged_is_told_when_asked_for(mosquitto, open
     assert asked.drain(5)
     assert len(asked.seen.of(Published)) == 1
     assert quiet.seen.of(Published) == []
+
+
+def test_a_clean_start_forgets_what_the_broker_kept(private, open_link) -> None:
+    open_link(private.port, "kept/#", client_id="forgetful").close()
+    sender = open_link(private.port)
+    assert sender.publish(Message("kept/1", b"1"))
+    assert sender.drain(5)
+    link = open_link(private.port, client_id="forgetful", clean_start=True)
+    assert not link.seen.wait_for(Connected).session_present
+    assert link.seen.of(Arrived) == []
+    link.close()
+    assert open_link(private.port, client_id="forgetful").seen.wait_for(Connected).session_present
 
 
 def test_a_packet_larger_than_the_broker_takes_is_refused_here(open_link) -> None:

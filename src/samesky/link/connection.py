@@ -99,8 +99,9 @@ class Connection:
         properties.SessionExpiryInterval = settings.session_expiry_s
         properties.ReceiveMaximum = settings.receive_maximum
         properties.MaximumPacketSize = settings.max_packet_bytes
-        # A session made with clean start is the one that a broker doesn't keep.
-        client.connect(settings.host, settings.port, settings.keepalive_s, clean_start=False, properties=properties)
+        # A session made with clean start is the one that a broker doesn't keep: never, unless it was asked for.
+        clean = settings.clean_start and self._generation == 1
+        client.connect(settings.host, settings.port, settings.keepalive_s, clean_start=clean, properties=properties)
 
     def _loop(self) -> None:
         wire = self._wire

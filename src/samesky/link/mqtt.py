@@ -53,6 +53,8 @@ class MqttSettings:
     receive_maximum: int = 64
     max_packet_bytes: int = 2 << 20
     log_mqtt: bool = False
+    clean_start: bool = False
+    """Whether the broker is to forget, at the first connection, what it kept for this client id."""
     tell_published: bool = False
     """Whether there is a `Published` event for what the broker acknowledges."""
 
