@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -110,7 +109,8 @@ def test_the_four_nodes_come_to_hold_the_same(tmp_path: Path) -> None:
             wait_for(
                 lambda: all(at_awzz.announced(path) for path in held), 20, what="the announcement of every file at awzz"
             )
-            assert {path for path in held if len(at_awzz.announced(path)) != 1} == set()
+            twice = [told for path in held if len(told := at_awzz.announced(path)) != 1]
+            assert twice == []
         awzz.run("lag", awzz.owner_url, bwqd.owner_url, cwnp.owner_url)
 
 
@@ -212,10 +212,8 @@ def test_a_guest_who_may_only_read_gets_the_files(tmp_path: Path, awzz: Node) ->
 def test_a_publisher_who_is_not_let_in_is_told_so_without_his_password(blacklab: Node) -> None:
     hello = blacklab.write("hello.txt", "hello\n")
     stranger = blacklab.owner_url.replace("ownerpw", "s3cret")
-    began = time.monotonic()
-    said = blacklab.run("pub", "--post-broker", stranger, "--post-base-url", blacklab.base_url, hello, status=3)
+    said = blacklab.run("pub", "--post-broker", stranger, "--timeout", 2, hello, status=3)
     assert "s3cret" not in said
-    assert time.monotonic() - began < 30
 
 
 # ---------------------------------------------------------------------- "cleanup"
@@ -259,7 +257,7 @@ def test_what_was_pruned_does_not_come_back(blacklab: Node, awzz: Node) -> None:
 
 def test_what_was_published_while_a_peer_was_away_is_there_when_it_is_back(blacklab: Node, awzz: Node) -> None:
     """ "So, not perfect. Why? Message loss occurs when subscribers fall too far behind publishers." """
-    blacklab.publish(*write_bulletins(blacklab, 150))
     blacklab.start_peer(awzz)  # answers for its tree
+    blacklab.publish(*write_bulletins(blacklab, 150))
     peer = awzz.start_peer(blacklab)  # whose session begins only now
     wait_until_same(blacklab.data, awzz.data, explain=peer)
