@@ -3,13 +3,14 @@
 import os
 import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from samesky.demo.mesh_nodes import Node
+from samesky.demo.mesh_nodes import Node, stop_nodes
 
 from ..claims import Claim
 from .origin import EXCHANGE, write_files
-from .several import run_nodes
+from .takers import make_broker
 from .wire import Heard, Wire
 
 PATIENCE_S = 120.0
@@ -18,18 +19,22 @@ QUIET_S = 3.0
 
 def measure(folder: Path, *, files: int) -> list[Claim]:
     """Two trees with the same ``files``; one peer asks the other."""
-    with run_nodes(folder, 2) as ((answering, asking), _):
+    nodes = [Node(name, folder / name, make_broker(folder / name / "broker")) for name in ("answering", "asking")]
+    answering, asking = nodes
+    with ExitStack() as stack:
+        stack.callback(stop_nodes, nodes)
         write_files(answering.tree, files, size_bytes=100)
         shutil.copytree(answering.tree, asking.tree, dirs_exist_ok=True, copy_function=_copy)
         began = time.monotonic()
+        answering.join(answering.broker_url)
         answering.start()
         wait_until_indexed(answering, files)
         indexed_s = time.monotonic() - began
         asking.join(answering.broker_url)
-        with Wire(answering.broker.port, "tap") as tap:
-            tap.subscribe(f"{EXCHANGE}/samesky/#")
-            asking.start()
-            heard = _listen(tap)
+        tap = stack.enter_context(Wire(answering.broker.port, "tap"))
+        tap.subscribe(f"{EXCHANGE}/samesky/#")
+        asking.start()
+        heard = _listen(tap)
     return [
         Claim(f"two equal trees of {files:,} files compared: messages", len(heard), "", at_least=1, at_most=4),
         Claim("  their size, headers included", sum(each.packet_bytes for each in heard), "bytes", at_most=1000),

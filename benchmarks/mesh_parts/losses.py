@@ -8,8 +8,8 @@ from samesky.demo.mesh_nodes import Node
 from ..claims import Claim
 from .arrivals import wait_for_files
 from .nginx import Nginx
-from .origin import SIZE_BYTES, announce_v03, write_files
-from .several import count_different, run_nodes, wait_for_probe
+from .origin import SIZE_BYTES, write_files
+from .several import START_S, count_different, run_nodes
 from .takers import read_peak_mib
 from .wire import Wire
 
@@ -25,14 +25,17 @@ def measure_burst(folder: Path, *, files: int) -> list[Claim]:
         (origin, peer),
         nginx,
     ):
+        origin.join(origin.broker_url)
         peer.join(origin.broker_url)
         written = write_files(origin.tree, files)
         origin.start()
         peer.start()
+        origin.publish([written[0].path])
+        wait_for_files([peer.tree / written[0].path], SIZE_BYTES, START_S)
+        messages = [(each.topic, each.payload) for each in origin.enter([file.path for file in written[1:]])]
         with Wire(origin.broker.port, "publisher") as wire:
-            wait_for_probe(wire, origin, written[0], [peer])
             began = time.monotonic()
-            wire.publish_all(announce_v03(written[1:], origin.base_url))
+            wire.publish_all(messages)
         ended = wait_for_files([peer.tree / file.path for file in written], SIZE_BYTES, DEADLINE_S)
         return [
             Claim(f"{files:,} files at once through mosquitto's default queues: complete", ended - began, "s"),
@@ -43,17 +46,16 @@ def measure_burst(folder: Path, *, files: int) -> list[Claim]:
 def measure_away(folder: Path, *, files: int) -> list[Claim]:
     """Announcements that pass while a peer is killed, through queues that hold a thousand."""
     with run_nodes(folder, 2, broker_options=DEFAULT_QUEUES) as ((origin, peer), nginx):
+        origin.join(origin.broker_url)
         peer.join(origin.broker_url)
         (probe,) = write_files(origin.tree, 1, prefix="probe")
         origin.start()
         peer.start()
-        with Wire(origin.broker.port, "publisher") as wire:
-            wait_for_probe(wire, origin, probe, [peer])
-            peer.peer.kill()
-            written = write_files(origin.tree, files)
-            wire.publish_all(announce_v03(written, origin.base_url))
-        origin.peer.kill()  # it looks through its tree when it starts
-        origin.start()
+        origin.publish([probe.path])
+        wait_for_files([peer.tree / probe.path], SIZE_BYTES, START_S)
+        peer.peer.kill()
+        written = write_files(origin.tree, files)
+        origin.publish([file.path for file in written])
         began = time.monotonic()
         peer.start()
         ended = wait_for_files([peer.tree / file.path for file in written], SIZE_BYTES, DEADLINE_S)

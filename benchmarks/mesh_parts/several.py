@@ -51,15 +51,15 @@ def measure_full_mesh(folder: Path, *, files: int) -> list[Claim]:
         for node in nodes:
             node.join(*(other.broker_url for other in nodes if other is not node))
             node.start()
-        wires = [stack.enter_context(Wire(node.broker.port, "publisher")) for node in nodes]
         shares = [write_files(node.tree, files // PEERS, prefix=node.name) for node in nodes]
-        for node, wire, share in zip(nodes, wires, shares, strict=True):
-            wait_for_probe(wire, node, share[0], nodes)
+        for node, share in zip(nodes, shares, strict=True):
+            node.publish([share[0].path])
+            wait_for_files([each.tree / share[0].path for each in nodes], SIZE_BYTES, START_S)
         taps = [stack.enter_context(Wire(node.broker.port, "tap")) for node in nodes]
         for tap in taps:
             tap.subscribe(f"{EXCHANGE}/v03/post/#")
-        for node, wire, share in zip(nodes, wires, shares, strict=True):
-            wire.publish_all(announce_v03(share[1:], node.base_url))
+        for node, share in zip(nodes, shares, strict=True):
+            node.publish([file.path for file in share[1:]])
         written = [file for share in shares for file in share]
         for node in nodes:
             wait_for_files([node.tree / file.path for file in written], SIZE_BYTES, _patience_s(written))

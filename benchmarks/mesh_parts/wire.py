@@ -2,7 +2,6 @@
 
 import select
 import socket
-import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,22 +56,18 @@ class Wire:
         if self._await(SUBACK)[-1] >= 0x80:
             raise RuntimeError(f"the broker refused the subscription to {topic}")
 
-    def publish_all(self, messages: Sequence[tuple[str, bytes]], *, rate_hz: float = 0.0) -> None:
-        """Publish at QoS 1, as fast as the broker acknowledges or at ``rate_hz``; returns when it has all."""
+    def publish_all(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Publish at QoS 1, as fast as the broker acknowledges; returns when it has all."""
         packets = deque(
             encode_publish(topic, payload, number % 65535 + 1) for number, (topic, payload) in enumerate(messages)
         )
-        sent = acknowledged = 0
-        start = time.monotonic()
-        while acknowledged < len(messages):
-            due = len(messages) if not rate_hz else int((time.monotonic() - start) * rate_hz) + 1
-            count = min(due - sent, WINDOW - (sent - acknowledged), len(packets))
-            if count > 0:
+        under_way = 0
+        while packets or under_way:
+            count = min(WINDOW - under_way, len(packets))
+            if count:
                 self._socket.sendall(b"".join(packets.popleft() for _ in range(count)))
-                sent += count
-            patience_s = 0.0005 if rate_hz and packets else 1.0
-            if select.select([self._socket], [], [], patience_s)[0]:
-                acknowledged += sum(kind >> 4 == PUBACK for kind, _ in self._read())
+            acknowledged = sum(kind >> 4 == PUBACK for kind, _ in self._read())
+            under_way += count - acknowledged
 
     def publish(self, topic: str, payload: bytes) -> None:
         """Publish one message at QoS 1, without waiting; `listen` now and then, so that acknowledgements are read."""

@@ -1,27 +1,60 @@
-"""`samesky demo`: a primary and a copy on this machine, kept the same before your eyes."""
+"""`samesky demo`: a primary and a copy on this machine, kept the same before your eyes; `samesky demo mesh`: a mesh."""
 
 from pathlib import Path
 
 import click
 
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+_BROKERS = click.Choice(["mosquitto", "iotcore"])
 
-@click.command(
-    "demo", short_help="Replicate a live WeeWX station on this machine.", epilog="Example: samesky demo --seconds 60"
+
+@click.group(
+    "demo",
+    short_help="Replicate a live WeeWX station on this machine; or, with mesh, a tree of files.",
+    epilog="Example: samesky demo --seconds 60",
+    invoke_without_command=True,
 )
 @click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds (default: at Ctrl-C).")
 @click.option(
     "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=_DIRECTORY,
     help="Keep the two stations here (default: a temporary directory, removed at the end).",
 )
 @click.option("--port", type=click.IntRange(1, 65535), help="The broker's port on 127.0.0.1 (default: a free one).")
-@click.option("--broker", type=click.Choice(["mosquitto", "iotcore"]), help="Which broker (default: the one there is).")
-def command(seconds: float | None, directory: Path | None, port: int | None, broker: str | None) -> None:
+@click.option("--broker", type=_BROKERS, help="Which broker (default: the one there is).")
+@click.pass_context
+def command(
+    context: click.Context, seconds: float | None, directory: Path | None, port: int | None, broker: str | None
+) -> None:
     """Replicate a live WeeWX station on this machine: no hardware, nothing to configure.
 
     Makes a primary with a year of records, starts a real weewxd for it and another for an empty copy with an MQTT
     broker between them, lets the copy catch up, shows live records arriving, and compares the two row by row.
     """
-    from ..demo import station_demo
+    given = [f"--{name}" for name, value in context.params.items() if value is not None]
+    if context.invoked_subcommand is None:
+        from ..demo import station_demo
 
-    station_demo.run(seconds=seconds, directory=directory, port=port, broker=broker)
+        station_demo.run(seconds=seconds, directory=directory, port=port, broker=broker)
+    elif given:
+        name = context.invoked_subcommand
+        raise click.UsageError(f"{', '.join(given)} in front of {name} is for the station's demo: see {name} --help")
+
+
+@command.command("mesh", short_help="Keep a tree of files the same.", epilog="Example: samesky demo mesh --seconds 60")
+@click.option("--seconds", type=click.FloatRange(min=0), help="End after so many seconds (default: at Ctrl-C).")
+@click.option(
+    "--directory", type=_DIRECTORY, help="Keep the trees here (default: a temporary directory, removed at the end)."
+)
+@click.option("--broker", type=_BROKERS, help="Which brokers (default: those there are).")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; the story goes to stderr.")
+def mesh(seconds: float | None, directory: Path | None, broker: str | None, as_json: bool) -> None:
+    """Keep a tree of files the same at four peers on this machine: nothing to configure.
+
+    Joins four peers in a ring, each with a broker, a tree and a web server of its own; publishes files at each and
+    shows how soon all have them; kills one peer and its broker, publishes a thousand files meanwhile, lets it come
+    back and catch up; and compares the four trees, every byte of every file.
+    """
+    from ..demo import mesh_demo
+
+    mesh_demo.run(seconds=seconds, directory=directory, broker=broker, as_json=as_json)

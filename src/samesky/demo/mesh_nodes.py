@@ -10,13 +10,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.request import urlopen
 
 from ..errors import Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, find_free_port, make_die_with_parent
+from ..link.message import Message
+from ..link.mqtt import MqttSettings
+from ..mesh.index import Index
+from ..mesh.publish import enter_files, make_message, read_file
+from ..mesh.publisher import Publisher
 
 HOST = "127.0.0.1"
 EXCHANGE = "xpublic"
 STOP_TIMEOUT_S = 10.0
+STATUS_TIMEOUT_S = 5.0
+PUBLISH_TIMEOUT_S = 10.0
+WINDOW = 500
 TAIL_LINES = 15
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -114,12 +123,12 @@ class Node:
         self.tree = folder / "tree"
         self.tree.mkdir(parents=True, exist_ok=True)
         self.web_port = web_port or find_free_port()
-        self.status_path = folder / "status.json"
         self.peer = Program(f"{name}'s peer", log_path=folder / "peer.log")
         self.web = Program(f"{name}'s web server", log_path=folder / "web.log") if web == "apart" else None
         self._serve = ("--serve", f"{HOST}:{self.web_port}") if web == "built-in" else ()
         self._options = tuple(options)
         self._brokers: list[str] = []
+        self._publisher: Publisher | None = None
 
     @property
     def broker_url(self) -> str:
@@ -147,8 +156,35 @@ class Node:
             self.web.start("serve", self.tree, "--listen", f"{HOST}:{self.web_port}")
         self.peer.start("peer", *self._peer_options())
 
+    def enter(self, paths: Sequence[str]) -> list[Message]:
+        """Enter files of the tree in its index; returns their announcements, for whoever publishes them."""
+        files = [read_file(self.tree / path, path) for path in paths]
+        with Index(self.tree) as index:
+            announcements = enter_files(index, files, base_url=self.base_url)
+        return [make_message(announcement, exchange=EXCHANGE) for announcement in announcements]
+
+    def publish(self, paths: Sequence[str]) -> None:
+        """Do for files of the tree what `samesky mesh pub` does; returns when the broker has their announcements.
+
+        Raises `Unreachable` when it doesn't take them; announce them again then.
+        """
+        messages = self.enter(paths)
+        if self._publisher is None:
+            settings = MqttSettings(f"{self.name}-publisher", HOST, self.broker.port, window=WINDOW)
+            self._publisher = Publisher(settings).__enter__()
+        for message in messages:
+            self._publisher.publish(message, PUBLISH_TIMEOUT_S)
+        self._publisher.finish(PUBLISH_TIMEOUT_S)
+
+    def close(self) -> None:
+        """End the connection that `publish` made, if it did."""
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.__exit__()
+
     def kill(self) -> None:
         """What a power cut does: broker, peer and web server end at once."""
+        self.close()
         for program in self.programs:
             program.kill()
         self.broker.kill()
@@ -159,9 +195,10 @@ class Node:
             program.check()
 
     def read_status(self) -> dict[str, Any]:
-        """What its peer says of itself (--status-file); empty while it hasn't."""
+        """What its peer says of itself, where the web server is built in; empty while it doesn't answer."""
         try:
-            status = json.loads(self.status_path.read_bytes())
+            with urlopen(f"{self.base_url}/.samesky/status", timeout=STATUS_TIMEOUT_S) as answer:
+                status = json.load(answer)
         except (OSError, ValueError):
             return {}
         return status if isinstance(status, dict) else {}
@@ -169,7 +206,7 @@ class Node:
     def _peer_options(self) -> list[object]:
         brokers = [part for url in self._brokers for part in ("--broker", url)]
         own = ["--post-broker", self.broker_url, "--post-base-url", self.base_url, "--dir-prefix", self.tree]
-        more = ["--client-id", f"samesky-{self.name}", "--allow-host", HOST, "--status-file", self.status_path]
+        more = ["--client-id", f"samesky-{self.name}", "--allow-host", HOST]
         return [*brokers, *own, *more, *self._serve, *self._options]
 
 
@@ -188,6 +225,7 @@ def stop_nodes(nodes: Iterable[Node]) -> None:
     for program in programs:
         program.wait_ended(STOP_TIMEOUT_S)
     for node in nodes:
+        node.close()
         node.broker.stop()
 
 

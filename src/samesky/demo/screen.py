@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -24,10 +25,10 @@ class _Console(Console):
 
 
 class Screen:
-    """Writes on standard output."""
+    """Writes on standard output, or where it is told to."""
 
-    def __init__(self) -> None:
-        self._console = _Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._console = _Console(file=file or sys.stdout, highlight=False, markup=False, emoji=False)
 
     def say(self, text: str = "") -> None:
         """Print one line: a terminal gets it wrapped between words, a file as it is."""
@@ -65,6 +66,10 @@ class Screen:
 
         yield update
 
+    def show_table(self, table: Table) -> None:
+        """Print a table."""
+        self._console.print(table)
+
     def show(self, found: Mapping[str, Sequence[TableComparison]]) -> None:
         """Print the comparisons, by label of a binding: one row for each group of tables, then what differs."""
         table = Table(
@@ -76,7 +81,7 @@ class Screen:
         for label, comparisons in found.items():
             for what, members in _groups(comparisons).items():
                 table.add_row(label, what, *_figures(members))
-        self._console.print(table)
+        self.show_table(table)
         for label, comparisons in found.items():
             for each in comparisons:
                 if not each.is_same:

@@ -1,0 +1,185 @@
+"""`samesky demo mesh` as a user runs it: what it says, how it ends, and that it leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stands.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+DEADLINE_S = 120
+
+
+class Run:
+    """One run in a process of its own, its story in a file; a context manager that ends it."""
+
+    def __init__(self, folder: Path, *options: str, code: str = "", path: str | None = None) -> None:
+        self.story_path, self.outcome_path = folder / "story", folder / "outcome"
+        command = ["-c", code] if code else ["-m", "samesky"]
+        environment = os.environ | {"PYTHONPATH": str(SOURCE), "TMPDIR": str(folder), "COLUMNS": "80"}
+        if path is not None:
+            environment["PATH"] = path
+        with self.story_path.open("wb") as story, self.outcome_path.open("wb") as outcome:
+            apart = "--json" in options
+            self.process = subprocess.Popen(
+                [sys.executable, *command, "demo", "mesh", *options],
+                stdout=outcome if apart else story,
+                stderr=story,
+                env=environment,
+            )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def text(self) -> str:
+        return self.story_path.read_text()
+
+    def wait_for_text(self, text: str) -> None:
+        def seen() -> bool:
+            assert self.process.poll() is None or text in self.text, f"ended before {text!r}:\n{self.text}"
+            return text in self.text
+
+        wait_for(seen, DEADLINE_S, what=repr(text), explain=lambda: self.text)
+
+    def wait(self) -> int:
+        return self.process.wait(DEADLINE_S)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the demo's temporary directory will be; after the test, no process may know it any more."""
+    yield tmp_path
+    assert find_processes(tmp_path) == []
+
+
+def find_processes(folder: Path) -> list[int]:
+    """Processes, peers and brokers, that were started with a file in ``folder``."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if f"\0{folder}" in read_command(pid)]
+
+
+def read_command(pid: int) -> str:
+    """The words of its command line, with a NUL between them; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+@pytest.mark.parametrize("broker", ["mosquitto", "iotcore"])
+def test_files_appear_at_all_and_who_was_away_comes_back_complete(folder: Path, broker: str) -> None:
+    with Run(folder, "--seconds", "1", "--broker", broker) as run:
+        assert run.wait() == 0, run.text
+        text = run.text
+    first, directory, *_, last = text.splitlines()
+    assert first.startswith("Four peers in a ring")
+    assert first.endswith("ends after 1 seconds.")
+    assert re.fullmatch(rf"Directory: {folder}/samesky-demo-\w+ \(removed at the end\)", directory)
+    assert re.findall(r"^  (\w+) +(\w+) mqtt://", text, re.M) == [
+        (name, broker) for name in ("north", "east", "south", "west")
+    ]
+    assert re.search(r"^  \d\d:\d\d:\d\d  10 files at north +\d+ ms$", text, re.M)
+    assert "Power cut: west's peer, web server and broker are killed." in text
+    assert re.search(r"^Power is back: west is complete \d+\.\d s after its start\.$", text, re.M)
+    rows = re.findall(r"^ *(north|east|south|west) +([\d,]+) +([\d,]+) +([0-9a-f]{16}) +the same *$", text, re.M)
+    assert [name for name, *_ in rows] == ["north", "east", "south", "west"]
+    assert len({tuple(figures) for _, *figures in rows}) == 1
+    assert re.fullmatch(r"The same: 1,0\d\d files, [\d,]+ bytes, in 4 trees\.", last)
+    assert not list(folder.glob("samesky-demo-*"))
+
+
+def test_the_outcome_is_one_json_object_and_a_kept_directory_is_gone_on_with(folder: Path) -> None:
+    outcomes = []
+    for _ in range(2):
+        with Run(folder, "--seconds", "1", "--json", "--directory", str(folder / "kept")) as run:
+            assert run.wait() == 0, run.text
+        outcomes.append(json.loads(run.outcome_path.read_text()))
+    assert "The trees of an earlier run are there" in run.text
+    first, second = outcomes
+    assert first["same"] is second["same"] is True
+    assert set(first["trees"]) == {"north", "east", "south", "west"}
+    assert first["trees"]["west"]["files"] == first["published"]
+    assert second["trees"]["west"]["files"] == first["published"] + second["published"]
+
+
+def test_a_tree_that_differs_is_told(folder: Path) -> None:
+    with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as run:
+        run.wait_for_text("Power is back")
+        (folder / "kept/east/tree/stray.txt").write_text("nobody announced this")
+        assert run.wait() == 1, run.text
+    assert "samesky: the four trees differ" in run.text
+    assert re.search(r"^ *east .* differs *$", run.text, re.M)
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)],
+    ids=lambda value: str(getattr(value, "name", value)),
+)
+def test_a_signal_ends_it_and_nothing_is_left(folder: Path, signal_number: signal.Signals, status: int) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("Files, and how long")
+        run.process.send_signal(signal_number)
+        assert run.wait() == status, run.text
+    assert not list(folder.glob("samesky-demo-*"))
+    assert "Traceback" not in run.text
+
+
+def test_ctrl_c_after_the_comparison_is_the_way_to_end_it(folder: Path) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("Ctrl-C ends the demo.")
+        run.process.send_signal(signal.SIGINT)
+        assert run.wait() == 0, run.text
+    assert run.text.splitlines()[-1] == "Ended."
+    assert "samesky mesh pub --post-broker mqtt://127.0.0.1:" in run.text
+
+
+def test_a_kill_takes_the_peers_and_the_brokers_along(folder: Path) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("All four run")
+        run.process.kill()
+        run.wait()
+    wait_for(lambda: not find_processes(folder), 20, what="the end of every process")
+
+
+def test_a_peer_that_dies_is_told_with_the_end_of_its_log(folder: Path) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("Files, and how long")
+        pid = next(pid for pid in find_processes(folder) if "samesky-south" in read_command(pid))
+        os.kill(pid, signal.SIGKILL)
+        assert run.wait() == 3, run.text
+    assert "samesky: south's peer has ended with status -9" in run.text
+    assert "--- the end of " in run.text
+
+
+def test_without_a_library_it_says_how_to_get_it(folder: Path) -> None:
+    code = (
+        "import importlib.util as util, sys; find = util.find_spec; "
+        "util.find_spec = lambda name, *more: None if name == 'aiohttp' else find(name, *more); "
+        "from samesky.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with Run(folder, code=code) as run:
+        assert run.wait() == 2
+    assert run.text.startswith("samesky: aiohttp: not installed for ")
+    assert "pip install 'samesky[demo]'" in run.text
+
+
+def test_options_of_the_other_demo_are_refused_in_front_of_mesh(folder: Path) -> None:
+    code = "import sys; from samesky.cli.main import main; sys.exit(main(['demo', '--port', '1883', 'mesh']))"
+    with Run(folder, code=code) as run:
+        assert run.wait() == 2
+    assert "--port in front of mesh is for the station's demo" in run.text
