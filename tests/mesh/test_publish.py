@@ -2,23 +2,16 @@
 
 import hashlib
 import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from samesky.core.strict import Reason, Refused
-from samesky.errors import DataError, Unreachable
-from samesky.link.broker import MosquittoBroker
-from samesky.link.message import Arrived, Connected, Event, Message, Subscription
-from samesky.link.mqtt import MqttLink, MqttSettings
+from samesky.errors import DataError
 from samesky.mesh.announcement import Entry, Integrity
 from samesky.mesh.index import Index
 from samesky.mesh.publish import (
     PIECE_BYTES,
-    Publisher,
-    ReadFile,
     choose_pub_time,
     enter_files,
     find_files,
@@ -29,8 +22,6 @@ from samesky.mesh.publish import (
     read_file,
 )
 from samesky.mesh.v03 import decode_v03
-from stands.ports import free_port
-from stands.waiting import wait_for
 
 NOW_NS = 1_700_000_000_000_000_000
 URL = "http://blacklab:8000/data"
@@ -163,111 +154,3 @@ def test_a_file_is_in_the_trees_index_before_it_is_announced(tree: Path) -> None
         assert (entry.state, entry.content, entry.size, entry.mtime_ns) == ("here", read.sha512, 6, read.mtime_ns)
         assert entry.extra == {"source": "CWAO"}
         assert index.count == 1
-
-
-# ---------------------------------------------------------------------- the broker
-
-
-class Hearer:
-    """Somebody who subscribes to everything."""
-
-    def __init__(self, settings: MqttSettings) -> None:
-        self.messages: list[Message] = []
-        self._subscribed = threading.Event()
-        self._link = MqttLink(settings, [Subscription("#")], self._on_event)
-
-    def _on_event(self, event: Event) -> None:
-        match event:
-            case Connected():
-                self._subscribed.set()
-            case Arrived(message):
-                self.messages.append(message)
-                self._link.acknowledge(message)
-
-    def __enter__(self) -> "Hearer":
-        self._link.start()
-        assert self._subscribed.wait(10)
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._link.close()
-
-
-def settings_for(port: int, **more: object) -> MqttSettings:
-    return MqttSettings(client_id=f"publisher-{len(more)}", host="127.0.0.1", port=port, session_expiry_s=0, **more)
-
-
-@pytest.fixture
-def strict_broker(tmp_path: Path) -> Iterator[MosquittoBroker]:
-    """It lets `owner` write below `xpublic/open` alone."""
-    acl = "user owner\ntopic write xpublic/v03/post/open/#\n"
-    with MosquittoBroker(dir=tmp_path / "strict", users={"owner": "right"}, acl=acl) as running:
-        yield running
-
-
-def messages(count: int, directory: str = "open") -> list[Message]:
-    file = ReadFile("", 6, NOW_NS, hashlib.sha512(b"hello\n").digest())
-    files = [ReadFile(f"{directory}/{number}", file.size, file.mtime_ns, file.sha512) for number in range(count)]
-    return [make_message(each, exchange="xpublic") for each in enter_files(None, files, base_url=URL)]
-
-
-def test_every_announcement_is_acknowledged_by_the_broker_and_heard(broker: MosquittoBroker) -> None:
-    with Hearer(MqttSettings("hearer", "127.0.0.1", broker.port)) as hearer:
-        with Publisher(settings_for(broker.port, window=500)) as publisher:
-            publisher.wait_until_connected(10)
-            for message in messages(500):
-                publisher.publish(message, 10)
-            publisher.finish(10)
-            assert publisher.taken == 500
-        wait_for(lambda: len(hearer.messages) == 500, 10)
-    assert len({decode_v03(each.payload, now_ns=1 << 62).path for each in hearer.messages}) == 500
-
-
-def test_a_broker_that_is_not_there_is_told_after_the_time(tmp_path: Path) -> None:
-    port = free_port()
-    with Publisher(settings_for(port)) as publisher:
-        with pytest.raises(Unreachable, match=f"broker at 127.0.0.1:{port} can't be reached: .*refused"):
-            publisher.wait_until_connected(0.5)
-        with pytest.raises(Unreachable, match="takes nothing"):
-            publisher.publish(messages(1)[0], 0.3)
-
-
-def test_a_wrong_password_is_told_and_never_shown(strict_broker: MosquittoBroker) -> None:
-    with Publisher(settings_for(strict_broker.port, username="owner", password="geheim")) as publisher:
-        with pytest.raises(Unreachable, match="password") as raised:
-            publisher.wait_until_connected(1.0)
-        assert "geheim" not in str(raised.value)
-
-
-def test_what_the_broker_refuses_is_counted_and_the_rest_is_announced(strict_broker: MosquittoBroker) -> None:
-    with Publisher(settings_for(strict_broker.port, username="owner", password="right")) as publisher:
-        publisher.wait_until_connected(10)
-        for message in [*messages(5), *messages(3, "closed"), *messages(2)]:
-            publisher.publish(message, 10)
-        with pytest.raises(Unreachable, match=r"didn't take 3 of 10 announcements: .*Not authorized"):
-            publisher.finish(5)
-        assert publisher.taken == 7
-
-
-def test_what_a_broker_takes_in_after_its_restart_is_announced(broker: MosquittoBroker) -> None:
-    with Publisher(settings_for(broker.port)) as publisher:
-        publisher.wait_until_connected(10)
-        broker.kill()
-        starter = threading.Timer(0.5, broker.start)
-        starter.start()
-        for message in messages(3):
-            publisher.publish(message, 20)
-        publisher.finish(20)
-        assert publisher.taken == 3
-        starter.join()
-
-
-def test_a_message_that_is_too_large_for_the_broker_is_told(tmp_path: Path) -> None:
-    with (
-        MosquittoBroker(dir=tmp_path / "small", options=["max_packet_size 2000"]) as small,
-        Publisher(settings_for(small.port)) as publisher,
-    ):
-        publisher.wait_until_connected(10)
-        with pytest.raises(DataError, match="takes no message of"):
-            publisher.publish(Message("xpublic/v03/post", b"x" * 3000), 5)
-        publisher.finish(1)

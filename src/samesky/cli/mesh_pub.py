@@ -25,7 +25,8 @@ from .mesh_options import (
 if TYPE_CHECKING:
     from ..mesh.announcement import Announcement
     from ..mesh.index import Index
-    from ..mesh.publish import Publisher, ReadFile
+    from ..mesh.publish import ReadFile
+    from ..mesh.publisher import Publisher
     from ..mesh.v03 import InlineEncoding
 
 BATCH = 256
@@ -63,7 +64,8 @@ def command(files: tuple[Path, ...], post_base_dir: Path, timeout: float, as_jso
     Ends with 0 when the broker has all announcements, 3 when it doesn't, 4 when a file couldn't be read or has a name
     that peers refuse; the others are announced.
     """
-    from ..mesh.publish import Publisher, open_index
+    from ..mesh.publish import open_index
+    from ..mesh.publisher import Publisher
 
     task = _Task(
         base_dir=post_base_dir,

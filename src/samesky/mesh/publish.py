@@ -1,4 +1,4 @@
-"""Announcing files of our own: what is told of a file, and a `Publisher` that knows what the broker has taken.
+"""Files of our own that are to be announced: what is read of them, told of them, and entered in the tree's index.
 
 A file is read once: its checksum, its size and, when it's small, the content that travels with the announcement are of
 the same moment, or it isn't announced. Where the tree has an index (`index`), a file is entered there before it is
@@ -8,20 +8,16 @@ announced, so that a neighbour who compares trees with us agrees that it is here
 import hashlib
 import os
 import stat
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
 
 from ..core.strict import Reason, Refused
-from ..errors import DataError, Unreachable
-from ..link.message import Connected, Denied, Disconnected, Event, Message, Published
-from ..link.mqtt import MqttLink, MqttSettings
-from ..link.packet import packet_bytes
+from ..errors import DataError
+from ..link.message import Message
 from .announcement import Announcement, Entry, Integrity
 from .index import Index
 from .paths import check_path, topic_of
@@ -31,13 +27,11 @@ from .v03 import CONTENT_TYPE, InlineEncoding, encode_v03
 INLINE_MOST_BYTES = 1024
 PIECE_BYTES = 1 << 20
 TRIES = 3
-SETTLE_S = 0.5
 RESERVED_HEADERS = frozenset(
     {"pubTime", "baseUrl", "relPath", "size", "integrity", "identity", "content", "fileOp", "retrievePath", "retPath"}
     | {"parts", "blocks"}
 )
 """Fields with a meaning of their own, which no header of the user's may replace."""
-_LATE = "it didn't answer in time"
 MICROSECOND_NS = 1000
 _NO_HEADERS: Mapping[str, object] = MappingProxyType({})
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -187,86 +181,3 @@ def find_files(folder: Path) -> Iterator[Path]:
             yield from find_files(Path(each.path))
         elif each.is_file(follow_symlinks=False):
             yield Path(each.path)
-
-
-class Publisher:
-    """A connection to the broker that we announce at. It knows which messages the broker has acknowledged.
-
-    One thread uses it. Raises ``SetupError`` and ``ConfigError`` as `MqttLink` does.
-    """
-
-    def __init__(self, settings: MqttSettings) -> None:
-        self._settings = settings
-        self._link = MqttLink(replace(settings, tell_published=True), (), self._on_event)
-        self._changed = threading.Condition()
-        self._connected = False
-        self._trouble = ""
-        self._under_way: dict[int, Message] = {}
-        self.taken = 0
-        """How many messages the broker has acknowledged."""
-
-    def __enter__(self) -> Self:
-        self._link.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._link.close()
-
-    def wait_until_connected(self, timeout_s: float) -> None:
-        """Wait for the connection. Raises `Unreachable` with the reason after ``timeout_s``."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._connected, timeout_s):
-                raise Unreachable(f"the broker at {self._settings.address} can't be reached: {self._trouble or _LATE}")
-
-    def publish(self, message: Message, timeout_s: float) -> None:
-        """Hand on ``message``, when there is room in the window.
-
-        Raises `DataError` when the broker takes no message so large, `Unreachable` when it took nothing for
-        ``timeout_s``, through whatever number of connections.
-        """
-        size_bytes, deadline = packet_bytes(message), time.monotonic() + timeout_s
-        with self._changed:
-            self._under_way[id(message)] = message
-        while not self._link.publish(message, timeout_s=1.0):
-            if self._link.connected and size_bytes > self._link.max_packet_bytes:
-                self._forget(message)
-                raise DataError(f"the broker takes no message of {size_bytes} bytes", hint="announce without --inline")
-            if time.monotonic() > deadline:
-                self._forget(message)
-                raise Unreachable(f"the broker at {self._settings.address} takes nothing: {self._trouble or _LATE}")
-            with self._changed:
-                self._changed.wait_for(lambda: self._connected, 0.2)
-
-    def finish(self, timeout_s: float) -> None:
-        """Wait until the broker has acknowledged everything.
-
-        Raises `Unreachable` when it hasn't in ``timeout_s``, or has refused some; the others are announced.
-        """
-        drained = self._link.drain(timeout_s)
-        with self._changed:
-            # The link tells us of the last acknowledgement a moment after it has noted it.
-            self._changed.wait_for(lambda: not self._under_way, SETTLE_S if drained else 0)
-            if self._under_way:
-                raise Unreachable(
-                    f"the broker at {self._settings.address} didn't take {len(self._under_way)} of "
-                    f"{len(self._under_way) + self.taken} announcements: {self._trouble or _LATE}"
-                )
-
-    def _forget(self, message: Message) -> None:
-        with self._changed:
-            self._under_way.pop(id(message), None)
-
-    def _on_event(self, event: Event) -> None:
-        """On the link's thread."""
-        with self._changed:
-            match event:
-                case Connected():
-                    self._connected, self._trouble = True, ""
-                case Disconnected(reason):
-                    self._connected, self._trouble = False, reason
-                case Denied(reason=reason):
-                    self._trouble = reason
-                case Published(message):
-                    if self._under_way.pop(id(message), None) is not None:
-                        self.taken += 1
-            self._changed.notify_all()

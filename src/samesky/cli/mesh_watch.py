@@ -1,0 +1,93 @@
+"""`samesky mesh watch`: announce whatever appears in a folder."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .configuration import json_option
+from .mesh_options import (
+    SEED_SPELLING,
+    check_exchange,
+    choose_base_url,
+    make_client_id,
+    posting_options,
+    read_headers,
+    read_post_settings,
+)
+
+REPORT_INTERVAL_S = 60.0
+POLL_INTERVAL_S = 10.0
+LOOK_INTERVAL_S = 600.0
+
+
+@click.command(
+    "watch",
+    short_help="Announce whatever appears in a folder.",
+    context_settings=SEED_SPELLING,
+    epilog="Example: samesky mesh watch --post-broker mqtt://owner:ownerpw@this_host --inline data",
+)
+@click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@posting_options
+@click.option("--removals/--no-removals", default=False, show_default=True, help="Announce files that go as removed.")
+@click.option(
+    "--existing/--no-existing",
+    default=True,
+    show_default=True,
+    help="Announce what is there at the start and wasn't announced before.",
+)
+@click.option("--poll", is_flag=True, help="Look at every file instead of asking the system; for network file systems.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help=f"How often to look at every file (default: {LOOK_INTERVAL_S:.0f}; with --poll {POLL_INTERVAL_S:.0f}).",
+)
+@json_option
+def command(
+    folder: Path, removals: bool, existing: bool, poll: bool, interval: float | None, as_json: bool, **options: Any
+) -> None:
+    """Announce the files of DIR to all peers, those that are there and whatever appears, until Ctrl-C.
+
+    A file is announced when its writer has closed it. What was announced is kept in DIR/.samesky, together with what
+    the broker hasn't taken yet, so nothing is lost between two runs, and nothing announced twice. Links, and names that
+    begin with a dot, are left out.
+    """
+    from ..mesh.watching import WINDOW, Watching, WatchSettings
+
+    settings = WatchSettings(
+        folder=folder,
+        mqtt=read_post_settings(options, make_client_id("watch"), window=WINDOW),
+        base_url=choose_base_url(options["post_base_url"], folder),
+        exchange=check_exchange(options["exchange"]),
+        inline_most_bytes=options["inline_max"] if options["inline"] else 0,
+        encoding=options["encoding"],
+        headers=read_headers(options["headers"]),
+        removals=removals,
+        existing=existing,
+        asks_system=not poll,
+        look_interval_s=interval or (POLL_INTERVAL_S if poll else LOOK_INTERVAL_S),
+    )
+    with Watching(settings) as watching:
+        told = {"watching": str(folder), "base_url": settings.base_url}
+        click.echo(json.dumps(told) if as_json else f"watching {folder}, to be fetched from {settings.base_url}")
+        watching.run(_Report(watching, as_json))
+
+
+class _Report:
+    """Says once a minute how many files were announced, when there were any."""
+
+    def __init__(self, watching: Any, as_json: bool) -> None:
+        self._watching, self._as_json = watching, as_json
+        self._said, self._next = 0, time.monotonic() + REPORT_INTERVAL_S
+
+    def __call__(self) -> None:
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + REPORT_INTERVAL_S
+        count = self._watching.announced
+        if count != self._said:
+            self._said = count
+            click.echo(json.dumps({"announced": count}) if self._as_json else f"{count:,} announced")

@@ -1,0 +1,344 @@
+"""Announcing whatever appears in a folder: `Watching`, the loop of ``samesky mesh watch``.
+
+    the system, or a look at every file -> closed, and read -> one transaction: index and queue -> broker
+
+A file is announced when nobody has it open for writing. What is entered in the tree's index is in the tree's queue
+too, by one transaction, until the broker has its announcement: nothing is lost by a broker that is away, or by our own
+end, and nothing is announced twice. What a peer of the same tree has put there is known to the index, thus left alone.
+"""
+
+import fcntl
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from ..core.strict import Refused
+from ..errors import DataError, Locked, SetupError, Unreachable
+from ..link.mqtt import MqttSettings
+from .announcement import Announcement, Entry
+from .changes import read_changes
+from .index import Index, join_path
+from .open_files import read_open_for_writing
+from .outgoing import Outgoing, make_row
+from .paths import check_path
+from .pending import File, Pending
+from .publish import (
+    ReadFile,
+    choose_pub_time,
+    find_files,
+    make_announcement,
+    make_entry,
+    make_removal,
+    read_open_file,
+)
+from .publisher import Publisher
+from .statefile import FOLDER
+from .tree import Tree
+from .v03 import InlineEncoding
+from .waiting import Waiting
+
+log = logging.getLogger(__name__)
+
+CONSUMER = "watch"
+BATCH = 256
+WINDOW = 500
+MOST_PENDING = 4 * BATCH
+QUIET_S = 2.0
+"""Where the system doesn't tell who writes to a file, it is complete when it hasn't changed for so long."""
+IDLE_S = 1.0
+CLOCK_TICK_NS = 20_000_000
+"""By how much the times of files are behind the clock, at most."""
+MOST_GONE, MOST_GONE_SHARE = 100, 0.01
+"""So many files, or so large a part of the tree, aren't announced as removed when a look finds them gone (row 30)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchSettings:
+    """What to watch, and how to announce it."""
+
+    folder: Path
+    mqtt: MqttSettings
+    base_url: str
+    exchange: str = "xpublic"
+    inline_most_bytes: int = 0
+    encoding: InlineEncoding = "guess"
+    headers: Mapping[str, object] = field(default_factory=dict)
+    removals: bool = False
+    """Whether files that go are announced as removed."""
+    existing: bool = True
+    """Whether what is new since the folder was last watched, or never was, is announced at the start."""
+    asks_system: bool = True
+    """Whether the system tells of changes; else they are found by looking at every file."""
+    look_interval_s: float = 600.0
+    """How often every file is looked at, for what the system may have missed."""
+
+
+class Watching:
+    """Announces what appears in a folder. A context manager; `run` belongs to the thread that entered it.
+
+    Entering raises ``Locked`` when somebody watches this folder already, ``SetupError`` where the system can't watch
+    it, and what `Tree`, `Index` and `Publisher` raise.
+    """
+
+    def __init__(self, settings: WatchSettings) -> None:
+        self._settings = settings
+        self._wake = threading.Event()
+        self._noticing = threading.Lock()
+        self._noticed: set[str] = set()
+        self._pending = Pending()
+        self._gone: set[str] = set()
+        self._look: Iterator[None] | None = None
+        self._next_look = 0.0
+        self._is_first_look = True
+        self._told: set[str] = set()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        folder = self._settings.folder
+        with ExitStack() as stack:
+            self._tree = stack.enter_context(Tree(folder))
+            stack.callback(os.close, _lock(folder))
+            self._index = stack.enter_context(Index(folder))
+            self._publisher = stack.enter_context(Publisher(self._settings.mqtt, on_change=self._wake.set))
+            self._outgoing = Outgoing(Waiting(self._index.file, CONSUMER), self._publisher)
+            self._root = os.stat(folder)
+            self._since_ns = time.time_ns() - CLOCK_TICK_NS
+            stack.enter_context(self._watch())
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._stack.close()
+
+    @property
+    def announced(self) -> int:
+        """How many announcements the broker has taken."""
+        return self._publisher.taken
+
+    def run(self, on_turn: Callable[[], bool | None] = lambda: None) -> None:
+        """Announce what appears until ``on_turn``, which is called at least once a second, returns False.
+
+        Raises ``Unreachable`` when the folder isn't there any more, and what `Tree` and `Index` raise.
+        """
+        while on_turn() is not False:
+            now = time.monotonic()
+            self._take_noticed(now)
+            self._look_further(now)
+            self._announce_files(now)
+            self._announce_removals()
+            self._outgoing.send(now)
+            self._wake.wait(self._idle_s())
+            self._wake.clear()
+
+    # ------------------------------------------------------------------ what there is to do
+
+    def _watch(self) -> AbstractContextManager[object]:
+        if not self._settings.asks_system:
+            return nullcontext()
+        try:
+            from .watch import FolderWatch
+        except ImportError as error:
+            raise SetupError("the library watchfiles isn't installed", hint="pip install 'samesky[mesh]'") from error
+        return FolderWatch(self._settings.folder, self._on_changes)
+
+    def _on_changes(self, paths: set[str]) -> None:
+        """On the thread that asks the system."""
+        with self._noticing:
+            self._noticed |= paths
+        self._wake.set()
+
+    def _take_noticed(self, now: float) -> None:
+        with self._noticing:
+            noticed, self._noticed = self._noticed, set()
+        for path in noticed:
+            for file in self._files_at(path):
+                self._pending.notice(file, now)
+
+    def _files_at(self, path: str) -> Iterator[str]:
+        """The files at or below ``path``; what is gone is noted for later."""
+        folder = self._settings.folder
+        try:
+            mode = os.lstat(folder / path).st_mode
+        except OSError:
+            self._gone.add(path)
+            return
+        if stat.S_ISREG(mode):
+            yield path
+        elif stat.S_ISDIR(mode):  # its files may have been there before the system watched it
+            yield from (file.relative_to(folder).as_posix() for file in find_files(folder / path))
+
+    def _look_further(self, now: float) -> None:
+        """Go on with the look at every file, or begin one when it's time, as far as there is room for what it finds."""
+        if self._look is None and now >= self._next_look:
+            self._look = self._look_at_all()
+        while self._look is not None and len(self._pending) < MOST_PENDING:
+            if next(self._look, self) is self:
+                self._look, self._is_first_look = None, False
+                self._next_look = time.monotonic() + self._settings.look_interval_s
+
+    def _look_at_all(self) -> Iterator[None]:
+        silent = self._is_first_look and not self._settings.existing
+        gone: list[str] = []
+        for changes in read_changes(self._tree, self._index):
+            gone += changes.gone
+            for path in changes.changed:
+                self._pending.find(path, time.monotonic(), silent=silent)
+            yield
+        if len(gone) > max(MOST_GONE, MOST_GONE_SHARE * self._index.count):
+            if self._settings.removals:
+                log.error("watch_removals_held folder=%s gone=%d", self._settings.folder, len(gone))
+        else:
+            self._gone.update(gone)
+
+    def _idle_s(self) -> float:
+        if self._look is not None or self._noticed:
+            return 0.0
+        due = self._pending.next_due()
+        next_s = self._next_look - time.monotonic()
+        return max(0.0, min(IDLE_S, next_s, IDLE_S if due is None else due - time.monotonic()))
+
+    # ------------------------------------------------------------------ files
+
+    def _announce_files(self, now: float) -> None:
+        read: list[ReadFile] = []
+        silent: list[ReadFile] = []
+        for path, file in self._pending.take(BATCH, now):
+            if (found := self._read(path, file, now)) is not None:
+                (silent if file.silent else read).append(found)
+        if read:
+            self._enter(read)
+        if silent:
+            self._enter(silent, silently=True)
+
+    def _read(self, path: str, file: File, now: float) -> ReadFile | None:
+        """Read a file that is complete; another one is looked at later, or not any more."""
+        try:
+            descriptor = self._tree.open_file(check_path(path))
+        except FileNotFoundError:
+            self._pending.done(path)
+            return None
+        except (Refused, OSError) as error:
+            self._warn(path, error)
+            return None
+        try:
+            found = os.fstat(descriptor)
+            if not self._is_complete(descriptor, (found.st_size, found.st_mtime_ns), file, now):
+                return None
+            file.silent &= found.st_ctime_ns < self._since_ns
+            read = read_open_file(descriptor, path, inline_most_bytes=self._settings.inline_most_bytes)
+        except DataError:
+            self._pending.postpone(file, None, now)  # it is being written to after all
+            return None
+        except OSError as error:
+            self._warn(path, error)
+            return None
+        finally:
+            os.close(descriptor)
+        self._pending.done(path)
+        return read
+
+    def _is_complete(self, descriptor: int, state: tuple[int, int], file: File, now: float) -> bool:
+        """Whether nobody has the file open for writing; where that can't be known, whether it has come to rest."""
+        is_open = read_open_for_writing(descriptor)
+        if is_open is False or (is_open is None and file.state == state and now - file.since >= QUIET_S):
+            return True
+        self._pending.postpone(file, state, now)
+        return False
+
+    def _enter(self, files: list[ReadFile], *, silently: bool = False) -> None:
+        """Enter ``files`` in the index, and queue announcements of those that it doesn't know to be so."""
+        with self._index.file.writing():
+            entries, told = [], []
+            for file in files:
+                known = self._index.read(file.path)
+                if known is not None and known.state == "here" and known.content == file.sha512:
+                    if known.mtime_ns != file.mtime_ns:
+                        entries.append(replace(known, mtime_ns=file.mtime_ns))
+                    continue
+                announcement = self._tell(file, known)
+                entries.append(make_entry(announcement, file))
+                told.append(announcement)
+            self._index.apply(entries)
+            if told and not silently:
+                self._queue(told)
+
+    def _tell(self, file: ReadFile, known: Entry | None) -> Announcement:
+        pub_time = choose_pub_time(known, time.time_ns())
+        settings = self._settings
+        return make_announcement(file, base_url=settings.base_url, pub_time=pub_time, headers=settings.headers)
+
+    def _queue(self, announcements: list[Announcement]) -> None:
+        settings, now_ns = self._settings, time.time_ns()
+        self._outgoing.add(
+            [
+                make_row(each, exchange=settings.exchange, encoding=settings.encoding, now_ns=now_ns)
+                for each in announcements
+            ]
+        )
+        for each in announcements:
+            log.info("watch_announcing path=%r operation=%s size_bytes=%s", each.path, each.operation, each.size)
+
+    def _warn(self, path: str, error: Exception) -> None:
+        """A file can't be announced: say so once."""
+        self._pending.done(path)
+        if path not in self._told and len(self._told) < 10_000:
+            self._told.add(path)
+            words = error.strerror if isinstance(error, OSError) else str(error)
+            log.warning("watch_refused path=%r reason=%r", path, words)
+
+    # ------------------------------------------------------------------ removals
+
+    def _announce_removals(self) -> None:
+        gone, self._gone = self._gone, set()
+        if not gone or not self._settings.removals:
+            return
+        self._check_folder()
+        with self._index.file.writing():
+            entries, told = [], []
+            for path in self._known_at(gone):
+                known = self._index.read(path)
+                if known is None or known.state != "here" or self._tree.read_stat(path) is not None:
+                    continue
+                pub_time = choose_pub_time(known, time.time_ns())
+                told.append(make_removal(path, base_url=self._settings.base_url, pub_time=pub_time))
+                entries.append(make_entry(told[-1], None))
+            self._index.apply(entries)
+            if told:
+                self._queue(told)
+
+    def _known_at(self, paths: set[str]) -> list[str]:
+        """The files that the index knows at and below ``paths``, in order."""
+        known = {path for path in paths if self._index.read(path) is not None}
+        above = tuple(f"{path}/" for path in paths - known)
+        if above:
+            for directory in self._index.directories():
+                if f"{directory}/".startswith(above):
+                    known.update(join_path(directory, name) for name in self._index.read_figures(directory))
+        return sorted(known)
+
+    def _check_folder(self) -> None:
+        """Announce no removals because the whole tree is gone, or is another: an unmounted disk, say."""
+        try:
+            here = os.stat(self._settings.folder)
+        except OSError as error:
+            raise Unreachable(f"the folder {self._settings.folder} is gone: {error.strerror}") from error
+        if (here.st_dev, here.st_ino) != (self._root.st_dev, self._root.st_ino):
+            raise Unreachable(f"the folder {self._settings.folder} is another one now")
+
+
+def _lock(folder: Path) -> int:
+    """A descriptor that says that this folder is being watched, until it is closed."""
+    descriptor = os.open(folder / FOLDER / "watch.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Locked(f"another process watches {folder}") from None
+    return descriptor
