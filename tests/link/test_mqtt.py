@@ -356,6 +356,19 @@ def test_what_the_broker_has_acknowledged_is_told_when_asked_for(mosquitto, open
     assert quiet.seen.of(Published) == []
 
 
+def test_what_is_published_and_acknowledged_together_goes_out_at_its_end(private, open_link) -> None:
+    link = open_link(private.port, "together/#", receive_maximum=4)
+    sender = open_link(private.port)
+    with sender.together():
+        for number in range(8):
+            assert sender.publish(Message("together/1", b"%d" % number))
+    first = link.seen.wait_for_messages(4)
+    with link.together():
+        for message in first:
+            link.acknowledge(message)
+    assert [message.payload for message in link.seen.wait_for_messages(8)] == [b"%d" % number for number in range(8)]
+
+
 def test_a_clean_start_forgets_what_the_broker_kept(private, open_link) -> None:
     open_link(private.port, "kept/#", client_id="forgetful").close()
     sender = open_link(private.port)

@@ -8,6 +8,7 @@ bounded queue), redelivery of what wasn't acknowledged, windows on both sides, m
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
@@ -273,6 +274,10 @@ class MemoryLink:
         else:
             self.broker._route(message)
         return True
+
+    def together(self) -> AbstractContextManager[None]:
+        """See ``Link.together``; here everything goes out at once anyway."""
+        return nullcontext()
 
     def drain(self, timeout_s: float) -> bool:
         """Whether the broker has acknowledged everything."""

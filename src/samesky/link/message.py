@@ -10,6 +10,7 @@ The rules that both implementations (``mqtt.py``, ``memory.py``) keep:
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
@@ -119,6 +120,13 @@ class Link(Protocol):
         connection if this one ends first); waits up to ``timeout_s`` for a slot. Returns False, and keeps nothing,
         when not connected, when no slot came free, or when the broker takes no packet so large. Raises ``ValueError``
         for a message that can't be MQTT (``packet.encode_publish``).
+        """
+
+    def together(self) -> AbstractContextManager[None]:
+        """What one thread publishes and acknowledges inside of this may wait until its end, and then goes out at once.
+
+        For hundreds of messages: waking the link's thread for each costs more than the messages. Nothing inside may
+        wait for what is sent inside.
         """
 
     def drain(self, timeout_s: float) -> bool:

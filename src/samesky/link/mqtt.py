@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Self
@@ -128,6 +129,10 @@ class MqttLink:
     def publish(self, message: Message, *, timeout_s: float = 0.0) -> bool:
         """See ``Link.publish``. On the network thread (inside ``on_event``) it doesn't wait for a slot."""
         return self._outbox.put(encode_publish(message), timeout_s)
+
+    def together(self) -> AbstractContextManager[None]:
+        """See ``Link.together``."""
+        return self._outbox.together()
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until nothing published at QoS 1 is unacknowledged; whether that came true."""

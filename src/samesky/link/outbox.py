@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from .message import LARGEST_PACKET_BYTES, Message
 from .packet import Parcel, Receipt
@@ -27,6 +28,7 @@ class Outbox:
         self._receipts: deque[Receipt] = deque()
         self._network_thread = 0
         self._closed = False
+        self._held = 0
 
     # The application's side.
 
@@ -51,6 +53,16 @@ class Outbox:
         self._receipts.append(receipt)
         self._wake()
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is put and acknowledged inside is sent when it ends: the network thread is woken once, not each time."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            self._wake()
+
     def drain(self, timeout_s: float) -> bool:
         """Wait until the window is empty; whether it is."""
         with self._changed:
@@ -73,7 +85,7 @@ class Outbox:
         return len(self._qos0_sizes) < QOS0_MOST_MESSAGES and sum(self._qos0_sizes) + size_bytes <= QOS0_MOST_BYTES
 
     def _wake(self) -> None:
-        if not self._on_network_thread():
+        if not self._held and not self._on_network_thread():
             self.waker.wake()
 
     def _on_network_thread(self) -> bool:

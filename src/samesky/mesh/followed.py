@@ -1,10 +1,23 @@
 """One neighbour as a peer sees it: its broker, what came of its announcements, and how its tree compares."""
 
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+
 from ..core.status import Counters, State
-from ..link.message import Link
+from ..link.message import Link, Message
 from .comparison import Comparison
 from .peer_settings import Neighbour
 from .status import LagMeter, NeighbourStatus
+
+
+@contextmanager
+def all_together(followed: "Iterable[Followed]") -> Iterator[None]:
+    """What is acknowledged inside goes out at its end (`Link.together`)."""
+    with ExitStack() as stack:
+        for each in followed:
+            if each.link is not None:
+                stack.enter_context(each.link.together())
+        yield
 
 
 class Followed:
@@ -13,6 +26,8 @@ class Followed:
     def __init__(self, neighbour: Neighbour, number: int, comparison: Comparison | None) -> None:
         self.neighbour, self.number, self.comparison = neighbour, number, comparison
         self.link: Link | None = None
+        self.answers = f"{neighbour.exchange}/samesky/"
+        """What the topics of answers to our questions begin with; all else are announcements."""
         self.received = 0
         self.fetched = 0
         self.inlined = 0
@@ -30,6 +45,11 @@ class Followed:
         self.last_error = ""
         self._state: State = "waiting"
         self._since = 0.0
+
+    def acknowledge(self, message: Message | None) -> None:
+        """Have the broker forget ``message``, if there is one."""
+        if message is not None and self.link is not None:
+            self.link.acknowledge(message)
 
     def note_state(self, now: float) -> None:
         """See which state this is in now."""

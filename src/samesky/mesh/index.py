@@ -8,9 +8,10 @@ of 100,000 files takes a moment, and what has changed since the last time takes 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, Self
 
 from ..core.timetree import MODULUS, Sum
@@ -116,6 +117,24 @@ class Index:
             row = self.file.connection.execute(query, (directory, name)).fetchone()
         return _decode(directory, row) if row else None
 
+    def read_many(self, paths: Iterable[str]) -> dict[str, Entry]:
+        """What is known of these paths, those left out of which nothing is: one query a directory."""
+        names: dict[str, list[str]] = {}
+        for path in paths:
+            directory, name = split_path(path)
+            names.setdefault(directory, []).append(name)
+        query = (
+            f"SELECT {_ENTRY} FROM entry WHERE directory = (SELECT id FROM directory WHERE path = ?) "
+            "AND name IN (SELECT value FROM json_each(?))"
+        )
+        found = {}
+        with self.file.errors():
+            for directory, wanted in names.items():
+                for row in self.file.connection.execute(query, (directory, json.dumps(wanted))):
+                    entry = _decode(directory, row)
+                    found[entry.path] = entry
+        return found
+
     def entries(self, directory: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
         """The first ``limit`` entries of ``directory`` itself behind the path ``after``, of all states, by path."""
         query = (
@@ -157,10 +176,16 @@ class Index:
 
     # ------------------------------------------------------------------ changing
 
-    def apply(self, entries: Iterable[Entry], *, forget: Iterable[str] = ()) -> None:
+    def apply(
+        self,
+        entries: Iterable[Entry],
+        *,
+        forget: Iterable[str] = (),
+        known: Mapping[str, Entry | None] = MappingProxyType({}),
+    ) -> None:
         """Enter ``entries`` whatever was known of their paths, and forget the paths ``forget``; one transaction.
 
-        Who has to look first does both inside ``file.writing()``.
+        Who has to look first does both inside ``file.writing()``, and may tell what he has read there as ``known``.
         """
         changes: dict[str, dict[str, Entry | None]] = {}
         for path in forget:
@@ -172,7 +197,7 @@ class Index:
         if not changes:
             return
         with self.file.writing() as connection:
-            tallies = [_change(connection, directory, new) for directory, new in changes.items()]
+            tallies = [_change(connection, directory, new, known) for directory, new in changes.items()]
             _save(connection, tallies)
 
     def touch(self, newer: Iterable[tuple[Entry, int]]) -> None:
@@ -263,14 +288,23 @@ class _Tally:
             self.fewer -= times
 
 
-def _change(connection: sqlite3.Connection, directory: str, new: dict[str, Entry | None]) -> _Tally:
+def _change(
+    connection: sqlite3.Connection,
+    directory: str,
+    new: dict[str, Entry | None],
+    known: Mapping[str, Entry | None],
+) -> _Tally:
     """Put ``new`` (by name; None: to be forgotten) into ``directory``."""
     tally = _Tally(connection, directory)
     query = "SELECT state, content, size FROM entry WHERE directory = ? AND name = ?"
     for name, entry in new.items():
-        old = connection.execute(query, (tally.id, name)).fetchone()
-        if old is not None:
-            tally.add(name, *old, times=-1)
+        path = join_path(directory, name)
+        if path not in known:
+            old = connection.execute(query, (tally.id, name)).fetchone()
+            if old is not None:
+                tally.add(name, *old, times=-1)
+        elif (was := known[path]) is not None:
+            tally.add(name, _NUMBER_OF[was.state], was.content, was.size, times=-1)
         if entry is not None:
             tally.add(name, _NUMBER_OF[entry.state], entry.content, entry.size)
             tally.newest = max(tally.newest, entry.pub_time)

@@ -36,9 +36,8 @@ class Work:
     row: WaitingRow
     message: Message | None = None
     """To be acknowledged when the row is written."""
-    entry: Entry | None = None
-    """What was known of the path when this was begun."""
     row_id: int = 0
+    late: bool = False
     job: Job | None = None
     superseded: bool = False
     """Something newer of this path came meanwhile."""

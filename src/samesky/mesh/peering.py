@@ -43,6 +43,7 @@ from .status import MeshStatus
 from .subtopics import Subtopics
 from .taking import Taking
 from .tree import Tree
+from .working import Working
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ class Peering:
         self._fetching = Fetching(self._client, self.tree, most_bytes=settings.rules.most_bytes, clock=monotonic)
         self._stack.callback(self._fetching.close)
         self.followed = [self._follow(number) for number in range(len(settings.neighbours))]
-        self._taking = Taking(
+        self._working = Working(
             settings,
             self.followed,
             index=self.index,
@@ -107,7 +108,10 @@ class Peering:
             random=random.random,
             on_refused=self._keep_refused,
         )
-        self._journal = self._taking.journal = Journal(
+        self._taking = Taking(settings, self._working, index=self.index, fetching=self._fetching)
+        self._working.on_rows = self._taking.on_rows
+        self._working.on_removal = lambda followed, removal: self._taking.on_lacking(followed, [removal])
+        self._journal = self._working.journal = Journal(
             self.tree, settings.consumer, durable=settings.durable, on_written=self._on_written
         )
         self._stack.push_async_callback(self._journal.close)
@@ -141,7 +145,7 @@ class Peering:
             self._answering = Answering(self.index, self.index.id, posting.base_url, posting.exchange)
             asked = (Subscription(ask_topic(posting.exchange)),) if settings.download else ()
             self._post_link = self._make_link(posting.mqtt, asked, self._teller(None))
-            self._taking.announcing = Announcing(posting, self._post_link, on_done=self._journal.done)
+            self._working.announcing = Announcing(posting, self._post_link, on_done=self._journal.done)
             self._stack.callback(self._post_link.close)
             self._post_link.start()
         for followed in self.followed:
@@ -172,16 +176,21 @@ class Peering:
     def _take_arrivals(self) -> None:
         self._woken = False
         published: list[Message] = []
+        announced: list[tuple[Followed, Message]] = []
         for _ in range(min(BATCH, len(self._arrivals))):
             followed, event = self._arrivals.popleft()
             if isinstance(event, Published):
                 published.append(event.message)
             elif followed is None:
                 self._on_post_event(event)
+            elif isinstance(event, Arrived) and not event.message.topic.startswith(followed.answers):
+                announced.append((followed, event.message))
             else:
                 self._on_event(followed, event)
-        if published and self._taking.announcing is not None:
-            self._taking.announcing.on_published(published)
+        if announced:
+            self._taking.on_messages(announced)
+        if published and self._working.announcing is not None:
+            self._working.announcing.on_published(published)
         if self._arrivals and not self._woken:
             self._woken = True
             self._loop.call_soon(self._take_arrivals)
@@ -189,10 +198,7 @@ class Peering:
     def _on_event(self, followed: Followed, event: Event) -> None:
         match event:
             case Arrived(message):
-                if message.topic.startswith(f"{followed.neighbour.exchange}/samesky/"):
-                    self._on_answer(followed, message)
-                else:
-                    self._taking.on_message(followed, message)
+                self._on_answer(followed, message)
             case Connected():
                 followed.last_error = ""
                 self._begin_comparing(followed)
@@ -213,14 +219,14 @@ class Peering:
                 self._post_link.acknowledge(message)
             case Connected():
                 self._post_trouble = ""
-                if self._taking.announcing is not None:
-                    self._taking.announcing.send()
+                if self._working.announcing is not None:
+                    self._working.announcing.send()
             case Disconnected(reason):
                 self._post_trouble = reason
             case Denied(topic, action, reason):
                 self._post_trouble = f"not allowed to {action} on {topic}: {reason}"
-                if self._taking.announcing is not None:
-                    self._taking.announcing.on_refused(self._post_trouble)
+                if self._working.announcing is not None:
+                    self._working.announcing.on_refused(self._post_trouble)
 
     def _on_answer(self, followed: Followed, message: Message) -> None:
         comparison, link = followed.comparison, followed.link
@@ -246,8 +252,8 @@ class Peering:
         if written.error and written.error != self._trouble:
             _log.warning("mesh_not_written tree=%s error=%r", self.settings.folder, written.error)
         self._trouble = written.error
-        self._taking.on_written(written)
-        self._taking.refill()
+        self._working.on_written(written)
+        self._working.refill()
 
     def _keep_refused(self, message: Message, refusal: Refused) -> None:
         self.refused.append((time(), message.topic, str(refusal.reason), message.payload[:KEPT_BYTES]))
@@ -269,7 +275,7 @@ class Peering:
         if now >= self._scan_due and (self._scanning is None or self._scanning.done()):
             self._scan_due = now + self.settings.scan_interval_s
             self._scanning = self._loop.create_task(self._scan(), name="samesky-mesh-scan")
-        self._taking.refill()
+        self._working.refill()
         for followed in self.followed:
             followed.note_state(time())
             if followed.comparison is not None:
@@ -302,7 +308,7 @@ class Peering:
     def status(self) -> MeshStatus:
         """This peer at this moment."""
         now = time()
-        announcing = self._taking.announcing
+        announcing = self._working.announcing
         newest = self.index.newest
         return MeshStatus(
             node=self.index.id,
