@@ -1,4 +1,4 @@
-"""What may go over a link, how large it is there, and what is made of a packet that came."""
+"""What may go over a link, the packet that is made of it, and what is made of a packet that came."""
 
 import time
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 from paho.mqtt.client import CallbackAPIVersion, Client, MQTTv5, PacketTypes, Properties
 
 from samesky.link.message import Message
-from samesky.link.packet import MOST_PROPERTIES, Publish, decode_publish, packet_bytes
+from samesky.link.packet import MOST_PROPERTIES, Publish, Receipt, decode_publish, encode_publish, packet_bytes
 
 
 def encode_with_paho(message: Message) -> bytes:
@@ -32,6 +32,12 @@ def encode_with_paho(message: Message) -> bytes:
     client._send_publish(7, topic, payload, message.qos, message.retain, False, None, properties)
     client._sock = None
     return sent[0]
+
+
+def encode(message: Message) -> bytes:
+    """The packet that we send for ``message``."""
+    parcel = encode_publish(message)
+    return parcel.start(7) + parcel.payload
 
 
 def decode(packet: bytes) -> Publish:
@@ -114,6 +120,33 @@ def test_what_paho_encodes_is_decoded_as_it_was(message: Message) -> None:
     packet = encode_with_paho(message)
     assert decode(packet) == Publish(7 if message.qos else 0, message.qos, message)
     assert packet_bytes(message) == len(packet)
+
+
+@given(MESSAGES)
+def test_what_is_encoded_is_to_the_byte_what_paho_encodes(message: Message) -> None:
+    assert encode(message) == encode_with_paho(message)
+
+
+def test_what_is_asked_for_with_qos_2_goes_with_qos_1() -> None:
+    assert encode(Message("a", b"1", qos=2)) == encode(Message("a", b"1", qos=1))
+
+
+def test_a_payload_that_may_still_change_is_copied_and_text_is_refused_where_it_comes_from() -> None:
+    payload = bytearray(b"12")
+    parcel = encode_publish(Message("a", payload))  # type: ignore[arg-type]
+    payload += b"3"
+    assert parcel.payload == b"12"
+    with pytest.raises(TypeError):
+        encode_publish(Message("a", "text"))  # type: ignore[arg-type]
+
+
+@given(MESSAGES)
+def test_what_is_in_a_view_is_decoded_alike_and_qos_1_has_a_receipt(message: Message) -> None:
+    body = encode(message)[len(encode_publish(message).head) - 2 - len(message.topic.encode()) :]
+    came = decode_publish(encode(message)[0], memoryview(body), 5)
+    assert came == Publish(7 if message.qos else 0, message.qos, message)
+    assert came.message
+    assert came.message.receipt == (Receipt(5, 7) if message.qos else None)
 
 
 @settings(max_examples=500)

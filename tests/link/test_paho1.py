@@ -98,13 +98,64 @@ def paho1(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return CACHE
 
 
+BURST = """
+import logging, sys, threading
+from samesky.link.message import Arrived, Connected, Disconnected, Message, Subscription
+from samesky.link.mqtt import MqttLink, MqttSettings
+
+came, done, connected, pings = [], threading.Event(), threading.Event(), threading.Semaphore(0)
+
+class Pings(logging.Handler):
+    def emit(self, record):
+        if "PINGRESP" in record.getMessage():
+            pings.release()
+
+def take(event):
+    if isinstance(event, Connected):
+        connected.set()
+    if isinstance(event, Disconnected) and not event.final:
+        print("lost", event.reason)
+    if isinstance(event, Arrived):
+        came.append(event.message.payload)
+        link.acknowledge(event.message)
+        if len(came) == 3000:
+            done.set()
+
+logging.getLogger("samesky").addHandler(Pings())
+settings = MqttSettings("burst", port=int(sys.argv[1]), keepalive_s=1, log_mqtt=True)
+link = MqttLink(settings, [Subscription("burst")], take)
+with link:
+    connected.wait(10)
+    sent = [b"%d " % number + b"x" * (number * 7 % 2000) for number in range(3000)]
+    for payload in sent:
+        assert link.publish(Message("burst", payload), timeout_s=10)
+    done.wait(20)
+    logging.getLogger("samesky").setLevel("DEBUG")
+    for _ in range(2):
+        pings.acquire(timeout=10) or print("no ping")
+print(came == sent)
+"""
+
+
+def converse(script: str, broker: MosquittoBroker, paho1: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``script`` under paho 1.6.1."""
+    environment = {**os.environ, "PYTHONPATH": f"{paho1}{os.pathsep}{ROOT / 'src'}"}
+    command = [sys.executable, "-c", script, str(broker.port)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def test_a_burst_and_then_silence_work_under_paho_1_6_1(paho1: Path) -> None:
+    with MosquittoBroker(options=["max_queued_messages 10000"]) as broker:
+        ran = converse(BURST, broker, paho1)
+    assert (ran.returncode, ran.stdout) == (0, "True\n"), ran.stderr
+    assert "Exception" not in ran.stderr
+
+
 def test_the_same_conversation_works_under_paho_1_6_1(paho1: Path) -> None:
     acl = "user station\ntopic readwrite ours/#\n"
     options = ["max_packet_size 2000000"]
     with MosquittoBroker(users={"station": "right"}, acl=acl, options=options) as broker:
-        environment = {**os.environ, "PYTHONPATH": f"{paho1}{os.pathsep}{ROOT / 'src'}"}
-        command = [sys.executable, "-c", CONVERSATION, str(broker.port)]
-        ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+        ran = converse(CONVERSATION, broker, paho1)
     assert ran.returncode == 0, ran.stderr
     seen = json.loads(ran.stdout)
     assert seen["version"] == "1.6.1"

@@ -68,8 +68,9 @@ class Connection:
         self._early: deque[Arrived] = deque()
         self._unacknowledged: dict[int, bool] = {}
         self._settled = False
+        self._heard = 0.0
         self._why = ""
-        self._log_mqtt: Callable[..., None] = log.debug if settings.log_mqtt else _log_nothing
+        self._log_mqtt: Callable[..., None] = log.debug if settings.log_mqtt else lambda *_: None
 
     def run(self) -> str:
         """Connect and stay until the connection ends; return why it did, as a sentence. Raises nothing."""
@@ -110,7 +111,7 @@ class Connection:
             selector.register(self._outbox.waker, selectors.EVENT_READ)
             key = selector.register(wire, wire.wanted)
             while not wire.closed and not self._is_over(deadline):
-                more = self._send_batch()
+                more = self._send_batch()  # not all, or what others publish without end is all that is done
                 if key.events != wire.wanted:
                     key = selector.modify(wire, wire.wanted)
                 ready = selector.select(0 if more or wire.pending else TICK_S)
@@ -120,21 +121,18 @@ class Connection:
                 self._client.loop_misc()
 
     def _receive(self) -> None:
-        """Take what came, and answer in between if it takes long: a slow application is no reason to be silent."""
+        """Take what came."""
         count = self._wire.read(self._frames.room)
         if count is None:
             return
         if not count:
             raise ConnectionError("the stream has ended")
-        now = self._note_heard()
+        self._note_heard()
         for command, body in self._frames.take(count):
             self._take_frame(command, body)
             if self._wire.closed or self._closing.is_set():
                 break
-            if time.monotonic() - now > BATCH_S:
-                self._send_batch()
-                self._client.loop_misc()
-                now = self._note_heard()
+            self._answer_in_time()
 
     def _take_frame(self, command: int, body: Body) -> None:
         kind = command >> 4
@@ -143,16 +141,28 @@ class Connection:
         elif kind == PUBACK:
             self._take_puback(*decode_puback(body))
         else:
-            self._wire.show_paho(encode_frame(command, body))
-            self._client.loop_read()
-            if self._client.want_write():  # inside its callbacks paho only notes what it is to send
-                self._client.loop_write()
+            self._leave_to_paho(encode_frame(command, body))
 
-    def _note_heard(self) -> float:
-        """Let paho know that the broker is alive; returns the time."""
-        now = time.monotonic()
-        self._client._last_bytes_received = self._client._last_msg_in = now  # in paho 2.2, and up to 2.1
-        return now
+    def _leave_to_paho(self, packet: bytes) -> None:
+        self._wire.show_paho(packet)
+        self._client.loop_read()
+        if self._client.want_write():  # inside its callbacks paho only notes what it is to send
+            self._client.loop_write()
+        while self._settled and self._early and not self._closing.is_set():
+            self._emit(self._early.popleft())
+            self._answer_in_time()
+
+    def _answer_in_time(self) -> None:
+        """Send in between when the application takes long with what came: it is no reason to be silent."""
+        if time.monotonic() - self._heard > BATCH_S:
+            self._send_batch()
+            self._client.loop_misc()
+            self._note_heard()
+
+    def _note_heard(self) -> None:
+        """Let paho know that the broker is alive."""
+        self._heard = time.monotonic()
+        self._client._last_bytes_received = self._client._last_msg_in = self._heard  # in paho 2.2, and up to 2.1
 
     def _is_over(self, deadline: float) -> bool:
         if self._closing.is_set():
@@ -178,10 +188,7 @@ class Connection:
                 selector.select(0.1)
 
     def _send_batch(self) -> bool:
-        """Send some of what waits, acknowledgements first: the broker waits for them. Whether more could be sent now.
-
-        What other threads publish without end would otherwise be all that is done here.
-        """
+        """Send some of what waits, acknowledgements first: the broker waits for them. Whether more could be sent now."""
         wire = self._wire
         for receipt in self._outbox.take_receipts():
             self._acknowledge(receipt)
@@ -266,7 +273,7 @@ class Connection:
         self._settle([(topic, f"the broker refused it: {reason}") for topic, reason in answers if _code(reason) >= 128])
 
     def _settle(self, refused: list[tuple[str, str]]) -> None:
-        """All subscriptions are answered: report, then let the messages in that came before the answer."""
+        """All subscriptions are answered: report. Messages that came before the answer are let in next."""
         most = self._connack["max_packet_bytes"]
         too_large = self._outbox.begin(receive_maximum=self._connack["receive_maximum"], max_packet_bytes=most)
         self._emit(Connected(self._connack["session_present"], most))
@@ -276,8 +283,6 @@ class Connection:
             self._emit(Denied(topic, "subscribe", why))
         for message in too_large:
             self._emit(Denied(message.topic, "publish", f"the broker takes no more than {most} bytes"))
-        while self._early:
-            self._emit(self._early.popleft())
 
     def _on_disconnect(self, _client: Any, _userdata: Any, *rest: Any) -> None:
         # paho 2: flags, reason, properties; paho 1.6.1: reason or error number, properties
@@ -287,9 +292,6 @@ class Connection:
             self._why = self._why or describe_end(self._settings.address, reason, _code(reason))
         elif not self._connack:
             self._why = self._why or describe_silence(self._settings.address)
-
-
-def _log_nothing(*_: object) -> None: ...
 
 
 def _code(reason: Any) -> int:
