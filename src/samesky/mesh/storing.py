@@ -94,8 +94,8 @@ class _Batch:
         self._items = items
         self._outcomes: list[Outcome | None] = [None] * len(items)
         self._names = [item.name for item in items]
-        self._entries: dict[str, Entry] = {}
-        """What is known of the paths of the batch, as far as it has come."""
+        self._known: dict[str, Entry | None] = {}
+        """What was known of the paths of the batch when its transaction began."""
         self._changed: dict[str, Entry] = {}
 
     def outcomes(self) -> list[Outcome]:
@@ -137,7 +137,7 @@ class _Batch:
 
     def note(self) -> None:
         """Write the new entries, and move the rows on."""
-        self._index.apply(self._changed.values())
+        self._index.apply(self._changed.values(), known=self._known)
         if self._waiting is None:
             return
         rows: dict[bool, list[int]] = {True: [], False: []}
@@ -167,7 +167,7 @@ class _Batch:
         announcement = item.announcement
         if announcement.integrity is None and announcement.operation != "remove":
             announcement = replace(announcement, integrity=Integrity("sha512", item.sha512))
-        known = self._entries.get(announcement.path) or self._index.read(announcement.path)
+        known = self._read(announcement.path)
         known = self._find_newer(item, known) or known
         if known is not None:
             if announcement.operation != "remove" and self._is_here(known, item):
@@ -204,6 +204,14 @@ class _Batch:
         self._keep(entry)
         return entry
 
+    def _read(self, path: str) -> Entry | None:
+        """What is known of ``path`` now, after what the batch has changed so far."""
+        if path in self._changed:
+            return self._changed[path]
+        if path not in self._known:
+            self._known[path] = self._index.read(path)
+        return self._known[path]
+
     def _is_here(self, known: Entry, item: Item) -> bool:
         if known.state != "here" or known.content != item.sha512:
             return False
@@ -218,7 +226,7 @@ class _Batch:
         return Outcome("same", entry=known)
 
     def _keep(self, entry: Entry) -> None:
-        self._entries[entry.path] = self._changed[entry.path] = entry
+        self._changed[entry.path] = entry
 
 
 def _entry_of(told: Announcement, sha512: bytes, found: os.stat_result) -> Entry:
