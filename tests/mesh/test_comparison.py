@@ -98,6 +98,17 @@ def test_a_file_that_is_explained_once_costs_nothing_the_next_time() -> None:
     assert _paths(talk.check()) == ["001/d1/new"]
 
 
+def test_a_file_that_was_older_there_is_found_when_its_content_was_announced_again() -> None:
+    """Which changes no sum: so it is looked for now and then."""
+    ours = MemoryIndex([make_entry("a/x", b"1", at=START - 5)])
+    theirs = MemoryIndex([make_entry("a/x", b"2", at=START - 9)])
+    talk = Talk(ours, theirs, interval_s=3600)
+    assert talk.connect() == []
+    theirs.put(make_entry("a/x", b"2", at=START - 2))
+    assert talk.check() == []
+    assert _paths(talk.pass_time(4000)) == ["a/x"]
+
+
 def test_directories_that_nothing_is_wanted_of_are_not_looked_into() -> None:
     theirs = make_tree(3000, directories=10)
     talk = Talk(MemoryIndex(), theirs, covers=lambda directory: directory.startswith("004"))

@@ -21,6 +21,7 @@ from ..errors import SameskyError
 from ..link.message import Message
 from .announcement import Announcement, Version
 from .comparison_walk import TreeView, Walk, Wishes
+from .explained import Explained
 from .questions import CONTENT_TYPE, Answer, Question, decode_answer, encode_question
 
 _log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Comparison:
         self._asked: _Asked | None = None
         self._questions = 0
         self._answering_node = ""
-        self._explained: dict[str, Sum] = {}
+        self._explained = Explained(interval_s / 2)
         self._misfits: dict[str, tuple[Sum, int]] = {}
         self._found: dict[str, Version] = {}
         self._promised: dict[str, Version] = {}

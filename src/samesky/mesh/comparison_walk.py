@@ -14,6 +14,7 @@ from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused
 from ..core.timetree import NOTHING, Sum, add_up
 from .announcement import Announcement, Entry
 from .directory_sums import DirectorySums, join_path, mark_of
+from .explained import Explained
 from .index import entry_hash
 from .paths import check_path
 from .questions import (
@@ -32,8 +33,6 @@ MOST_DIRECTORIES = 100
 MOST_QUESTION_BYTES = 32 << 10
 MOST_ROUNDS = 100_000
 MOST_WAITING = 100_000
-MOST_EXPLAINED = 100_000
-"""Directories that are remembered; what is more is compared anew each time."""
 MOST_MISFITS = 100
 SECOND_NS = 1_000_000_000
 
@@ -85,6 +84,8 @@ class _Listing:
     """Theirs less ours, as far as was listed."""
     explained: Sum = NOTHING
     """The part of it that is to stay."""
+    doubtful: bool = False
+    """Whether some of that may change without a sum that changes: see `explained`."""
 
 
 @dataclass(slots=True)
@@ -99,13 +100,13 @@ class _Paged:
 class Walk:
     """One comparison. Ask `next_question` until it is None; give every answer to `on_answer`.
 
-    ``explained`` is changed: directory -> what the neighbour's own files there may differ from ours by.
+    ``explained`` is changed, and is to be given to the next one.
     """
 
     node: str
     tree: TreeView
     wishes: Wishes
-    explained: dict[str, Sum]
+    explained: Explained
     now: float
     """Unix seconds."""
     lacking: int = 0
@@ -131,7 +132,7 @@ class Walk:
         own = self.tree.sums()
         self._ours = DirectorySums(own)
         expected = dict(own)
-        for directory, difference in self.explained.items():
+        for directory, difference in self.explained.read(self.now).items():
             expected[directory] = expected.get(directory, NOTHING) + difference
         self._expected = DirectorySums(expected)
 
@@ -258,14 +259,9 @@ class Walk:
     def _explain_below(self, directory: str, theirs: Sum) -> None:
         """``directory`` differs in all that is below it, and is to stay so: it isn't wanted, or isn't there."""
         for each in {*self._expected.below(directory), *self._ours.below(directory)}:
-            self._explain(each, NOTHING - self._ours.files(each))
+            self.explained.note(each, NOTHING - self._ours.files(each), self.now)
         if theirs != NOTHING:
-            self._explain(directory, theirs - self._ours.files(directory))
-
-    def _explain(self, directory: str, difference: Sum) -> None:
-        self.explained.pop(directory, None)
-        if difference != NOTHING and len(self.explained) < MOST_EXPLAINED:
-            self.explained[directory] = difference
+            self.explained.note(directory, theirs - self._ours.files(directory), self.now)
 
     # ------------------------------------------------------------------ files
 
@@ -301,6 +297,7 @@ class Walk:
             announcement = self._lacks(theirs, ours.get(theirs.path))
             if announcement is None:
                 listing.explained += each
+                listing.doubtful = listing.doubtful or _is_doubtful(theirs, ours.get(theirs.path))
                 continue
             found.append(announcement)
             if announcement.operation == "remove" and theirs.path in ours:
@@ -321,7 +318,7 @@ class Walk:
         misfit = listing.told - self._ours.files(listing.path) - listing.difference
         if misfit != NOTHING and len(self.misfits) < MOST_MISFITS:
             self.misfits[listing.path] = misfit
-        self._explain(listing.path, listing.explained)
+        self.explained.note(listing.path, listing.explained, self.now, doubtful=listing.doubtful)
 
     def _lacks(self, theirs: Entry, ours: Entry | None) -> Announcement | None:
         """What to do so that we have what the neighbour has; None when nothing is to be done."""
@@ -349,6 +346,13 @@ class Walk:
             self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
             return False
         return True
+
+
+def _is_doubtful(theirs: Entry, ours: Entry | None) -> bool:
+    """Whether nothing but its time keeps us from taking what the neighbour has."""
+    if ours is None or theirs.version > ours.version:
+        return False
+    return ours.state != "pruned" or ours.content != theirs.content
 
 
 def announcement_of(entry: Entry, base_url: str) -> Announcement:
