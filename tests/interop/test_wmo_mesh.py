@@ -56,7 +56,7 @@ def test_a_file_that_is_published_is_at_the_peer_and_announced_there(blacklab: N
         hello = blacklab.write("hello.txt", "hello\n")
         blacklab.publish(hello)
         wait_for_file(awzz, "hello.txt", "hello\n", peer)
-        wait_for(lambda: at_awzz.announced("hello.txt"), 10, what="the announcement")
+        wait_for(lambda: at_awzz.announced("hello.txt"), 60, what="the announcement")
         (first,), (second,) = at_blacklab.announced("hello.txt"), at_awzz.announced("hello.txt")
         assert second["pubTime"] == first["pubTime"]
         assert (first["baseUrl"].rstrip("/"), second["baseUrl"].rstrip("/")) == (blacklab.base_url, awzz.base_url)
@@ -86,7 +86,7 @@ def test_a_file_within_an_announcement_needs_no_web_server(blacklab: Node, awzz:
         assert text["content"] == {"encoding": "utf-8", "value": "é\n"}
         assert octets["content"] == {"encoding": "base64", "value": base64.b64encode(b"BUFR\xff\x00").decode()}
         assert "content" not in at_blacklab.announced("large.txt")[0]
-        wait_for(lambda: at_awzz.announced("small.txt"), 10, what="the announcement")
+        wait_for(lambda: at_awzz.announced("small.txt"), 60, what="the announcement")
         assert at_awzz.announced("small.txt")[0]["content"] == text["content"]
         assert not (awzz.data / "large.txt").exists()
 
@@ -104,10 +104,10 @@ def test_the_four_nodes_come_to_hold_the_same(tmp_path: Path) -> None:
         with awzz.listen() as at_awzz:
             files = write_bulletins(blacklab, 200)
             blacklab.publish(*files, inline=True)
-            held = wait_until_same(blacklab.data, awzz.data, bwqd.data, cwnp.data, deadline_s=60)
+            held = wait_until_same(blacklab.data, awzz.data, bwqd.data, cwnp.data)
             assert len(held) == 200
             wait_for(
-                lambda: all(at_awzz.announced(path) for path in held), 20, what="the announcement of every file at awzz"
+                lambda: all(at_awzz.announced(path) for path in held), 60, what="the announcement of every file at awzz"
             )
             twice = [told for path in held if len(told := at_awzz.announced(path)) != 1]
             assert twice == []
@@ -140,7 +140,7 @@ def test_the_samples_of_the_readme_are_taken(blacklab: Node, awzz: Node) -> None
             },
         )
         wait_until_same(blacklab.data, awzz.data, explain=peer)
-        wait_for(lambda: awzz_says.announced(path), 10, what="the announcement")
+        wait_for(lambda: awzz_says.announced(path), 60, what="the announcement")
         (told,) = awzz_says.announced(path)
         assert told["pubTime"].startswith("20190130T033822.95188")
         assert told["integrity"] == {"method": "md5", "value": base64.b64encode(bytes.fromhex(md5)).decode()}
@@ -192,8 +192,8 @@ def test_workers_share_the_work(tmp_path: Path, awzz: Node, split: bool) -> None
         cwao.wait_for_subscriptions(workers, "cwao", 3)
         with awzz.listen() as at_awzz:
             cwao.publish(*write_bulletins(cwao, 120), post_base_url=web.url)
-            held = wait_until_same(cwao.data, awzz.data, deadline_s=60, explain=workers)
-            wait_for(lambda: all(at_awzz.announced(path) for path in held), 20, what="every announcement")
+            held = wait_until_same(cwao.data, awzz.data, explain=workers)
+            wait_for(lambda: all(at_awzz.announced(path) for path in held), 60, what="every announcement")
             assert {path for path in held if len(at_awzz.announced(path)) != 1} == set()
         assert set(web.requests.values()) == {1}
         assert workers.stop() == 0

@@ -48,10 +48,10 @@ class Listener:
         self._client.on_subscribe = lambda *_: granted.append(_)
         self._client.connect(parts.hostname or "", parts.port or 1883)
         self._client.loop_start()
-        wait_for(self._client.is_connected, 10, what="the connection")
+        wait_for(self._client.is_connected, 60, what="the connection")
         for topic in topics:
             self._client.subscribe(topic, qos=1)
-        wait_for(lambda: len(granted) == len(topics), 10, what="the subscriptions")
+        wait_for(lambda: len(granted) == len(topics), 60, what="the subscriptions")
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +71,7 @@ class Listener:
         found = (each.json for each in self.heard)
         return [one for one in found if isinstance(one, dict) and str(one.get("relPath", "")).lstrip("/") == path]
 
-    def wait_for(self, count: int, deadline_s: float = 20) -> list[Heard]:
+    def wait_for(self, count: int, deadline_s: float = 60) -> list[Heard]:
         """All messages, when there are at least ``count``."""
         wait_for(
             lambda: len(self.heard) >= count, deadline_s, what=f"{count} messages", explain=lambda: str(self.heard)
@@ -86,7 +86,7 @@ class Listener:
             properties = Properties(PacketTypes.PUBLISH)
             properties.ContentType = content_type
         sent = self._client.publish(topic, body, qos=1, properties=properties)
-        sent.wait_for_publish(10)
+        sent.wait_for_publish(60)
         assert sent.is_published()
 
     def _on_message(self, client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:

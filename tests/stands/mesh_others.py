@@ -137,7 +137,7 @@ class Sarracenia:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         return done.stdout + done.stderr
 

@@ -63,11 +63,11 @@ class Running:
         files = (self.log_file, self.error_file)
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
-    def wait_for_text(self, words: str, deadline_s: float = 20, *, times: int = 1) -> None:
+    def wait_for_text(self, words: str, deadline_s: float = 60, *, times: int = 1) -> None:
         """Return when it has said ``words`` so many ``times``."""
         self.wait_for(lambda: self.text.count(words) >= times, deadline_s, what=repr(words))
 
-    def wait_for(self, condition: Callable[[], object], deadline_s: float = 20, *, what: str) -> None:
+    def wait_for(self, condition: Callable[[], object], deadline_s: float = 60, *, what: str) -> None:
         """Return when ``condition`` holds; fails with its last words at the deadline, or as soon as it has ended."""
 
         def hold() -> bool:
@@ -132,7 +132,7 @@ def run_mesh(*arguments: object, home: Path, folder: Path | None = None, status:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -117,7 +117,7 @@ class Node:
         return Listener(self.guest_url, topics or ("xpublic/#",))
 
     def wait_for_subscriptions(
-        self, client: Running, client_id: str, count: int = 1, *, deadline_s: float = 30
+        self, client: Running, client_id: str, count: int = 1, *, deadline_s: float = 60
     ) -> None:
         """Return when ``client`` has subscribed here so often, with ids that begin so, by the broker's log."""
         words = f"Sending SUBACK to {client_id}"
@@ -139,7 +139,7 @@ def read_tree(folder: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(file.read_bytes()).hexdigest() for path, file in sorted(seen.items())}
 
 
-def wait_until_same(*trees: Path, deadline_s: float = 30, explain: Running | None = None) -> dict[str, str]:
+def wait_until_same(*trees: Path, deadline_s: float = 60, explain: Running | None = None) -> dict[str, str]:
     """Return the files of ``trees`` when all trees are the same."""
     first, *others = trees
 
@@ -156,10 +156,10 @@ def wait_until_same(*trees: Path, deadline_s: float = 30, explain: Running | Non
 
 
 def _flags(options: dict[str, object]) -> list[object]:
-    """``inline=True, subtopic=["a", "b"]`` as ``--inline --subtopic a --subtopic b``."""
+    """``inline=True, subtopic=["a", "b"]`` as ``--inline --subtopic a --subtopic b``; what is False is left out."""
     flags: list[object] = []
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
-        for each in value if isinstance(value, list | tuple) else [value]:
-            flags += [flag] if each is True else [flag, each]
+        for each in value if isinstance(value, list) else [value]:
+            flags += [] if each is False else [flag] if each is True else [flag, each]
     return flags
