@@ -188,7 +188,7 @@ class Connection:
                 selector.select(0.1)
 
     def _send_batch(self) -> bool:
-        """Send some of what waits, acknowledgements first: the broker waits for them. Whether more could be sent now."""
+        """Send some that waits, acknowledgements first: a broker waits for them. Whether more could be sent now."""
         wire = self._wire
         for receipt in self._outbox.take_receipts():
             self._acknowledge(receipt)
