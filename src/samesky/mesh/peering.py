@@ -134,6 +134,7 @@ class Peering:
                 wants=lambda announcement: peer.would_take(announcement, now_ns=time_ns()),
                 take_removals=self.settings.rules.take_removals,
                 interval_s=self.settings.compare_interval_s,
+                neighbour=self.index.file.read_neighbour(neighbour.name),
             )
         return Followed(neighbour, number, comparison)
 
@@ -232,11 +233,20 @@ class Peering:
         comparison, link = followed.comparison, followed.link
         assert link is not None
         if comparison is not None:
+            known = comparison.neighbour
             messages, lacking = comparison.on_answer(message, time())
+            if comparison.neighbour != known:
+                self._remember(followed.neighbour.name, comparison.neighbour)
             self._publish(followed, messages)
             if lacking:
                 self._taking.on_lacking(followed, lacking)
         link.acknowledge(message)
+
+    def _remember(self, name: str, node: str) -> None:
+        try:
+            self.index.file.write_neighbour(name, node)
+        except SameskyError as error:
+            _log.warning("mesh_neighbour_not_written neighbour=%s error=%r", name, str(error))
 
     def _begin_comparing(self, followed: Followed) -> None:
         """Compare at once, but not before it is known what is in the tree."""

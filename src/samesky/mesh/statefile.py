@@ -36,6 +36,8 @@ _TABLES = (
     "CREATE TABLE waiting (id INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, state INTEGER NOT NULL, "
     "priority INTEGER NOT NULL, due_ns INTEGER NOT NULL, tries INTEGER NOT NULL, neighbour TEXT NOT NULL, "
     "topic TEXT NOT NULL, content_type TEXT NOT NULL, payload BLOB NOT NULL)",
+    # Whose tree it was that a neighbour's broker answered for: removals are taken from no other (row 31).
+    "CREATE TABLE neighbour (name TEXT PRIMARY KEY, node TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX waiting_in_order ON waiting (consumer, state, priority, due_ns)",
 )
 
@@ -70,6 +72,17 @@ class StateFile:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def read_neighbour(self, name: str) -> str:
+        """The id of the tree that the neighbour ``name`` (a broker's URL) had; empty when that isn't known."""
+        with self.errors():
+            row = self.connection.execute("SELECT node FROM neighbour WHERE name = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def write_neighbour(self, name: str, node: str) -> None:
+        """Remember the tree of a neighbour."""
+        with self.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO neighbour VALUES (?, ?)", (name, node))
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

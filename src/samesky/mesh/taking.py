@@ -9,6 +9,7 @@ from time import time_ns
 from typing import NamedTuple
 
 from ..core.strict import Refused
+from ..errors import SameskyError
 from ..link.message import Message
 from .announcement import Announcement, Entry, integrity_of
 from .dialects import decode
@@ -90,13 +91,26 @@ class Taking:
             return None
 
     def _take_all(self, told: Sequence[Told]) -> None:
-        entries = self._index.read_many({each.announcement.path for each in told})
+        try:
+            entries = self._index.read_many({each.announcement.path for each in told})
+        except SameskyError as error:
+            self._put_back(told, error)
+            return
         with all_together({each.followed for each in told}):
             for each in told:
                 try:
                     self._take(each, entries.get(each.announcement.path))
                 except Refused as refusal:
                     self._refuse(each.followed, each.row, each.message, refusal)
+
+    def _put_back(self, told: Sequence[Told], error: SameskyError) -> None:
+        """The index can't be read now: all of this goes to the queue, unread, until it can."""
+        for each in told:
+            each.followed.last_error = str(error)
+            if each.row.id:
+                self._working.release([each.row.id])
+            else:
+                self._working.keep(each.row, each.message, each.followed)
 
     def _take(self, told: Told, entry: Entry | None) -> None:
         """Decide, and begin."""

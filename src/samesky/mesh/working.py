@@ -125,6 +125,11 @@ class Working:
         self._forget(work)
         self.journal.finish(work)
 
+    def release(self, row_ids: list[int]) -> None:
+        """Rows that were handed out go back to the queue."""
+        self._more_in_queue = True
+        self.journal.release(row_ids)
+
     def done(self, row_ids: list[int]) -> None:
         """Nothing is left to be done of these rows."""
         self.journal.done(row_ids)
