@@ -78,7 +78,9 @@ def test_a_slow_answer_takes_nobody_with_it() -> None:
             visitor.send(echo(request))
 
     with ScriptedWeb(script) as web:
-        replies = fetch(*(f"{web.url}/{number}" for number in range(20)), timeouts=SOON, connections_per_host=1)
+        replies = fetch(
+            *(f"{web.url}/{number}" for number in range(20)), timeouts=Timeouts(first_byte_s=1), connections_per_host=1
+        )
         assert [number for number, reply in enumerate(replies) if reply.failure] == [5]
         assert replies[19].body == b"/19"
 
@@ -253,24 +255,31 @@ def test_garbage_among_pipelined_answers_fails_one_and_leaves_the_others() -> No
         assert [reply.body for reply in replies if not reply.failure] == [b"/%d" % n for n in range(20) if n != 7]
 
 
-def test_an_answer_that_nobody_asked_for_is_believed_by_nobody() -> None:
+@pytest.mark.parametrize("poison", [whole(b"poison"), OK, b"H", b"\r\n"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_answer_that_nobody_asked_for_is_believed_by_nobody(poison: bytes, at_once: bool) -> None:
     """Or it would be taken for the next question's."""
-    sent = threading.Event()
+    ended = threading.Event()
+    told = threading.Event()
 
     def script(visitor: Visitor) -> None:
         while request := visitor.read_request():
-            visitor.send(echo(request))
             if visitor.number == 0:
-                visitor.send(whole(b"poison"))
+                visitor.send(echo(request) + (poison if at_once else b""))
+                assert told.wait(10)
+                visitor.send(poison)
                 visitor.wait_for_end()
-                sent.set()
+                ended.set()
+            else:
+                visitor.send(echo(request))
 
     async def run() -> None:
         replies: asyncio.Queue[Reply] = asyncio.Queue()
         async with HttpClient(LOCAL) as client, asyncio.timeout(10):
             client.get(Get(f"{web.url}/1", 10, lambda _, reply: replies.put_nowait(reply)))
             assert (await replies.get()).body == b"/1"
-            assert await asyncio.to_thread(sent.wait, 10)
+            told.set()
+            assert await asyncio.to_thread(ended.wait, 10)
             client.get(Get(f"{web.url}/2", 10, lambda _, reply: replies.put_nowait(reply)))
             assert (await replies.get()).body == b"/2"
 

@@ -35,7 +35,8 @@ class HttpClient:
     way in each, ``most_bytes_in_flight`` in memory (by the ``most_bytes`` of what is asked for, so tell the true size);
     the rest waits, in order, without limit: look at ``waiting``. Redirections are followed three times, each checked
     anew. A request that a connection took with it into its end is asked again on another. ``tls`` is for those with a
-    certificate authority of their own; raises ``ConfigError`` when its files can't be used.
+    certificate authority of their own; raises ``ConfigError`` when its files can't be used. To be made where the loop
+    runs.
     """
 
     def __init__(

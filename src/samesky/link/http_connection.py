@@ -147,6 +147,8 @@ class Connection(asyncio.BufferedProtocol):
         self._latest = time.monotonic()
         self._window_bytes += nbytes
         try:
+            if not self.line:
+                raise Refused(Reason.SHAPE, "an answer that nobody asked for")
             self._reader.feed(bytes(self._view[:nbytes]))
             self._take_events()
         except Refused as refusal:
@@ -185,14 +187,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _take_events(self) -> None:
         next_event = self._reader.next_event
-        event = next_event()
-        while event is not None:
-            if not self.line:
-                raise Refused(Reason.SHAPE, "an answer that nobody asked for")
+        while self.line and (event := next_event()) is not None:
             self._take(event, self.line[0])
-            if self._over:
-                return
-            event = next_event()
+        if not self._over and not self.line and not self._reader.between_answers:
+            raise Refused(Reason.SHAPE, "more than was asked for")  # or it would begin the next question's answer
 
     def _take(self, event: Event, exchange: Exchange) -> None:
         if event is END:

@@ -77,7 +77,8 @@ class Get:
     """One file to download.
 
     ``on_done`` is called once, on the loop's thread, never from within ``HttpClient.get``; after a cancellation it
-    isn't. ``most_bytes`` bounds the whole file. With ``on_piece`` the body is handed over as it comes, and
+    isn't. ``most_bytes`` bounds the whole file; nothing waits in a connection behind a large one, so don't exaggerate.
+    With ``on_piece`` the body is handed over as it comes, and
     ``begins_at`` tells beforehand where it begins in the file: at ``offset``, or at 0 when the server sends the whole
     (another version, or it knows no ranges). ``validator`` must be given with an ``offset``: `Reply.validator` of the
     download that is continued.
@@ -108,9 +109,7 @@ class Exchange:
         self.tries = 0
         """Connections that ended without an answer to this."""
         self.most_bytes = request.most_bytes
-        self.cost_bytes = min(
-            request.most_bytes, request.most_bytes if request.on_piece is None else STREAMED_COST_BYTES
-        )
+        self.cost_bytes = min(request.most_bytes, STREAMED_COST_BYTES) if request.on_piece else request.most_bytes
         """What it may take of memory."""
         self.clear()
 
