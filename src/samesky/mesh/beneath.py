@@ -16,8 +16,9 @@ _OPENAT2 = 437  # the same number on every architecture that Python knows but Al
 _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x02, 0x04, 0x08
 _RESOLVE = _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
 _TRIES = 16
-_PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY)
-DIRECTORY_ONLY = _PATH_ONLY | os.O_DIRECTORY
+PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY | os.O_NONBLOCK)
+"""Flags for looking at a file without opening it, which a FIFO could stop."""
+DIRECTORY_ONLY = PATH_ONLY | os.O_DIRECTORY
 """Flags for a directory in which names are looked up, made, renamed or removed."""
 
 
@@ -59,7 +60,7 @@ def _open_one(here: int, part: str, flags: int, mode: int = 0) -> int:
         if stat.S_ISLNK(os.stat(part, dir_fd=here, follow_symlinks=False).st_mode):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
         raise
-    if flags & _PATH_ONLY and stat.S_ISLNK(os.fstat(opened).st_mode):  # O_PATH opens the link itself
+    if flags & PATH_ONLY and stat.S_ISLNK(os.fstat(opened).st_mode):  # O_PATH opens the link itself
         os.close(opened)
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return opened

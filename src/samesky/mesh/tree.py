@@ -12,12 +12,11 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Self
 
 from ..core.strict import Reason, Refused
-from .beneath import DIRECTORY_ONLY, open_beneath
+from .beneath import DIRECTORY_ONLY, PATH_ONLY, open_beneath
 from .incoming import IncomingFolder, Trouble, unlink
 from .statefile import FOLDER
 
@@ -26,6 +25,7 @@ DIRECTORY_MODE = 0o755
 _TRIES = 100
 """How often a directory is made anew that others remove, empty as it is, before the file is in it."""
 _READ_BYTES = 1 << 20
+_NOTHING_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENXIO})
 
 
 class Found(NamedTuple):
@@ -120,22 +120,30 @@ class Tree:
         directory, file_name = _split(path)
         with Trouble("a file can't be removed"):
             try:
-                with self._directory(directory) as parent:
-                    return unlink(file_name, parent)
+                parent = self._open_directory(directory)
             except FileNotFoundError:
                 return False
+            try:
+                return unlink(file_name, parent)
+            finally:
+                os.close(parent)
 
     def remove_directory(self, path: str) -> bool:
         """Remove the directory at ``path`` when it is empty; whether it was."""
         directory, name = _split(path)
         with Trouble("a directory can't be removed"):
             try:
-                with self._directory(directory) as parent:
-                    os.rmdir(name, dir_fd=parent)
+                parent = self._open_directory(directory)
+            except FileNotFoundError:
+                return False
+            try:
+                os.rmdir(name, dir_fd=parent)
             except OSError as error:
                 if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST):
                     return False
                 raise
+            finally:
+                os.close(parent)
         return True
 
     def make_directory(self, path: str) -> None:
@@ -178,28 +186,34 @@ class Tree:
 
     def open_file(self, path: str) -> int:
         """A descriptor for reading the file at ``path``. Raises FileNotFoundError for all that isn't a regular file."""
-        _split(path)
-        try:
-            descriptor = open_beneath(self._root, path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO mustn't stop us
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.ENXIO):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from None
-            raise
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
+        descriptor = self._open_regular(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO mustn't stop us
+        if descriptor is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         return descriptor
 
     def read_stat(self, path: str) -> os.stat_result | None:
         """What the file at ``path`` is like; None for all that isn't a regular file."""
-        directory, name = _split(path)
         with Trouble("the tree can't be looked at"):
-            try:
-                with self._directory(directory) as parent:
-                    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            except (FileNotFoundError, NotADirectoryError, Refused):
+            descriptor = self._open_regular(path, PATH_ONLY)
+            if descriptor is None:
                 return None
-        return found if stat.S_ISREG(found.st_mode) else None
+            try:
+                return os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _open_regular(self, path: str, flags: int) -> int | None:
+        _split(path)
+        try:
+            descriptor = open_beneath(self._root, path, flags)
+        except OSError as error:
+            if error.errno in _NOTHING_THERE:
+                return None
+            raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            return None
+        return descriptor
 
     def hash_file(self, path: str) -> FileHash | None:
         """Read the file at ``path`` and return its checksum; None when there is none, or it changed meanwhile."""
@@ -250,15 +264,6 @@ class Tree:
         return directories, files
 
     # ------------------------------------------------------------------ directories
-
-    @contextmanager
-    def _directory(self, path: str) -> Iterator[int]:
-        """A descriptor of the directory ``path``."""
-        descriptor = self._open_directory(path)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
 
     def _open_directory(self, path: str, *, make: bool = False) -> int:
         """A descriptor of the directory ``path``, to be closed; with ``make`` it is made. Refuses as `place` does."""
