@@ -6,7 +6,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from samesky.demo.mesh_nodes import Node, stop_nodes
+from samesky.demo.mesh_nodes import Node, find_ports, stop_nodes
 
 from ..claims import Claim
 from .origin import EXCHANGE, write_files
@@ -19,7 +19,10 @@ QUIET_S = 3.0
 
 def measure(folder: Path, *, files: int) -> list[Claim]:
     """Two trees with the same ``files``; one peer asks the other."""
-    nodes = [Node(name, folder / name, make_broker(folder / name / "broker")) for name in ("answering", "asking")]
+    nodes = [
+        Node(name, folder / name, make_broker(folder / name / "broker"), web_port=port)
+        for name, port in zip(("answering", "asking"), find_ports(2), strict=True)
+    ]
     answering, asking = nodes
     with ExitStack() as stack:
         stack.callback(stop_nodes, nodes)

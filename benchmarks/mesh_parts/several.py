@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from samesky.demo.mesh_nodes import Node, read_digest, stop_nodes
+from samesky.demo.mesh_nodes import Node, find_ports, read_digest, stop_nodes
 
 from ..claims import Claim
 from .arrivals import wait_for_files
@@ -88,7 +88,8 @@ def run_nodes(
     nodes = []
     for name in (f"n{number}" for number in range(count)):
         broker = make_broker(folder / name / "broker", options=broker_options)
-        nodes.append(Node(name, folder / name, broker, web="other", options=options))
+        (web_port,) = find_ports(1)
+        nodes.append(Node(name, folder / name, broker, web_port=web_port, web="other", options=options))
     with Nginx(folder / "nginx", {node.web_port: node.tree for node in nodes}) as nginx:
         try:
             yield nodes, nginx

@@ -13,8 +13,8 @@ from pathlib import Path
 from tests.stands.mesh_others import Sarracenia, ensure_environment
 from tests.stands.mesh_programs import Running
 
-from samesky.demo.mesh_nodes import HOST, Node, stop_nodes
-from samesky.link.broker import MosquittoBroker, find_free_port
+from samesky.demo.mesh_nodes import HOST, Node, find_ports, stop_nodes
+from samesky.link.broker import MosquittoBroker
 
 from .origin import WIS2_TOPIC, File, Message, announce_v03, announce_wis2
 
@@ -37,13 +37,15 @@ class Taker:
 
 def make_broker(folder: Path, *, options: Sequence[str] = DEEP_QUEUES) -> MosquittoBroker:
     """A mosquitto, not started."""
-    return MosquittoBroker(dir=folder, options=options)
+    (port,) = find_ports(1)
+    return MosquittoBroker(port=port, dir=folder, options=options)
 
 
 @contextmanager
 def run_samesky(folder: Path, source: MosquittoBroker, *options: str) -> Iterator[Taker]:
     """`samesky mesh peer`, which announces everything again on a broker of its own."""
-    node = Node("bench", folder, make_broker(folder / "broker"), web="other", options=options)
+    (web_port,) = find_ports(1)  # nobody asks for what it has
+    node = Node("bench", folder, make_broker(folder / "broker"), web_port=web_port, web="other", options=options)
     node.join(f"mqtt://{HOST}:{source.port}")
     try:
         node.start()
@@ -62,7 +64,7 @@ def run_wis2downloader(folder: Path, source: MosquittoBroker) -> Iterator[Taker]
     files.mkdir(parents=True)
     session = folder / "session.json"
     session.write_text(json.dumps({"topics": {f"{WIS2_TOPIC}/#": "$TOPIC"}, "client_id": "wis2downloader"}))
-    config, web_port = folder / "config.json", find_free_port()
+    config, web_port = folder / "config.json", find_ports(1)[0]
     config.write_text(
         json.dumps(
             {

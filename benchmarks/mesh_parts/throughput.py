@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from samesky.demo.mesh_nodes import HOST
-from samesky.link.broker import MosquittoBroker, find_free_port
+from samesky.demo.mesh_nodes import HOST, find_ports
+from samesky.link.broker import MosquittoBroker
 
 from ..claims import Claim
 from .arrivals import wait_for_files
@@ -72,7 +72,7 @@ def measure(folder: Path, *, files: int, slow_files: int) -> list[Claim]:
 def served(tree: Path, count: int) -> Iterator[tuple[str, list[File]]]:
     """``count`` files behind an nginx: (base URL, files)."""
     tree.mkdir(parents=True)
-    port = find_free_port()
+    (port,) = find_ports(1)
     files = write_files(tree, count)
     with Nginx(tree.parent / "nginx", {port: tree}):
         yield f"http://{HOST}:{port}", files

@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from samesky.demo.mesh_nodes import Node, TreeDigest, read_digest, stop_nodes
+from samesky.demo.mesh_nodes import Node, TreeDigest, find_ports, read_digest, stop_nodes
 from samesky.link.broker import MosquittoBroker
 
 from .mesh_reader import make_content
@@ -26,10 +26,10 @@ def running_nodes(
     options: Sequence[str] = (),
 ) -> Iterator[list[Node]]:
     """Nodes below ``folder``, neither joined nor started; ended afterwards."""
-    nodes = []
+    nodes, ports = [], iter(find_ports(2 * len(names)))
     for name in names:
-        broker = MosquittoBroker(dir=folder / name / "broker", options=broker_options)
-        nodes.append(Node(name, folder / name, broker, web=web, options=options))
+        broker = MosquittoBroker(port=next(ports), dir=folder / name / "broker", options=broker_options)
+        nodes.append(Node(name, folder / name, broker, web_port=next(ports), web=web, options=options))
     try:
         yield nodes
     finally:

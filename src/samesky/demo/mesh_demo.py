@@ -21,7 +21,7 @@ from rich.table import Table
 from ..errors import DifferenceFound, SetupError, Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .bulletins import Bulletins
-from .mesh_nodes import Broker, Node, TreeDigest, join_ring, read_digest, stop_nodes, walk_files
+from .mesh_nodes import Broker, Node, TreeDigest, find_ports, join_ring, read_digest, stop_nodes, walk_files
 from .screen import Screen
 
 NAMES = ("north", "east", "south", "west")
@@ -30,8 +30,8 @@ KEPT_MESSAGES = 100
 """What each broker keeps for a peer that is away: far too little, so that comparisons have something to do."""
 BATCH = 10
 LIVE_EVERY_S = 1.0
-LIVE_BATCHES = 5
-AWAY_FILES = 1000
+LIVE_BATCHES = 3
+AWAY_FILES, AWAY_BATCH = 1000, 100
 START_TIMEOUT_S = 60.0
 SPREAD_TIMEOUT_S = 60.0
 # What comparing and ending take: with --seconds, the last comparison begins so long before.
@@ -95,7 +95,7 @@ class MeshDemo:
         self._screen = screen
         self._directory = directory
         self._kept = kept
-        self._nodes = [Node(name, directory / name, make_broker(broker, directory / name)) for name in NAMES]
+        self._nodes = make_nodes(directory, broker)
         join_ring(self._nodes)
         self._away = next(node for node in self._nodes if node.name == AWAY)
         self._running: list[Node] = []
@@ -166,12 +166,13 @@ class MeshDemo:
         node.kill()
         self._screen.say(f"Power cut: {node.name}'s peer, web server and broker are killed.")
         before = len(self._paths)
-        for count in range(0, AWAY_FILES, 50):
-            self._spread(others[count // 50 % len(others)], 50)
+        for batch in range(AWAY_FILES // AWAY_BATCH):
+            self._spread(others[batch % len(others)], AWAY_BATCH)
         missed = self._paths[before:]
+        kept = f"at most {KEPT_MESSAGES} messages" if node.broker.name == "mosquitto" else "few messages or none"
         self._screen.say(
-            f"  {len(missed):,} files were published meanwhile; the other three have them. Their brokers keep at most "
-            f"{KEPT_MESSAGES} messages for {node.name}."
+            f"  {len(missed):,} files were published meanwhile; the other three have them. "
+            f"Their brokers keep {kept} for {node.name}."
         )
         started = time.monotonic()
         node.start()
@@ -231,10 +232,21 @@ class MeshDemo:
         time.sleep(max(0.0, moment - time.monotonic()))
 
 
-def make_broker(name: str | None, folder: Path) -> Broker:
+def make_nodes(directory: Path, broker_name: str | None) -> list[Node]:
+    """The four nodes, not started. Raises `SetupError` when there is no such broker."""
+    ports = find_ports(2 * len(NAMES))
+    nodes = []
+    for number, name in enumerate(NAMES):
+        broker = make_broker(broker_name, directory / name / "broker", ports[2 * number])
+        # After a kill iotcore doesn't answer a client that asks for its session, and it keeps none anyway.
+        options = () if isinstance(broker, MosquittoBroker) else ("--clean-session",)
+        nodes.append(Node(name, directory / name, broker, web_port=ports[2 * number + 1], options=options))
+    return nodes
+
+
+def make_broker(name: str | None, folder: Path, port: int) -> Broker:
     """A broker for one node, not started; with mosquitto, one that keeps little for who is away."""
-    place = folder / "broker"
-    broker = BROKERS[name](dir=place) if name else choose_broker(dir=place)
+    broker = BROKERS[name](port=port, dir=folder) if name else choose_broker(port=port, dir=folder)
     if isinstance(broker, MosquittoBroker):
         broker.options = (f"max_queued_messages {KEPT_MESSAGES}", "set_tcp_nodelay true")
     return broker

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +15,7 @@ from typing import Any, Literal
 from urllib.request import urlopen
 
 from ..errors import Unreachable
-from ..link.broker import IotcoreBroker, MosquittoBroker, find_free_port, make_die_with_parent
+from ..link.broker import IotcoreBroker, MosquittoBroker, make_die_with_parent
 from ..link.message import Message
 from ..link.mqtt import MqttSettings
 from ..mesh.index import Index
@@ -26,6 +28,7 @@ STOP_TIMEOUT_S = 10.0
 STATUS_TIMEOUT_S = 5.0
 PUBLISH_TIMEOUT_S = 10.0
 WINDOW = 500
+LOWEST_PORT, EPHEMERAL_PORT = 10_000, 32_768
 TAIL_LINES = 15
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -103,8 +106,8 @@ class Program:
 class Node:
     """One node below ``folder``: a broker, a tree, and a peer that takes from the brokers it is joined to.
 
-    ``web`` says who serves the tree at ``web_port`` (0: a free one): the peer itself, `samesky mesh serve` in a process
-    of its own, or somebody else. ``options`` are more options of `samesky mesh peer`.
+    ``web`` says who serves the tree at ``web_port``: the peer itself, `samesky mesh serve` in a process of its own, or
+    somebody else. ``options`` are more options of `samesky mesh peer`.
     """
 
     def __init__(
@@ -113,8 +116,8 @@ class Node:
         folder: Path,
         broker: Broker,
         *,
+        web_port: int,
         web: Literal["built-in", "apart", "other"] = "built-in",
-        web_port: int = 0,
         options: Sequence[str] = (),
     ) -> None:
         self.name = name
@@ -122,7 +125,7 @@ class Node:
         self.broker = broker
         self.tree = folder / "tree"
         self.tree.mkdir(parents=True, exist_ok=True)
-        self.web_port = web_port or find_free_port()
+        self.web_port = web_port
         self.peer = Program(f"{name}'s peer", log_path=folder / "peer.log")
         self.web = Program(f"{name}'s web server", log_path=folder / "web.log") if web == "apart" else None
         self._serve = ("--serve", f"{HOST}:{self.web_port}") if web == "built-in" else ()
@@ -208,6 +211,24 @@ class Node:
         own = ["--post-broker", self.broker_url, "--post-base-url", self.base_url, "--dir-prefix", self.tree]
         more = ["--client-id", f"samesky-{self.name}", "--allow-host", HOST]
         return [*brokers, *own, *more, *self._serve, *self._options]
+
+
+def find_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on, and that stay free when a server is away for a while.
+
+    They are below those that the system takes for outgoing connections, of which peers make many.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = secrets.randbelow(EPHEMERAL_PORT - LOWEST_PORT) + LOWEST_PORT
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue  # somebody has it
+        found.add(port)
+    return sorted(found)
 
 
 def join_ring(nodes: Sequence[Node]) -> None:
