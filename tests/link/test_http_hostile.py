@@ -428,7 +428,7 @@ def test_a_host_that_isnt_there_fails_everything_that_waits_for_it() -> None:
         replies = fetch(*(f"http://127.0.0.1:{port}/{number}" for number in range(100)))
         assert failures(replies) == ["connect"] * 100
         assert replies[0].failure is not None
-        assert replies[0].failure.retry
+        assert (replies[0].failure.words, replies[0].failure.retry) == ("Connection refused", True)
 
 
 def test_a_name_that_doesnt_exist_is_a_failed_connection(monkeypatch: pytest.MonkeyPatch) -> None:

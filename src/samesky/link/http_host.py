@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import os
 import ssl
 import time
 from collections import deque
@@ -208,7 +209,7 @@ class Host:
         except ssl.SSLError as error:
             self._fail_all("tls", getattr(error, "verify_message", "") or error.reason or "TLS failed")
         except OSError as error:
-            self._fail_all("connect", error.strerror or str(error) or f"none within {self.timeouts.connect_s:g} s")
+            self._fail_all("connect", _words(error) or f"no connection within {self.timeouts.connect_s:g} s")
         except Exception as error:  # or this would be tried again at once, for ever
             log.exception("http_connect_failed origin=%s", self._origin)
             self._fail_all("connect", f"{type(error).__name__}: {error}")
@@ -271,3 +272,10 @@ class Host:
     def _fail(self, exchange: Exchange, kind: FailureKind, words: str, *, retry: bool = True) -> None:
         exchange.failure = HttpFailure(kind, words, retry)
         self._client.finish(exchange)
+
+
+def _words(error: OSError) -> str:
+    """What the system calls it; asyncio has words of its own, with the address in them."""
+    if error.errno is not None and error.errno > 0:  # those of getaddrinfo are negative
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
