@@ -10,7 +10,7 @@ from samesky.errors import Locked
 from samesky.link.message import Message
 from samesky.mesh.answers import MOST_AT_ONCE, Answering, answer_topic, ask_topic
 from samesky.mesh.directory_sums import mark_of
-from samesky.mesh.index import entry_hash
+from samesky.mesh.index import Sums, entry_hash
 from samesky.mesh.questions import (
     MOST_BYTES,
     DirectoryQuestion,
@@ -138,7 +138,7 @@ def test_who_asks_a_hundred_times_over_is_told_to_wait_and_others_are_answered(a
 
 def test_an_index_that_cannot_be_read_leaves_a_question_unanswered(answering: Answering) -> None:
     class Unreadable(MemoryIndex):
-        def sums(self) -> dict[str, Sum]:
+        def sums_since(self, changes: int) -> Sums:
             raise Locked("the index is locked")
 
     answering.tree = Unreadable()

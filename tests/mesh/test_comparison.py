@@ -407,8 +407,7 @@ def test_a_neighbour_whose_sums_do_not_add_up_is_suspect_and_nothing_is_taken_fr
 
 def test_sums_that_never_fit_the_files_they_are_of_are_suspect() -> None:
     talk = Talk(make_tree(50), make_tree(50))
-    directory = next(iter(talk.theirs.sums()))
-    talk.theirs._sums[directory] += Sum(0, 12345)
+    talk.theirs.add(next(iter(talk.theirs.sums())), Sum(0, 12345))
     talk.connect()
     assert talk.comparison.same is True
     assert not talk.comparison.suspect

@@ -9,17 +9,16 @@ Mistakes that are planted in the brains are found, by the rule that each breaks.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from samesky.core.timetree import Sum
 from samesky.link.message import Message
 from samesky.mesh.announcement import Announcement, Entry
-from samesky.mesh.answers import Answering
 from samesky.mesh.comparison import Comparison
 from samesky.mesh.comparison_walk import Walk
+from samesky.mesh.directory_sums import DirectorySums, TreeSums
 from samesky.mesh.explained import Explained
 from samesky.mesh.peer import Decision, Peer, Skip, Take
 from stands.mesh_history import (
@@ -112,10 +111,7 @@ def leaves_two_contents_of_one_moment(patch: pytest.MonkeyPatch) -> None:
 
 
 def believes_an_explanation_for_ever(patch: pytest.MonkeyPatch) -> None:
-    def read(explained: Explained, now: float) -> Mapping[str, Sum]:
-        return explained._differences
-
-    patch.setattr(Explained, "read", read)
+    patch.setattr(Explained, "forget_doubtful", lambda explained, now: None)
 
 
 def forgets_subdirectories(patch: pytest.MonkeyPatch) -> None:
@@ -129,11 +125,11 @@ def forgets_subdirectories(patch: pytest.MonkeyPatch) -> None:
 
 
 def tells_old_sums(patch: pytest.MonkeyPatch) -> None:
-    def read_sums(answering: Answering, *, fresh: bool) -> Any:
-        return answering._sums or real(answering, fresh=True)
+    def read(sums: TreeSums) -> DirectorySums:
+        return sums._sums if sums._changes >= 0 else real(sums)
 
-    real = Answering._read_sums
-    patch.setattr(Answering, "_read_sums", read_sums)
+    real = TreeSums.read
+    patch.setattr(TreeSums, "read", read)
 
 
 def compares_without_a_pause(patch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from random import Random
 
@@ -11,7 +11,7 @@ from samesky.link.message import Message
 from samesky.mesh.announcement import Announcement, Entry, integrity_of
 from samesky.mesh.answers import Answering, answer_topic, ask_topic
 from samesky.mesh.comparison import Comparison
-from samesky.mesh.index import entry_hash
+from samesky.mesh.index import Sums, entry_hash
 
 EXCHANGE = "xpublic"
 START = 1_800_000_000
@@ -37,6 +37,8 @@ class MemoryIndex:
         self.id = node
         self._directories: dict[str, dict[str, Entry]] = defaultdict(dict)
         self._sums: dict[str, Sum] = {}
+        self._changed: dict[str, int] = {}
+        self._changes = 0
         self.reads = 0
         """Entries that were read."""
         for entry in entries:
@@ -55,14 +57,20 @@ class MemoryIndex:
         directory, _, name = entry.path.rpartition("/")
         self.forget(entry.path)
         self._directories[directory][name] = entry
-        self._sums[directory] = self._sums.get(directory, NOTHING) + _sum_of(entry)
+        self.add(directory, _sum_of(entry))
 
     def forget(self, path: str) -> None:
         """Know nothing of ``path``."""
         directory, _, name = path.rpartition("/")
         entry = self._directories[directory].pop(name, None)
         if entry is not None:
-            self._sums[directory] -= _sum_of(entry)
+            self.add(directory, NOTHING - _sum_of(entry))
+
+    def add(self, directory: str, change: Sum) -> None:
+        """Change a directory's sum."""
+        self._sums[directory] = self._sums.get(directory, NOTHING) + change
+        self._changes += 1
+        self._changed[directory] = self._changes
 
     def all(self) -> list[Entry]:
         """Every entry."""
@@ -72,8 +80,15 @@ class MemoryIndex:
         """The files that are here: path -> SHA-512."""
         return {entry.path: entry.content for entry in self.all() if entry.state == "here"}
 
-    def sums(self) -> Mapping[str, Sum]:
+    def sums(self) -> dict[str, Sum]:
+        """Of directories' own entries."""
         return {directory: each for directory, each in self._sums.items() if each.count}
+
+    def sums_since(self, changes: int) -> Sums:
+        if changes < 0:
+            return Sums(self._changes, True, self.sums())
+        changed = [directory for directory, when in self._changed.items() if when > changes]
+        return Sums(self._changes, False, {directory: self._sums[directory] for directory in changed})
 
     def entries(self, directory: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
         inside = self._directories.get(directory, {})
@@ -148,7 +163,6 @@ class Talk:
 
     def check(self) -> list[Announcement]:
         """Ask for a comparison now."""
-        self.now += 15  # what the other side knows of its sums may be so old
         self.comparison.ask_for_check(self.now)
         return self.exchange(self.comparison.on_tick(self.now))
 

@@ -16,8 +16,8 @@ from ..errors import SameskyError
 from ..link.message import Message
 from .announcement import Entry
 from .comparison_walk import TreeView
-from .directory_sums import DirectorySums, join_path, mark_of
-from .index import entry_hash
+from .directory_sums import DirectorySums, TreeSums, mark_of
+from .index import entry_hash, join_path
 from .questions import (
     CONTENT_TYPE,
     ROOM_BYTES,
@@ -38,10 +38,6 @@ _log = logging.getLogger(__name__)
 MOST_READ = 2000
 """Entries that are looked at for one answer."""
 PAGE = 200
-SUMS_LAST_S = 10.0
-"""Sums of directories are read anew after so long, and whenever somebody asks for the top."""
-SUMS_AFTER_S = 0.2
-"""But not more often than this."""
 ANSWERS_A_SECOND = 100.0
 MOST_AT_ONCE = 200.0
 MOST_ASKERS = 1000
@@ -87,11 +83,11 @@ class Answering:
     base_url: str = ""
     exchange: str = "xpublic"
     clock: Callable[[], float] = time.monotonic
+    sums: TreeSums | None = None
+    """Of ``tree``; may be shared with its comparisons."""
     answered: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     """Questions that weren't answered, by reason."""
-    _sums: DirectorySums | None = None
-    _read_at: float = 0.0
     _all: _Budget = field(default_factory=_Budget)
     _askers: OrderedDict[str, _Budget] = field(default_factory=OrderedDict)
 
@@ -158,7 +154,9 @@ class Answering:
     # ------------------------------------------------------------------ directories
 
     def _tell_directories(self, question: Question) -> Iterator[DirectoryAnswer]:
-        sums = self._read_sums(fresh=any(not each.path for each in question.directories))
+        if self.sums is None:
+            self.sums = TreeSums(self.tree)
+        sums = self.sums.read()
         room = ROOM_BYTES - text_size(self.base_url)
         for number, asked in enumerate(question.directories):
             room -= _DIRECTORY_BYTES + text_size(asked.path)
@@ -173,13 +171,6 @@ class Answering:
                 return
             yield told
             room -= sum(_CHILD_BYTES + text_size(name) for name, _ in told.children)
-
-    def _read_sums(self, *, fresh: bool) -> DirectorySums:
-        """Sums of the whole tree. While somebody goes down from the top they stay as they are."""
-        age_s = self.clock() - self._read_at
-        if self._sums is None or age_s > SUMS_LAST_S or (fresh and age_s > SUMS_AFTER_S):
-            self._sums, self._read_at = DirectorySums(self.tree.sums()), self.clock()
-        return self._sums
 
     # ------------------------------------------------------------------ files
 

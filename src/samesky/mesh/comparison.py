@@ -21,6 +21,7 @@ from ..errors import SameskyError
 from ..link.message import Message
 from .announcement import Announcement, Version
 from .comparison_walk import TreeView, Walk, Wishes
+from .directory_sums import TreeSums
 from .explained import Explained
 from .questions import CONTENT_TYPE, Answer, Question, decode_answer, encode_question
 
@@ -62,6 +63,7 @@ class Comparison:
     file is here. ``random`` gives numbers from 0 to 1 that nobody should be able to guess.
 
     ``neighbour`` is the id of the tree that it was the last time, if that is known: removals come from no other.
+    ``sums`` may be shared by all comparisons of ``tree``, and its `Answering`.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Comparison:
         random: Callable[[], float] | None = None,
         interval_s: float = INTERVAL_S,
         neighbour: str = "",
+        sums: TreeSums | None = None,
     ) -> None:
         self.node = node
         self.neighbour = neighbour
@@ -111,6 +114,7 @@ class Comparison:
         self._asked: _Asked | None = None
         self._questions = 0
         self._answering_node = ""
+        self._sums = sums or TreeSums(tree)
         self._explained = Explained(interval_s / 2)
         self._misfits: dict[str, tuple[Sum, int]] = {}
         self._found: dict[str, Version] = {}
@@ -217,7 +221,7 @@ class Comparison:
         self._wanted = False
         self._found = {}
         try:
-            self._walk = Walk(self.node, self._tree, self._wishes, self._explained, now)
+            self._walk = Walk(self.node, self._tree, self._wishes, self._sums, self._explained, now)
             return self._ask(now)
         except SameskyError as error:
             self._give_up(str(error), now)

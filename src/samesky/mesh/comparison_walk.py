@@ -13,9 +13,9 @@ from typing import NoReturn, Protocol
 from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused
 from ..core.timetree import NOTHING, Sum, add_up
 from .announcement import Announcement, Entry
-from .directory_sums import DirectorySums, join_path, mark_of
+from .directory_sums import DirectorySums, TreeSums, mark_of
 from .explained import Explained
-from .index import entry_hash
+from .index import Sums, entry_hash, join_path
 from .paths import check_path
 from .questions import (
     Answer,
@@ -48,8 +48,8 @@ class TreeView(Protocol):
     def newest(self) -> int:
         """The latest pub_time, in nanoseconds since 1970."""
 
-    def sums(self) -> Mapping[str, Sum]:
-        """The sum of each directory's own entries, here and removed."""
+    def sums_since(self, changes: int) -> Sums:
+        """The sums of directories' own entries, here and removed, that have changed since ``changes``; all, for -1."""
 
     def entries(self, directory: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
         """At most ``limit`` entries of ``directory`` itself, of all states, by path; from behind ``after``."""
@@ -106,6 +106,8 @@ class Walk:
     node: str
     tree: TreeView
     wishes: Wishes
+    sums: TreeSums
+    """Of ``tree``."""
     explained: Explained
     now: float
     """Unix seconds."""
@@ -120,7 +122,6 @@ class Walk:
     rounds: int = 0
     base_url: str = ""
     _ours: DirectorySums = field(init=False)
-    _expected: DirectorySums = field(init=False)
     _directories: list[str] = field(default_factory=lambda: [""])
     _listings: list[_Listing] = field(default_factory=list)
     _paged: dict[str, _Paged] = field(default_factory=dict)
@@ -129,12 +130,8 @@ class Walk:
     """For each directory of a question about files: our entries there, pruned ones too."""
 
     def __post_init__(self) -> None:
-        own = self.tree.sums()
-        self._ours = DirectorySums(own)
-        expected = dict(own)
-        for directory, difference in self.explained.read(self.now).items():
-            expected[directory] = expected.get(directory, NOTHING) + difference
-        self._expected = DirectorySums(expected)
+        self.explained.forget_doubtful(self.now)
+        self._ours = self.sums.read()
 
     @property
     def same(self) -> bool:
@@ -145,6 +142,7 @@ class Walk:
 
     def next_question(self, nonce: bytes, *, to: str = "") -> Question | None:
         """The next question, whose marks are keyed with ``nonce``; None when there is nothing more to ask."""
+        self._ours = self.sums.read()
         if self._listings:
             files = tuple(self._ask_files(nonce))
             self._asked = Question(self.node, to, files=files)
@@ -161,7 +159,7 @@ class Walk:
             if room < 0:
                 return
             paged = self._paged.get(path)
-            yield DirectoryQuestion(path, self._expected.whole(path), paged.after if paged else "")
+            yield DirectoryQuestion(path, self._expected(path), paged.after if paged else "")
 
     def _ask_files(self, nonce: bytes) -> Iterator[FilesQuestion]:
         self._shown = []
@@ -219,7 +217,7 @@ class Walk:
             return
         if answer.children and answer.children[0][0] <= asked.after:
             raise Refused(Reason.SHAPE, "an answer that tells what was told already")
-        if self._is_whole(answer, asked) and answer.files != self._expected.files(asked.path):
+        if self._is_whole(answer, asked) and answer.files != self._expected_files(asked.path):
             self._listings.append(_Listing(asked.path, answer.files))
         self._compare_children(answer, asked)
 
@@ -244,12 +242,13 @@ class Walk:
         theirs = {join_path(asked.path, name): each for name, each in answer.children}
         last = join_path(asked.path, answer.children[-1][0]) if answer.more else None
         first = join_path(asked.path, asked.after) if asked.after else ""
-        for child in self._expected.children(asked.path):
-            if child not in theirs and child > first and (last is None or child <= last):
+        known = {*self._ours.children(asked.path), *self.explained.sums.children(asked.path)}
+        for child in known - theirs.keys():
+            if self._expected(child) != NOTHING and child > first and (last is None or child <= last):
                 self._explain_below(child, NOTHING)
         # The last one first: questions are taken from the end.
         for child, each in reversed(theirs.items()):
-            if each == self._expected.whole(child):
+            if each == self._expected(child):
                 continue
             if self.wishes.covers(child):
                 self._directories.append(child)
@@ -258,10 +257,17 @@ class Walk:
 
     def _explain_below(self, directory: str, theirs: Sum) -> None:
         """``directory`` differs in all that is below it, and is to stay so: it isn't wanted, or isn't there."""
-        for each in {*self._expected.below(directory), *self._ours.below(directory)}:
+        for each in {*self.explained.sums.below(directory), *self._ours.below(directory)}:
             self.explained.note(each, NOTHING - self._ours.files(each), self.now)
         if theirs != NOTHING:
             self.explained.note(directory, theirs - self._ours.files(directory), self.now)
+
+    def _expected(self, directory: str) -> Sum:
+        """What should be in and below it there, as far as we know."""
+        return self._ours.whole(directory) + self.explained.sums.whole(directory)
+
+    def _expected_files(self, directory: str) -> Sum:
+        return self._ours.files(directory) + self.explained.sums.files(directory)
 
     # ------------------------------------------------------------------ files
 

@@ -1,13 +1,15 @@
 """The sums by which two trees are compared, of each directory with all that is below it.
 
-The index keeps a sum for what each directory has itself (`index.entry_hash`); here they are added up from the deepest
-directory to the top. Directories are written without slashes at their ends; that of the whole tree is "".
+The index keeps a sum for what each directory has itself (`index.entry_hash`); here they are added up to the top, and
+kept up to date by what has changed. Directories are written without slashes at their ends; that of the tree is "".
 """
 
 import hashlib
 from collections.abc import Mapping
+from typing import Protocol
 
 from ..core.timetree import NOTHING, Sum
+from .index import Sums
 
 MARK_BYTES = 8
 
@@ -17,33 +19,47 @@ def mark_of(entry_hash: int, *, nonce: bytes) -> bytes:
     return hashlib.blake2b(entry_hash.to_bytes(16, "big"), digest_size=MARK_BYTES, key=nonce).digest()
 
 
-def join_path(directory: str, name: str) -> str:
-    """The path of ``name`` in ``directory``."""
-    return f"{directory}/{name}" if directory else name
-
-
 class DirectorySums:
-    """The sums of all that is in and below each directory, made once of the directories' own (``own``)."""
+    """The sums of all that is in and below each directory, from the directories' own (``own``)."""
 
-    def __init__(self, own: Mapping[str, Sum]) -> None:
-        self.own = {directory: each for directory, each in own.items() if each != NOTHING}
-        self._whole: dict[str, Sum] = dict(self.own)
-        self._children: dict[str, list[str]] = {}
-        # From the deepest up: when a directory is added to its parent, all that is below it has been added to it.
-        depths: dict[int, list[str]] = {}
-        for directory in self.own:
-            if directory:
-                depths.setdefault(directory.count("/"), []).append(directory)
-        for depth in range(max(depths, default=-1), -1, -1):
-            for directory in depths.get(depth, ()):
-                self._add_to_parent(directory, depths)
+    def __init__(self, own: Mapping[str, Sum] | None = None) -> None:
+        self.own: dict[str, Sum] = {}
+        self._whole: dict[str, Sum] = {}
+        self._children: dict[str, set[str]] = {}
+        for directory, each in (own or {}).items():
+            self.put(directory, each)
 
-    def _add_to_parent(self, directory: str, depths: dict[int, list[str]]) -> None:
-        parent = directory.rpartition("/")[0]
-        if parent and parent not in self._whole:
-            depths.setdefault(parent.count("/"), []).append(parent)
-        self._whole[parent] = self._whole.get(parent, NOTHING) + self._whole[directory]
-        self._children.setdefault(parent, []).append(directory)
+    def put(self, directory: str, own: Sum) -> None:
+        """From now on ``own`` is what ``directory`` has itself; `NOTHING` when it has nothing."""
+        change = own - self.own.get(directory, NOTHING)
+        if own == NOTHING:
+            self.own.pop(directory, None)
+        else:
+            self.own[directory] = own
+        if change != NOTHING:
+            self._add(directory, change)
+
+    def _add(self, directory: str, change: Sum) -> None:
+        """Add to ``directory`` and all above it; what has nothing in it and below it isn't known any more."""
+        while True:
+            self._whole[directory] = self._whole.get(directory, NOTHING) + change
+            gone = directory not in self.own and not self._children.get(directory)
+            if gone:
+                del self._whole[directory]
+            if not directory:
+                return
+            parent = directory.rpartition("/")[0]
+            if gone:
+                self._forget_child(parent, directory)
+            else:
+                self._children.setdefault(parent, set()).add(directory)
+            directory = parent
+
+    def _forget_child(self, parent: str, directory: str) -> None:
+        children = self._children.get(parent, set())
+        children.discard(directory)
+        if not children:
+            self._children.pop(parent, None)
 
     def whole(self, directory: str) -> Sum:
         """The sum of everything in and below ``directory``."""
@@ -66,3 +82,30 @@ class DirectorySums:
                 found.append(each)
             left += self._children.get(each, ())
         return found
+
+
+class HasSums(Protocol):
+    """Where sums come from (`index.Index`)."""
+
+    def sums_since(self, changes: int) -> Sums:
+        """The sums of directories' own entries that have changed since ``changes``; all, for -1."""
+
+
+class TreeSums:
+    """The sums of a tree as it is now. One may serve everybody in a process who has to do with that tree."""
+
+    def __init__(self, tree: HasSums) -> None:
+        self._tree = tree
+        self._sums = DirectorySums()
+        self._changes = -1
+
+    def read(self) -> DirectorySums:
+        """The sums at this moment; the next call changes them. Costs what has changed; raises what the tree does."""
+        news = self._tree.sums_since(self._changes)
+        if news.whole:
+            self._sums = DirectorySums(news.sums)
+        else:
+            for directory, each in news.sums.items():
+                self._sums.put(directory, each if each.count else NOTHING)
+        self._changes = news.changes
+        return self._sums

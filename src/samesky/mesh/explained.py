@@ -4,9 +4,8 @@ Some explanations don't last. Where a file is older there than here, its time ma
 every sum, stays as it is: the same content was announced again. These are looked into again after a while.
 """
 
-from collections.abc import Mapping
-
 from ..core.timetree import NOTHING, Sum
+from .directory_sums import DirectorySums
 
 MOST_DIRECTORIES = 100_000
 """What is more isn't remembered, and thus compared anew each time."""
@@ -16,28 +15,21 @@ class Explained:
     """Differences by directory (theirs less ours, of its own files); doubtful ones last for ``doubt_s``."""
 
     def __init__(self, doubt_s: float) -> None:
+        self.sums = DirectorySums()
+        """The differences, and what they add up to."""
         self._doubt_s = doubt_s
-        self._differences: dict[str, Sum] = {}
         self._doubtful: dict[str, float] = {}
 
-    def __len__(self) -> int:
-        return len(self._differences)
-
-    def read(self, now: float) -> Mapping[str, Sum]:
-        """What is explained at this moment."""
+    def forget_doubtful(self, now: float) -> None:
+        """Forget what isn't to be believed any longer."""
         for directory in [each for each, since in self._doubtful.items() if now - since >= self._doubt_s]:
-            self.forget(directory)
-        return self._differences
+            self.note(directory, NOTHING, now)
 
     def note(self, directory: str, difference: Sum, now: float, *, doubtful: bool = False) -> None:
-        """From now on ``directory`` may differ so."""
-        self.forget(directory)
-        if difference != NOTHING and len(self._differences) < MOST_DIRECTORIES:
-            self._differences[directory] = difference
-            if doubtful:
-                self._doubtful[directory] = now
-
-    def forget(self, directory: str) -> None:
-        """``directory`` is to be as ours is."""
-        self._differences.pop(directory, None)
+        """From now on ``directory`` may differ so; `NOTHING`: it is to be as ours is."""
         self._doubtful.pop(directory, None)
+        if directory not in self.sums.own and len(self.sums.own) >= MOST_DIRECTORIES:
+            return
+        self.sums.put(directory, difference)
+        if doubtful and difference != NOTHING:
+            self._doubtful[directory] = now

@@ -22,7 +22,8 @@ from typing import Literal
 from ..core.strict import Reason, Refused, decode_json_object
 from ..core.timetree import Sum
 from .announcement import METHODS, Entry, Integrity
-from .directory_sums import MARK_BYTES, join_path
+from .directory_sums import MARK_BYTES
+from .index import join_path
 
 VERSION = 1
 MOST_BYTES = 64 << 10
