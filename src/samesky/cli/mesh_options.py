@@ -104,6 +104,9 @@ class Listen(NamedTuple):
         host = self.host if self.host not in ("", "0.0.0.0", "::") else socket.gethostname()
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
+    def __str__(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
 
 class ListenType(_ListenParameter):
     """``[HOST:]PORT``; an IPv6 address stands in brackets."""
