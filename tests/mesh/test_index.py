@@ -235,12 +235,42 @@ def test_two_processes_at_once_leave_sums_that_fit(tmp_path: Path) -> None:
         assert index.sums() == sums_by_hand(entries)
 
 
-def test_a_damaged_state_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_state_file_is_set_aside_and_made_anew(tmp_path: Path) -> None:
     (tmp_path / FOLDER).mkdir()
-    (tmp_path / FOLDER / FILE_NAME).write_bytes(b"not a database at all" * 100)
-    with pytest.raises(DataError, match="is damaged") as caught:
-        Index(tmp_path)
-    assert "remove it" in caught.value.hint
+    damaged = b"not a database at all" * 100
+    (tmp_path / FOLDER / FILE_NAME).write_bytes(damaged)
+    with Index(tmp_path) as index:
+        index.apply([entry("a")])
+        assert index.count == 1
+    assert (tmp_path / FOLDER / f"{FILE_NAME}.damaged").read_bytes() == damaged
+    with Index(tmp_path) as index:
+        assert index.count == 1
+
+
+def damage_the_middle(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    whole = bytearray(path.read_bytes())
+    whole[4096 * 8 :] = b"\xff" * (len(whole) - 4096 * 8)
+    path.write_bytes(whole)
+
+
+def test_damage_that_shows_later_is_told_and_mended_at_the_next_start(tmp_path: Path) -> None:
+    with Index(tmp_path) as index:
+        index.apply([entry(f"a/{number}") for number in range(2000)])
+        before = index.id
+    damage_the_middle(index.file.path)
+    with Index(tmp_path) as index, Index(tmp_path) as other:
+        with pytest.raises(DataError, match="is damaged") as caught:
+            index.entries("a", limit=5000)
+        assert "made anew" in caught.value.hint
+        with pytest.raises(DataError, match="is damaged"):
+            Index(tmp_path)  # others have it open
+        assert other.id == before
+    with Index(tmp_path) as index:
+        assert index.id != before
+        assert index.count == 0
 
 
 def test_the_state_of_a_later_version_is_left_alone(tmp_path: Path) -> None:

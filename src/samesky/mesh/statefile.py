@@ -3,8 +3,14 @@
 Several processes may share one tree (workers, one peer a neighbour), so this file is the truth and nobody's memory is.
 What is in it is read and written by `index` (what is in the tree) and `waiting` (what is still to be done); both share
 one connection, so that a transaction may change both.
+
+All of it can be had again, from the tree and from the neighbours. So a file that is found to be damaged is set aside
+(``mesh.sdb.damaged``) the next time it is opened, once no other process has it open, and one is made anew, with another
+id.
 """
 
+import fcntl
+import logging
 import os
 import secrets
 import sqlite3
@@ -15,8 +21,13 @@ from typing import Self
 
 from ..errors import DataError, Locked, SameskyError, Unreachable
 
+_log = logging.getLogger(__name__)
+
 FOLDER = ".samesky"
 FILE_NAME = "mesh.sdb"
+LOCK_NAME = "mesh.lock"
+"""Locked, not alone, by each process that has the file open."""
+MARK_NAME = "mesh.is-damaged"
 VERSION = 1
 BUSY_TIMEOUT_S = 30.0
 CACHE_KIB = 8192
@@ -53,19 +64,44 @@ class StateFile:
         self.path = folder / FOLDER / FILE_NAME
         self._depth = 0
         with self.errors():
-            (folder / FOLDER).mkdir(mode=0o700, exist_ok=True)
-            self.connection = _connect(self.path, durable)
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._lock = os.open(self.path.with_name(LOCK_NAME), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             try:
-                with self.writing():
-                    _prepare(self.connection)
+                self.connection = self._open(durable)
             except BaseException:
-                self.connection.close()
+                os.close(self._lock)
                 raise
-        self.id = str(self.connection.execute("SELECT id FROM node").fetchone()[0])
+            self.id = str(self.connection.execute("SELECT id FROM node").fetchone()[0])
+
+    def _open(self, durable: bool) -> sqlite3.Connection:
+        if self.path.with_name(MARK_NAME).exists():
+            self._set_aside()
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        try:
+            return _open(self.path, durable)
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            self._set_aside()
+        return _open(self.path, durable)
+
+    def _set_aside(self) -> None:
+        """Move the damaged file out of the way, unless others have it open."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise _damaged(self.path) from None
+        if self.path.exists():
+            os.replace(self.path, f"{self.path}.damaged")
+        for name in (f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", MARK_NAME):
+            self.path.with_name(name).unlink(missing_ok=True)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+        _log.warning("mesh_state_made_anew path=%s reason='it was damaged'", self.path)
 
     def close(self) -> None:
         """Close the file."""
         self.connection.close()
+        os.close(self._lock)
 
     def __enter__(self) -> Self:
         return self
@@ -125,19 +161,28 @@ class _Errors:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, sqlite3.Error):
+            if _is_damage(error):
+                self._path.with_name(MARK_NAME).touch()
             raise _explain(self._path, error) from error
         if isinstance(error, OSError):
             raise Unreachable(f"the tree's state can't be kept in {self._path.parent}: {error.strerror}") from error
 
 
-def _connect(path: Path, durable: bool) -> sqlite3.Connection:
+def _open(path: Path, durable: bool) -> sqlite3.Connection:
     os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # a name for the user's errors, not SQLite's
     connection = sqlite3.connect(
         path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
     )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        connection.execute("BEGIN IMMEDIATE")
+        _prepare(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -154,10 +199,21 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _explain(path: Path, error: sqlite3.Error) -> SameskyError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    if _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Locked(f"{path} has been locked by another process for more than {BUSY_TIMEOUT_S:.0f} s")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        hint = "stop the tree's peers and remove it: they make it anew from the tree and their neighbours"
-        return DataError(f"{path} is damaged", hint=hint)
-    return Unreachable(f"{path} can't be used: {error}")
+    return _damaged(path) if _is_damage(error) else Unreachable(f"{path} can't be used: {error}")
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _damaged(path: Path) -> DataError:
+    hint = (
+        "it is made anew, from the tree and its neighbours, when all processes of this tree are ended and begun again"
+    )
+    return DataError(f"{path} is damaged", hint=hint)
