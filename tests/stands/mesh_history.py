@@ -351,7 +351,7 @@ class History:
     # ------------------------------------------------------------------ what must be
 
     def judge(self, node: Node) -> None:
-        """What a peer has proven must be so: it has what the neighbour had at that moment, or something newer."""
+        """What a peer has proven must be so: it had what the neighbour had at that moment, or something newer."""
         for neighbour, comparison in node.comparisons.items():
             if comparison.proven_at is None or self._proven_at.get((node.name, neighbour)) == comparison.proven_at:
                 continue
@@ -359,10 +359,12 @@ class History:
             for theirs in self.kept[neighbour].index.all():
                 known_s = comparison.proven_at - self.stored_at[neighbour, theirs.path]
                 if known_s > 0 and theirs.state == "here" and theirs.path not in self._lost:
-                    self._check_proof(node, theirs)
+                    self._check_proof(node, theirs, comparison.proven_at)
 
-    def _check_proof(self, node: Node, theirs: Entry) -> None:
+    def _check_proof(self, node: Node, theirs: Entry, proven_at: float) -> None:
         ours = node.index.read(theirs.path)
+        if ours is not None and self.stored_at[node.name, theirs.path] > proven_at:
+            return
         if ours is None or (ours.version < theirs.version and ours.content != theirs.content):
             raise FalseProof(f"{node.name}: {theirs.path}")
 
