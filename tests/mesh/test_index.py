@@ -107,6 +107,7 @@ steps = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(batches=st.lists(st.lists(steps, max_size=6), max_size=6))
 def test_whatever_is_applied_sums_and_figures_are_those_of_what_is_there(
@@ -221,6 +222,7 @@ def _apply_many(folder: Path, name: str) -> None:
             index.apply([entry(f"shared/{name}-{number}"), entry("shared/same", name.encode() + bytes([number]))])
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_leave_sums_that_fit(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     children = [spawn.Process(target=_apply_many, args=(tmp_path, name)) for name in ("one", "two")]

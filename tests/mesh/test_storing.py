@@ -199,6 +199,7 @@ def test_an_index_that_is_locked_fails_the_batch_and_leaves_no_rubbish(
     assert stand.store(item) == ["stored"]
 
 
+@pytest.mark.slow
 def test_a_reader_never_sees_a_part_of_a_file(tmp_path: Path) -> None:
     stand = Stand(tmp_path)
     contents = [bytes([number]) * 300_000 for number in (1, 2)]
@@ -268,6 +269,7 @@ def _store_many(folder: Path, name: str) -> None:
     stand.close()
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_keep_the_newest_of_every_path(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     children = [spawn.Process(target=_store_many, args=(tmp_path, name)) for name in ("one", "two")]
