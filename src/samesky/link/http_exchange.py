@@ -91,6 +91,8 @@ class Get:
     offset: int = 0
     validator: str = ""
     begins_at: int = field(default=0, init=False)
+    version: str = field(default="", init=False)
+    """The validator of what comes, told beforehand like ``begins_at``."""
 
 
 class Exchange:
@@ -201,7 +203,7 @@ class Exchange:
             self._fail("size", f"the file has {head.body_bytes} bytes more, and should have {self.left}")
         if self.failure is None:
             request.begins_at = request.offset if head.status == 206 else 0
-            self.validator = read_validator(head)
+            self.validator = request.version = read_validator(head)
 
     def _take_range(self, request: Get, head: Head) -> None:
         """Prove that a 206 is what was asked for: all from ``offset`` on, of the same version."""

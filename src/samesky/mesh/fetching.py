@@ -5,16 +5,16 @@ are stored; larger ones go to a file in the tree's ``.samesky/incoming``, which 
 for the next try: whatever its pieces come from, the checksum of the whole says whether they belong together.
 """
 
+import asyncio
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ..core.strict import Reason
 from ..errors import SameskyError
 from ..link.http import Get, HttpClient, Reply
-from .announcement import METHODS, Announcement
+from .announcement import Announcement
+from .partial_file import PartialFile
 from .tree import Tree
 from .turns import Turns
 
@@ -23,7 +23,6 @@ WHOLE_BYTES = 1 << 18
 MOST_UNDER_WAY = 256
 MOST_WHOLE_BYTES = 16 << 20
 """Announced bytes of the files that are in memory, or on their way there, and not stored yet."""
-_ATTRIBUTE = "user.samesky.source"
 _SMOOTHING = 0.1
 _PENALTY_S = 30.0
 
@@ -64,7 +63,7 @@ class Job:
         self.tried: set[str] = set()
         size = most_bytes if announcement.size is None else announcement.size
         self.on_memory = size if size <= WHOLE_BYTES else 0
-        self.partial: _Partial | None = None
+        self.partial: PartialFile | None = None
         self.hopeful = False
         """Whether any source that failed may do better later."""
 
@@ -132,34 +131,36 @@ class Fetching:
             self._on_reply(job, source, reply)
 
         try:
-            get = (
-                Get(source, most, done) if job.on_memory or not most else self._make_streaming(job, source, most, done)
-            )
-        except (OSError, SameskyError) as error:
-            self._end(job, NotFetched("storage", str(error), hopeful=True))
+            get = Get(source, most, done)
+            if most and not job.on_memory:
+                get = self._make_streaming(job, source, most, done)
+            self._client.get(get)
+        except (OSError, SameskyError, ValueError) as error:  # ValueError: somebody changed the attribute
+            failure = NotFetched("storage", str(error), hopeful=True)
+            asyncio.get_running_loop().call_soon(self._end, job, failure)
             return
         self._under_way[job] = get
-        self._client.get(get)
 
     def _make_streaming(self, job: Job, source: str, most: int, done: Callable[[Get, Reply], None]) -> Get:
         """Ask for what is still lacking of a large file, when it is the same source that sent what is there."""
-        partial = job.partial = job.partial or _Partial(self._tree, job.announcement)
+        partial = job.partial = job.partial or PartialFile(self._tree, job.announcement)
         validator = partial.validator_of(source)
-        if not validator:
+        if not validator or partial.size >= most:  # when all is here it was never stored, so something was wrong
             partial.restart()
-        get = Get(source, most, done, lambda piece: partial.take(piece, get.begins_at), partial.size, validator)
+            validator = ""
+        get = Get(source, most, done, lambda piece: partial.take(piece, get, source), partial.size, validator)
         partial.begins = True
         return get
 
     def _on_reply(self, job: Job, source: str, reply: Reply) -> None:
         self.received_bytes += reply.received
-        if job.partial is not None and reply.validator:
-            job.partial.note_validator(source, reply.validator)
         outcome = self._judge(job, source, reply)
+        if isinstance(outcome, NotFetched) and outcome.reason in (Reason.CHECKSUM, Reason.SIZE):
+            self._client.ask_one_by_one(source)  # it may have mixed up its answers
         if isinstance(outcome, NotFetched) and any(url not in job.tried for url in job.sources):
             self._start(job)
-            return
-        self._end(job, outcome)
+        else:
+            self._end(job, outcome)
 
     def _end(self, job: Job, outcome: Fetched | NotFetched) -> None:
         self._under_way.pop(job, None)
@@ -174,34 +175,32 @@ class Fetching:
 
     def _judge(self, job: Job, source: str, reply: Reply) -> Fetched | NotFetched:
         if reply.failure is not None:
+            if reply.failure.kind == "range" and job.partial is not None:
+                _begin_anew(job, job.partial, source)
             job.hopeful = job.hopeful or reply.failure.retry
             return NotFetched(reply.failure.kind, f"{_host(source)}: {reply.failure.words}", hopeful=job.hopeful)
         if job.partial is not None:
             return self._judge_partial(job, job.partial, source)
         return _judge_whole(job.announcement, reply.body, source)
 
-    def _judge_partial(self, job: Job, partial: "_Partial", source: str) -> Fetched | NotFetched:
+    def _judge_partial(self, job: Job, partial: PartialFile, source: str) -> Fetched | NotFetched:
         announcement = job.announcement
         if partial.failure:
             return NotFetched("storage", partial.failure, hopeful=True)
+        words = ""
         if announcement.size is not None and partial.size != announcement.size:
-            return NotFetched(
-                "size", f"{_host(source)} sent {partial.size} bytes, not what was announced", hopeful=False
-            )
-        if announcement.integrity is not None and partial.digest(announcement.integrity.method) != (
-            announcement.integrity.digest
-        ):
-            resumed = partial.was_resumed
-            partial.discard()
-            job.partial = None
-            if resumed:
-                job.tried.discard(source)  # pieces of two files: once more, all from here
-            return NotFetched(Reason.CHECKSUM, f"{_host(source)} sent another content than announced", hopeful=False)
+            reason, words = Reason.SIZE, f"{_host(source)} sent {partial.size} bytes, not those announced"
+        elif not partial.is_what_was_announced:
+            reason, words = Reason.CHECKSUM, f"{_host(source)} sent another content than announced"
+        if words:
+            _begin_anew(job, partial, source)
+            return NotFetched(reason, words, hopeful=False)
+        partial.finish()
         return Fetched(None, partial.name, partial.size, partial.digest("sha512"), source)
 
     def _choose_source(self, job: Job) -> str:
         """Of the sources that weren't tried, the one of the quickest host."""
-        if len(job.sources) == 1:
+        if len(job.sources) == 1:  # nearly always
             return job.sources[0]
         return min(
             (url for url in job.sources if url not in job.tried), key=lambda url: self._seconds.get(_host(url), 0.0)
@@ -228,90 +227,13 @@ def _judge_whole(announcement: Announcement, content: bytes, source: str) -> Fet
     return Fetched(content, "", len(content), hashlib.sha512(content).digest(), source)
 
 
+def _begin_anew(job: Job, partial: PartialFile, source: str) -> None:
+    """What is there is of no use. If it is of two downloads, they were of two files: once more, all from here."""
+    if partial.was_resumed:
+        job.tried.discard(source)
+    partial.discard()
+    job.partial = None
+
+
 def _host(url: str) -> str:
     return url.split("/", 3)[2]  # the URL was checked
-
-
-class _Partial:
-    """The file that a download goes to, with its checksums so far. Whose pieces they are is in an attribute of it."""
-
-    def __init__(self, tree: Tree, announcement: Announcement) -> None:
-        self.name = hashlib.sha256(repr((announcement.path, announcement.version)).encode()).hexdigest()[:32]
-        self.size = 0
-        self.failure = ""
-        self.begins = True
-        """Whether the next piece is the first of an answer."""
-        self.was_resumed = False
-        self._tree = tree
-        self._fd = tree.open_incoming(self.name)
-        self._methods = {"sha512"} | ({announcement.integrity.method} if announcement.integrity else set())
-        self._hashes: dict[str, Any] = {}
-        self._begin(os.fstat(self._fd).st_size)
-
-    def validator_of(self, source: str) -> str:
-        """What ``source`` called the version whose pieces are here; empty when they are another's."""
-        try:
-            owner, _, validator = (
-                os.getxattr(self._fd, _ATTRIBUTE).decode().partition("\n") if self.size else ("", "", "")
-            )
-        except (OSError, UnicodeDecodeError):
-            return ""
-        return validator if owner == source else ""
-
-    def note_validator(self, source: str, validator: str) -> None:
-        """Remember whose pieces these are; without extended attributes a download isn't resumed."""
-        if self._fd >= 0:
-            try:
-                os.setxattr(self._fd, _ATTRIBUTE, f"{source}\n{validator}".encode())
-            except OSError:
-                pass
-
-    def take(self, piece: bytes, begins_at: int) -> None:
-        """Append what came of an answer that begins at ``begins_at``; after a failure to write, nothing more."""
-        if self.begins:
-            self.begins, self.was_resumed = False, begins_at > 0
-            if begins_at != self.size:
-                self.restart()
-        if self.failure or self._fd < 0:
-            return
-        try:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(self._fd, view) :]
-        except OSError as error:
-            self.failure = f"{error.strerror} in the folder for incoming files"
-            return
-        self.size += len(piece)
-        for each in self._hashes.values():
-            each.update(piece)
-
-    def restart(self) -> None:
-        """Begin anew, with nothing."""
-        if self.size:
-            self._begin(0)
-
-    def digest(self, method: str) -> bytes:
-        """The checksum of all that is there."""
-        return bytes(self._hashes[method].digest())
-
-    def discard(self) -> None:
-        """None of this is of use."""
-        self.close()
-        self._tree.discard_incoming(self.name)
-
-    def close(self) -> None:
-        """Give the descriptor back; the file stays."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def _begin(self, size: int) -> None:
-        """Go on behind the first ``size`` bytes of the file, which are read for the checksums."""
-        os.ftruncate(self._fd, size)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        self._hashes = {method: METHODS[method]() for method in self._methods}
-        self.size = 0
-        while self.size < size and (piece := os.read(self._fd, min(1 << 20, size - self.size))):
-            self.size += len(piece)
-            for each in self._hashes.values():
-                each.update(piece)
