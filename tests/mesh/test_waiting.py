@@ -116,6 +116,20 @@ def test_the_id_of_a_row_that_is_done_isnt_used_again(waiting: Waiting) -> None:
     assert not set(waiting.add([row("c")])) & set(first)
 
 
+def test_a_row_isnt_lost_when_one_before_it_was_taken_in_a_transaction_that_failed(
+    waiting: Waiting, file: StateFile
+) -> None:
+    def fail() -> None:
+        with file.writing():
+            waiting.add([row("never written")], take=True)
+            raise RuntimeError("midway")
+
+    with pytest.raises(RuntimeError, match="midway"):
+        fail()
+    waiting.add([row("a")])
+    assert names(waiting.next(5, 5)) == ["a"]
+
+
 def test_a_backlog_of_many_rows_is_taken_in_small_parts(waiting: Waiting) -> None:
     waiting.add([row(str(number), due_ns=number) for number in range(5000)])
     taken: list[str] = []

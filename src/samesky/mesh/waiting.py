@@ -77,6 +77,8 @@ class Waiting:
             )
         if take:
             self._taken.update(ids)
+        else:  # ids may have been given, and taken, in a transaction that came to nothing
+            self._taken.difference_update(ids)
         return ids
 
     def next(self, limit: int, now_ns: int) -> list[WaitingRow]:
