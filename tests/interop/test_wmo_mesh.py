@@ -186,17 +186,24 @@ def test_regular_expressions_select_what_is_taken(blacklab: Node, awzz: Node) ->
 @pytest.mark.parametrize("split", [False, True], ids=["shared-subscription", "split-topics"])
 def test_workers_share_the_work(tmp_path: Path, awzz: Node, split: bool) -> None:
     with Node(tmp_path / "cwao") as cwao, CountingWeb(cwao.data) as web:
-        arguments = ["--broker", cwao.guest_url, "--post-broker", awzz.owner_url, "--post-base-url", awzz.base_url]
-        arguments += ["--post-exchange-split"] if split else []
-        workers = awzz.start("workers", "workers", 3, *arguments, "--client-id", "cwao")
-        cwao.wait_for_subscriptions(workers, "cwao", 3)
-        with awzz.listen() as at_awzz:
+        where = ["--broker", cwao.guest_url, "--post-broker", awzz.owner_url, "--post-base-url", awzz.base_url]
+        how = ["--post-exchange-split"] if split else []
+        workers = awzz.start("workers", "workers", 3, *where, *how, "--client-id", "cwao")
+        if split:  # as in the seed: one takes all announcements, and spreads them at our own broker
+            cwao.wait_for_subscriptions(workers, "cwao-dispatch")
+            awzz.wait_for_subscriptions(workers, "cwao-0", 3)
+        else:
+            cwao.wait_for_subscriptions(workers, "cwao-0", 3)
+        with awzz.listen("xpublic/v03/post/#") as at_awzz:
             cwao.publish(*write_bulletins(cwao, 120), post_base_url=web.url)
             held = wait_until_same(cwao.data, awzz.data, explain=workers)
             wait_for(lambda: all(at_awzz.announced(path) for path in held), 60, what="every announcement")
             assert {path for path in held if len(at_awzz.announced(path)) != 1} == set()
         assert set(web.requests.values()) == {1}
-        assert workers.stop() == 0
+        workers.stop()
+        for number in range(3):
+            subscribed_at = awzz if split else cwao
+            subscribed_at.wait_for_log(f"Client cwao-0{number}-0 ")  # … disconnected, or closed its connection
 
 
 # ---------------------------------------------------------------------- "Configure a Message Broker"

@@ -61,7 +61,7 @@ def _stamp(name: str) -> str:
 
 
 def _make_environment(place: Path, requirements: Sequence[str]) -> None:
-    pip = (place / "bin/python", "-m", "pip", "install", "--quiet", "--constraint", VERSIONS)
+    pip = (place / "bin/python", "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", VERSIONS)
     for command in ((sys.executable, "-m", "venv", "--clear", place), (*pip, *requirements)):
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=500)
         if done.returncode:

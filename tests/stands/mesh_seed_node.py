@@ -122,10 +122,16 @@ class Node:
         """Return when ``client`` has subscribed here so often, with ids that begin so, by the broker's log."""
         words = f"Sending SUBACK to {client_id}"
 
-        def subscribed() -> bool:
-            return self.broker.log_file.read_text(errors="replace").count(words) >= count
+        client.wait_for(
+            lambda: self._log().count(words) >= count, deadline_s, what=f"{count} subscriptions of {client_id}"
+        )
 
-        client.wait_for(subscribed, deadline_s, what=f"{count} subscriptions of {client_id}")
+    def wait_for_log(self, words: str, deadline_s: float = 60) -> None:
+        """Return when the broker has logged ``words``."""
+        wait_for(lambda: words in self._log(), deadline_s, what=words, explain=lambda: self._log()[-3000:])
+
+    def _log(self) -> str:
+        return self.broker.log_file.read_text(errors="replace")
 
     def read_tree(self) -> dict[str, str]:
         """Path -> SHA-256 of all files in ``data`` that others can see."""
