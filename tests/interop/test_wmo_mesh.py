@@ -71,6 +71,18 @@ def test_a_file_that_is_published_is_at_the_peer_and_announced_there(blacklab: N
         assert len(at_awzz.announced("hello.txt")) == 1
 
 
+def test_files_are_announced_as_the_readme_spells_it(blacklab: Node) -> None:
+    """``mesh_pub.py --post_broker mqtt://owner:ownerpw@this_host data/hello.txt``, with a web server on port 8000."""
+    blacklab.write("20190120/hello.txt", "hello\n")
+    with blacklab.listen() as at_blacklab:
+        blacklab.run("pub", "--post_broker", blacklab.owner_url, "data/20190120/hello.txt")
+        (heard,) = at_blacklab.wait_for(1)
+    assert heard.topic == "xpublic/v03/post/20190120"
+    assert heard.content_type == "application/json"
+    assert heard.json["relPath"].lstrip("/") == "20190120/hello.txt"
+    assert heard.json["baseUrl"].rstrip("/").endswith(":8000/data")
+
+
 def test_a_file_within_an_announcement_needs_no_web_server(blacklab: Node, awzz: Node) -> None:
     peer = awzz.start_peer(blacklab, inline=True)
     with blacklab.listen() as at_blacklab, awzz.listen() as at_awzz:
