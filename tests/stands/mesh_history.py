@@ -363,7 +363,7 @@ class History:
 
     def _check_proof(self, node: Node, theirs: Entry, proven_at: float) -> None:
         ours = node.index.read(theirs.path)
-        if ours is not None and self.stored_at[node.name, theirs.path] > proven_at:
+        if ours is not None and self.stored_at[node.name, theirs.path] >= proven_at:
             return
         if ours is None or (ours.version < theirs.version and ours.content != theirs.content):
             raise FalseProof(f"{node.name}: {theirs.path}")
