@@ -145,6 +145,29 @@ def test_what_was_answered_goes_out_while_the_application_is_slow_with_what_came
         assert any(turns[:40])
 
 
+def test_what_one_thread_holds_together_holds_up_no_other_thread(open_link, monkeypatch) -> None:
+    monkeypatch.setattr("samesky.link.connection.TICK_S", 60.0)
+    with MosquittoBroker(options=OPTIONS) as broker:
+        link = open_link(broker.port, "a")
+        with link.together():
+            with link.together():
+                assert link.publish(Message("a", b"held"))
+            other = threading.Thread(target=link.publish, args=(Message("a", b"at once"),))
+            other.start()
+            assert len(link.seen.wait_for_messages(2)) == 2
+            other.join(10)
+
+
+def test_a_full_window_inside_of_together_is_sent_to_make_room(open_link, monkeypatch) -> None:
+    monkeypatch.setattr("samesky.link.connection.TICK_S", 60.0)
+    with MosquittoBroker(options=OPTIONS) as broker:
+        link = open_link(broker.port, "a", window=2)
+        with link.together():
+            assert all(link.publish(Message("a", b"%d" % number), timeout_s=10) for number in range(7))
+        assert link.drain(10)
+        link.seen.wait_for_messages(7)
+
+
 def test_a_silent_link_keeps_itself_alive(open_link, caplog) -> None:
     caplog.set_level("DEBUG", logger="samesky")
     with MosquittoBroker() as broker:

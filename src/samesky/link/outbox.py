@@ -28,7 +28,7 @@ class Outbox:
         self._receipts: deque[Receipt] = deque()
         self._network_thread = 0
         self._closed = False
-        self._held = 0
+        self._holding: set[int] = set()
 
     # The application's side.
 
@@ -37,7 +37,7 @@ class Outbox:
         size_bytes = parcel.size_bytes
         with self._changed:
             if parcel.message.qos and timeout_s > 0 and not self._window.has_room and not self._on_network_thread():
-                self._changed.wait_for(lambda: not self.open or self._window.has_room, timeout_s)
+                self._wait_for_room(timeout_s)
             if not self.open or size_bytes > self.max_packet_bytes or not self._has_room(parcel.message, size_bytes):
                 return False
             if parcel.message.qos:
@@ -55,12 +55,19 @@ class Outbox:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is put and acknowledged inside is sent when it ends: the network thread is woken once, not each time."""
-        self._held += 1
+        """What this thread puts and acknowledges inside is sent when it ends: one waking, not one each time.
+
+        Other threads wake the network thread as ever.
+        """
+        thread = threading.get_ident()
+        if thread in self._holding:
+            yield
+            return
+        self._holding.add(thread)
         try:
             yield
         finally:
-            self._held -= 1
+            self._holding.discard(thread)
             self._wake()
 
     def drain(self, timeout_s: float) -> bool:
@@ -77,6 +84,11 @@ class Outbox:
             self._changed.notify_all()
         self._wake()
 
+    def _wait_for_room(self, timeout_s: float) -> None:
+        if threading.get_ident() in self._holding:
+            self.waker.wake()  # what fills the window may be what is held
+        self._changed.wait_for(lambda: not self.open or self._window.has_room, timeout_s)
+
     def _has_room(self, message: Message, size_bytes: int) -> bool:
         if message.qos:
             return self._window.has_room
@@ -85,7 +97,8 @@ class Outbox:
         return len(self._qos0_sizes) < QOS0_MOST_MESSAGES and sum(self._qos0_sizes) + size_bytes <= QOS0_MOST_BYTES
 
     def _wake(self) -> None:
-        if not self._held and not self._on_network_thread():
+        thread = threading.get_ident()
+        if thread != self._network_thread and thread not in self._holding:
             self.waker.wake()
 
     def _on_network_thread(self) -> bool:
