@@ -85,6 +85,12 @@ def test_a_question_whose_answer_is_wanted_elsewhere_is_refused(answering: Answe
     assert answering.on_ask(ROOT) is not None
 
 
+def test_ten_thousand_user_properties_are_refused(answering: Answering) -> None:
+    assert answering.on_ask(replace(ROOT, properties=(("name", "value"),) * 10_000)) is None
+    assert answering.refused == {Reason.PROPS: 1}
+    assert answering.on_ask(replace(ROOT, properties=(("name", "value"),))) is not None
+
+
 @pytest.mark.parametrize("correlation", [None, b"", b"x" * 65])
 def test_a_question_without_fitting_correlation_data_is_refused(
     answering: Answering, correlation: bytes | None

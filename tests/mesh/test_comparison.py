@@ -1,6 +1,7 @@
 """A peer compares its tree with a neighbour's, and finds what it lacks: nothing more, nothing less, at little cost."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from samesky.errors import Locked
 from samesky.link.message import Message
 from samesky.mesh import comparison
 from samesky.mesh.announcement import Announcement, Entry
-from samesky.mesh.index import entry_hash
+from samesky.mesh.index import Index, entry_hash
 from samesky.mesh.questions import MOST_BYTES, decode_answer, decode_question, encode_answer
 from stands.mesh_trees import (
     START,
@@ -181,6 +182,25 @@ def test_paths_and_times_that_nobody_should_take_are_counted_and_left() -> None:
     assert _paths(talk.connect()) == ["fine"]
     assert sum(talk.comparison.refused.values()) == 7
     assert (talk.check(), talk.comparison.same) == ([], True)
+
+
+def test_the_indexes_of_real_trees_are_compared_like_those_in_memory(tmp_path: Path) -> None:
+    entries = [*make_tree(500, directories=7, depth=3).all(), make_removal("000/gone", at=START - 9)]
+    entries += [replace(make_entry("000/old", b"old"), state="pruned"), make_entry("at the top", b"top")]
+    (tmp_path / "ours").mkdir()
+    (tmp_path / "theirs").mkdir()
+    with Index(tmp_path / "ours") as ours, Index(tmp_path / "theirs") as theirs:
+        theirs.apply(entries)
+        talk = Talk(ours, theirs, taking=False, take_removals=True)
+        assert _paths(talk.connect()) == sorted(entry.path for entry in entries if entry.state != "pruned")
+        ours.apply([entry_of(each) for each in talk.found])
+        talk.pass_time(20)
+        assert talk.comparison.same is True
+        assert ours.sums() == theirs.sums()
+        said = len(talk.said)
+        assert (talk.check(), len(talk.said)) == ([], said + 2)
+        theirs.apply([make_entry("000/new")], forget=["at the top"])
+        assert _paths(talk.check()) == ["000/new"]
 
 
 # ---------------------------------------------------------------------- removals

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from ..core.strict import Reason, Refused, check_topic_level
+from ..core.strict import Reason, Refused, check_properties, check_topic_level
 from ..core.timetree import Sum
 from ..errors import SameskyError
 from ..link.message import Message
@@ -121,6 +121,7 @@ class Answering:
 
     def _check_return(self, message: Message) -> tuple[str, bytes]:
         """Where the answer goes, and under what; raises `Refused`."""
+        check_properties(message.properties)
         topic, correlation = message.response_topic or "", message.correlation or b""
         prefix = answer_topic(self.exchange, "x")[:-1]
         if not topic.startswith(prefix):

@@ -15,7 +15,7 @@ from itertools import islice
 from random import SystemRandom
 
 from ..core.backoff import Backoff
-from ..core.strict import Reason, Refused
+from ..core.strict import Reason, Refused, check_properties
 from ..core.timetree import Sum
 from ..errors import SameskyError
 from ..link.message import Message
@@ -183,6 +183,7 @@ class Comparison:
             self._count(Reason.UNCORRELATED)
             return [], []
         try:
+            check_properties(message.properties)
             answer = decode_answer(message.payload)
             if answer.node == self.node or (asked.question.to and answer.node != asked.question.to):
                 self._count(Reason.UNCORRELATED)
