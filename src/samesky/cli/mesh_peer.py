@@ -6,7 +6,8 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ..mesh.peer import Rules
     from ..mesh.peer_settings import Neighbour, PeerSettings, Posting
     from ..mesh.peering import Peering
+    from ..mesh.status import MeshStatus
 
 REPORT_INTERVAL_S = 60.0
 LOOK_INTERVAL_S = 1.0
@@ -150,12 +152,39 @@ async def _report(peering: "Peering", as_json: bool) -> None:
             if as_json:
                 click.echo(json.dumps(status.as_dict()))
             else:
-                click.echo("\n".join([status.describe(), *(each.describe() for each in status.neighbours)]))
+                click.echo("\n".join(_sentences(status)))
             _warn_of_lag(peering, status)
         await asyncio.sleep(LOOK_INTERVAL_S)
 
 
-def _warn_of_lag(peering: "Peering", status: Any) -> None:
+def _sentences(status: "MeshStatus") -> Iterator[str]:
+    """How the peer does, for people: a line for the tree, one for each neighbour."""
+    announced = f", {status.announced:,} announced" if status.announced else ""
+    waiting = f", {status.to_announce:,} to announce" if status.to_announce else ""
+    trouble = f"; {status.last_error}" if status.last_error else ""
+    yield f"{time.strftime('%H:%M:%S')} {status.tree}: {_files(status.files)}{announced}{waiting}{trouble}"
+    for each in status.neighbours:
+        parts = [each.state, f"{_files(each.fetched + each.inlined)} came"]
+        if each.lag.count:
+            parts.append(f"lag {each.lag.mean_s:.2f} s, at most {each.lag.max_s:.2f} s")
+        if each.queue:
+            parts.append(f"{each.queue:,} wait" + (f", {each.late:,} of them late" if each.late else ""))
+        if each.lacking:
+            parts.append(f"{each.lacking:,} are lacking")
+        elif each.same and each.proven_at:
+            parts.append(f"nothing lacking at {time.strftime('%H:%M:%S', time.localtime(each.proven_at))}")
+        if each.refused:
+            parts.append("refused " + ", ".join(f"{reason} {count:,}" for reason, count in each.refused.items()))
+        if each.last_error:
+            parts.append(each.last_error)
+        yield f"  {each.name}: {'; '.join(parts)}"
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
+
+
+def _warn_of_lag(peering: "Peering", status: "MeshStatus") -> None:
     for each in status.neighbours:
         if each.lag.count and each.lag.mean_s > peering.settings.lag_warn_s:
             logging.getLogger(__name__).warning(
