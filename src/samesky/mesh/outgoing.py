@@ -1,6 +1,7 @@
 """Announcements on their way from the tree's queue to the broker: each row stays until the broker has it."""
 
 import logging
+from collections import deque
 
 from ..link.message import Message
 from .announcement import Announcement
@@ -27,47 +28,54 @@ class Outgoing:
     def __init__(self, queue: Waiting, publisher: Publisher) -> None:
         self._queue = queue
         self._publisher = publisher
-        self._rows: dict[int, int] = {}
-        """Identity of a message under way -> its row."""
-        self._has_more = True
+        self._ready: deque[WaitingRow] = deque()
+        self._under_way: dict[int, WaitingRow] = {}
+        """By the identity of the message."""
+        self._depth = queue.depth().announce
         self._not_before = 0.0
 
-    @property
-    def done(self) -> bool:
-        """Whether the broker has everything."""
-        return not self._rows and not self._has_more
+    def __len__(self) -> int:
+        """How many announcements the broker hasn't yet."""
+        return self._depth
 
     def add(self, rows: list[WaitingRow]) -> None:
         """Queue ``rows``; best inside of the transaction that enters the files they tell of."""
         self._queue.to_announce(self._queue.add(rows))
-        self._has_more = True
+        self._depth += len(rows)
 
     def send(self, now: float) -> None:
-        """Note what the broker has acknowledged, and hand it more as far as there is room. ``now`` is monotonic."""
-        if taken := [self._rows.pop(id(each)) for each in self._publisher.collect() if id(each) in self._rows]:
-            self._queue.done(taken)
+        """Note what the broker has acknowledged, and hand it as much as it takes. ``now`` is monotonic."""
+        self.note_taken()
         self._take_back(now)
-        while self._has_more and now >= self._not_before and (room := self._publisher.room):
-            rows = self._queue.next_to_announce(min(room, BATCH))
-            self._has_more = bool(rows)
-            if not self._publish(rows):
-                return
-
-    def _publish(self, rows: list[WaitingRow]) -> bool:
-        """Hand these to the link; those that it doesn't take go back. Whether it took all."""
-        for number, row in enumerate(rows):
+        while now >= self._not_before and self._publisher.room and (self._ready or self._fetch()):
+            row = self._ready[0]
             message = Message(row.topic, row.payload, content_type=row.content_type)
-            self._rows[id(message)] = row.id
+            self._under_way[id(message)] = row
             if not self._publisher.hand_on(message):
-                del self._rows[id(message)]
-                self._queue.release([each.id for each in rows[number:]])
-                return False
-        return True
+                del self._under_way[id(message)]
+                return
+            self._ready.popleft()
+
+    def note_taken(self) -> None:
+        """Remove from the queue what the broker has acknowledged."""
+        taken = self._pop(self._publisher.collect())
+        if taken:
+            self._queue.done([row.id for row in taken])
+            self._depth -= len(taken)
+
+    def _fetch(self) -> bool:
+        """Whether there is more to send."""
+        if self._depth > len(self._under_way):
+            self._ready.extend(self._queue.next_to_announce(BATCH))
+        return bool(self._ready)
 
     def _take_back(self, now: float) -> None:
-        """What the broker refuses stays in the queue, to be tried again: its rights may be mended."""
-        refused = [self._rows.pop(id(each)) for each in self._publisher.collect_refused() if id(each) in self._rows]
+        """What the broker refuses stays in the queue, to be tried again: our rights there may be mended."""
+        refused = self._pop(self._publisher.collect_refused())
         if refused:
             log.warning("announcements_refused count=%d retry_s=%.0f", len(refused), REFUSED_PAUSE_S)
-            self._queue.release(refused)
-            self._has_more, self._not_before = True, now + REFUSED_PAUSE_S
+            self._ready.extendleft(reversed(refused))
+            self._not_before = now + REFUSED_PAUSE_S
+
+    def _pop(self, messages: list[Message]) -> list[WaitingRow]:
+        return [self._under_way.pop(id(each)) for each in messages if id(each) in self._under_way]

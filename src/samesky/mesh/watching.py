@@ -49,7 +49,8 @@ log = logging.getLogger(__name__)
 CONSUMER = "watch"
 BATCH = 256
 WINDOW = 500
-MOST_PENDING = 4 * BATCH
+MOST_PENDING, MOST_QUEUED = 4 * BATCH, 8 * BATCH
+"""When so many files are to be read, or to be announced, no further are looked for: they won't go away."""
 QUIET_S = 2.0
 """Where the system doesn't tell who writes to a file, it is complete when it hasn't changed for so long."""
 IDLE_S = 1.0
@@ -115,7 +116,10 @@ class Watching:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stack.close()
+        try:
+            self._outgoing.note_taken()
+        finally:
+            self._stack.close()
 
     @property
     def announced(self) -> int:
@@ -178,7 +182,7 @@ class Watching:
         """Go on with the look at every file, or begin one when it's time, as far as there is room for what it finds."""
         if self._look is None and now >= self._next_look:
             self._look = self._look_at_all()
-        while self._look is not None and len(self._pending) < MOST_PENDING:
+        while self._look is not None and len(self._pending) < MOST_PENDING and len(self._outgoing) < MOST_QUEUED:
             if next(self._look, self) is self:
                 self._look, self._is_first_look = None, False
                 self._next_look = time.monotonic() + self._settings.look_interval_s
@@ -198,11 +202,13 @@ class Watching:
             self._gone.update(gone)
 
     def _idle_s(self) -> float:
-        if self._look is not None or self._noticed:
+        if self._noticed or (self._look is not None and len(self._outgoing) < MOST_QUEUED):
             return 0.0
-        due = self._pending.next_due()
-        next_s = self._next_look - time.monotonic()
-        return max(0.0, min(IDLE_S, next_s, IDLE_S if due is None else due - time.monotonic()))
+        now, due = time.monotonic(), self._pending.next_due()
+        waits = [IDLE_S]
+        waits += [due - now] if due is not None else []
+        waits += [self._next_look - now] if self._look is None else []
+        return max(0.0, min(waits))
 
     # ------------------------------------------------------------------ files
 
