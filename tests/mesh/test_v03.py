@@ -179,6 +179,8 @@ def test_a_checksum_that_is_cut_off_or_damaged_is_refused(value: str) -> None:
         ("20190120T045018.3Z", TIME_NS - 14_854_000, "20190120T045018.3"),
         ("20190120045018.314854", TIME_NS, TIME),
         ("20190120045018.314854Z", TIME_NS, TIME),
+        ("20190120045018.3148540", TIME_NS, "20190120T045018.3148540"),
+        ("20190120T045018.31485Z", TIME_NS - 4000, "20190120T045018.31485"),
         ("20190120T045018.31485438312", TIME_NS + 383, "20190120T045018.31485438312"),
         ("20190120T045018e-05", TIME_NS - 314_854_000, "20190120T045018.000000"),
         ("20190120T045018.2e-05", TIME_NS - 314_854_000, "20190120T045018.000000"),
@@ -228,6 +230,11 @@ def test_retrieve_path_is_where_the_file_is(base_url: str, retrieve_path: str, u
         announcement = decode({**USUAL, "baseUrl": base_url, name: retrieve_path})
         assert announcement.url == url
         assert decode(encode_v03(announcement)).url == url
+
+
+def test_a_file_elsewhere_below_the_base_keeps_its_base() -> None:
+    written = write(decode({**USUAL, "baseUrl": "http://h/data", "retrievePath": "/get?x=1"}))
+    assert (written["baseUrl"], written["retrievePath"]) == ("http://h/data", "get?x=1")
 
 
 def test_a_file_at_another_host_is_told_as_sarracenia_puts_urls_together() -> None:
@@ -333,6 +340,18 @@ def test_the_user_may_allow_more_inline_content() -> None:
     assert reason_of(fields) is Reason.SIZE
     assert decode(fields, inline_max_bytes=100_000).content == b"x" * 100_000
     assert reason_of({**fields, "x": "y" * 8000}, inline_max_bytes=99_999) is Reason.INLINE
+
+
+def test_an_announcement_may_have_8_kib_beside_its_content() -> None:
+    for content in ({}, {"content": text_of(6)}):
+        room = 8192 - len(encode({**USUAL, **content, "x": ""})) + 6 * len(content) * 6
+        assert decode({**USUAL, **content, "x": "y" * room}).path == USUAL["relPath"]
+        assert reason_of({**USUAL, **content, "x": "y" * (room + 1)}) is Reason.SIZE
+
+
+def test_letters_of_all_languages_are_written_as_they_are() -> None:
+    payload = encode_v03(replace(decode(USUAL), path="Zürich/天気.txt"))
+    assert "Zürich/天気.txt".encode() in payload
 
 
 def test_escaped_content_doesnt_count_for_the_size_of_the_announcement() -> None:

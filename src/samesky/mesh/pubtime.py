@@ -33,7 +33,7 @@ def decode_compact(text: object, *, now_ns: int) -> tuple[int, str]:
     if exponent:
         fraction = "000000"
     pub_time = _check(_seconds_of(date + time), fraction, now_ns)
-    if match.end(3) == 22 and match.end() == 22:  # the usual: a T, six digits, no Z
+    if match.start(2) == 9 and match.end(3) == 22:  # the usual: a T, and six digits
         return pub_time, ""
     tidy = f"{date}T{time}.{fraction}" if fraction else f"{date}T{time}"
     return pub_time, "" if tidy == encode_compact(pub_time) else tidy
