@@ -2,6 +2,7 @@
 
 import select
 import socket
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,8 +51,8 @@ class Wire:
         return self._socket.fileno()
 
     def subscribe(self, topic: str) -> None:
-        """Take what is published there, at QoS 0: nothing has to be acknowledged."""
-        body = b"\x00\x01\x00" + _text(topic) + b"\x00"
+        """Take what is published there, at QoS 1: a broker may drop the rest when we don't read for a while."""
+        body = b"\x00\x01\x00" + _text(topic) + b"\x01"
         self._socket.sendall(b"\x82" + _varint(len(body)) + body)
         if self._await(SUBACK)[-1] >= 0x80:
             raise RuntimeError(f"the broker refused the subscription to {topic}")
@@ -75,10 +76,15 @@ class Wire:
         self._socket.sendall(encode_publish(topic, payload, self._packet_id))
 
     def listen(self, timeout_s: float) -> list[Heard]:
-        """The messages that come within ``timeout_s``, or are there already."""
-        if not select.select([self._socket], [], [], timeout_s)[0]:
-            return []
-        return [_heard(body) for kind, body in self._read() if kind >> 4 == PUBLISH]
+        """The messages that are there already, or else the next that come within ``timeout_s``."""
+        end = time.monotonic() + timeout_s
+        while select.select([self._socket], [], [], max(0.0, end - time.monotonic()))[0]:
+            published = [(kind, body) for kind, body in self._read() if kind >> 4 == PUBLISH]
+            if published:
+                heard, packet_ids = zip(*(_heard(kind, body) for kind, body in published), strict=True)
+                self._socket.sendall(b"".join(b"\x40\x02" + packet_id for packet_id in packet_ids if packet_id))
+                return list(heard)
+        return []
 
     def _await(self, wanted: int) -> bytes:
         """The body of the first packet of this kind."""
@@ -106,11 +112,13 @@ def encode_publish(topic: str, payload: bytes, packet_id: int) -> bytes:
     return b"\x32" + _varint(len(body)) + body
 
 
-def _heard(body: bytes) -> Heard:
-    """What a PUBLISH packet of QoS 0 says."""
-    end = 2 + int.from_bytes(body[:2])
+def _heard(kind: int, body: bytes) -> tuple[Heard, bytes]:
+    """What a PUBLISH packet says, and its packet id, which QoS 0 has none of."""
+    topic_end = 2 + int.from_bytes(body[:2])
+    end = topic_end + 2 if kind & 6 else topic_end
     length, position = _read_varint(body, end)
-    return Heard(body[2:end].decode(), body[position + length :], 1 + len(_varint(len(body))) + len(body))
+    packet_bytes = 1 + len(_varint(len(body))) + len(body)
+    return Heard(body[2:topic_end].decode(), body[position + length :], packet_bytes), body[topic_end:end]
 
 
 def _properties() -> bytes:
