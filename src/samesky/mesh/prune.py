@@ -21,7 +21,7 @@ from .statefile import FILE_NAME, FOLDER
 
 TRIES = 3
 _HOUR = re.compile(r"([0-9]{8})T?([0-9]{2})", re.ASCII)
-_BUSY = {errno.ENOTEMPTY, errno.EEXIST}
+_BUSY = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +119,14 @@ def _remove(root: int, name: str) -> None:
     """
     for last in (*[False] * (TRIES - 1), True):
         try:
-            if not stat.S_ISDIR(os.stat(name, dir_fd=root, follow_symlinks=False).st_mode):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            shutil.rmtree(name, dir_fd=root)
+            mode = os.stat(name, dir_fd=root, follow_symlinks=False).st_mode
         except FileNotFoundError:
-            continue
+            return  # another pruner was quicker
+        if not stat.S_ISDIR(mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        try:
+            shutil.rmtree(name, dir_fd=root)
+            return
         except OSError as error:
             if last or error.errno not in _BUSY:
                 raise
-        else:
-            return
