@@ -10,7 +10,7 @@ from samesky.errors import Locked
 from samesky.link.message import Message
 from samesky.mesh.answers import MOST_AT_ONCE, Answering, answer_topic, ask_topic
 from samesky.mesh.directory_sums import mark_of
-from samesky.mesh.index import Sums, entry_hash
+from samesky.mesh.index import Sums
 from samesky.mesh.questions import (
     MOST_BYTES,
     DirectoryQuestion,
@@ -179,7 +179,7 @@ def test_only_files_whose_marks_were_not_told_are_told_and_marks_of_none_are_nam
     tree = MemoryIndex([make_entry(f"a/{name}", name.encode()) for name in "pqrs"])
     answering = Answering(tree, "answerer", "", EXCHANGE, clock=Clock())
     known = [tree.read("a/p"), make_entry("a/other"), tree.read("a/r")]
-    marks = tuple(mark_of(entry_hash(each.path, each.content), nonce=b"nonce") for each in known)
+    marks = tuple(mark_of(each, nonce=b"nonce") for each in known)
     question = Question("asker", files=(FilesQuestion("a", marks=marks), FilesQuestion("a", "p", "r")))
     first, second = decode_answer(answering.on_ask(_ask(question)).payload).files
     assert ([each.path for each in first.entries], first.absent) == (["a/q", "a/s"], frozenset({1}))
@@ -215,7 +215,7 @@ def test_looking_for_one_answer_has_a_bound_whatever_is_asked() -> None:
     tree = make_tree(20_000, directories=2, depth=1)
     answering = Answering(tree, "answerer", "", EXCHANGE, clock=Clock())
     entries = {each: tree.entries(each, limit=20_000) for each in ("000", "001")}
-    marks = tuple(mark_of(entry_hash(each.path, each.content), nonce=b"nonce") for each in entries["000"][:5000])
+    marks = tuple(mark_of(each, nonce=b"nonce") for each in entries["000"][:5000])
     tree.reads = 0
     question = Question("asker", files=(FilesQuestion("000", marks=marks), FilesQuestion("001")))
     answer = decode_answer(answering.on_ask(_ask(question)).payload)

@@ -14,8 +14,10 @@ from samesky.link.message import Message
 from samesky.mesh import comparison
 from samesky.mesh.announcement import Announcement, Entry
 from samesky.mesh.index import Index, entry_hash
+from samesky.mesh.peer import Peer, Rules, Touch
 from samesky.mesh.questions import MOST_BYTES, decode_answer, decode_question, encode_answer
 from stands.mesh_trees import (
+    SECOND_NS,
     START,
     MemoryIndex,
     Talk,
@@ -328,6 +330,41 @@ def test_a_connection_that_ends_in_the_middle_begins_anew_and_keeps_what_was_pro
     talk.comparison.on_disconnected()
     assert talk.comparison.on_answer(answer, talk.now) == ([], [])
     assert len(talk.connect()) == 300
+
+
+def test_a_deep_comparison_tells_when_a_file_was_announced_again_and_fetches_nothing() -> None:
+    ours, theirs = MemoryIndex([make_entry("a/x", b"1", at=START - 9)]), MemoryIndex([make_entry("a/y")])
+    ours.put(make_entry("a/y"))
+    theirs.put(make_entry("a/x", b"1", at=START - 3))
+    talk = Talk(ours, theirs)
+    assert talk.connect() == []
+    [again] = talk.check(deep=True)
+    assert Peer(Rules()).decide(again, make_entry("a/x", b"1", at=START - 9), now_ns=START * SECOND_NS) == Touch(
+        (START - 3) * SECOND_NS
+    )
+    assert (talk.comparison.same, talk.comparison.lacking) == (True, 0)
+
+
+def test_a_deep_comparison_finds_what_wrong_sums_hide() -> None:
+    theirs = make_tree(300)
+    talk = Talk(copy_of(theirs), theirs)
+    theirs.put(make_entry("003/d1/hidden", b"x"))
+    theirs.add("003/d1", Sum() - theirs.sums()["003/d1"] + talk.ours.sums()["003/d1"])
+    assert talk.connect() == []
+    assert _paths(talk.check(deep=True)) == ["003/d1/hidden"]
+
+
+def test_trees_are_compared_deeply_once_a_day() -> None:
+    tree = make_tree(1000)
+    talk = Talk(copy_of(tree), tree, deep_interval_s=86_400, interval_s=3600)
+    talk.connect()
+    talk.pass_time(3 * 86_400)
+    assert talk.comparison.same is True
+    deep = [each for each in talk.said if len(each.payload) > 1000]
+    assert (
+        3 * 7 <= sum(len(each.payload) for each in deep) / 1000 <= 4 * 20
+    )  # kB: some 15 bytes for each of 1,000 files
+    assert len(talk.said) <= 2 * 80 + 4 * 20
 
 
 def test_a_check_that_is_asked_for_during_another_follows_it() -> None:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samesky.core.timetree import NOTHING, Sum, add_up
-from samesky.mesh.directory_sums import DirectorySums, TreeSums, mark_of
+from samesky.mesh.directory_sums import DirectorySums, TreeSums, hash_of, mark_of
 from samesky.mesh.explained import Explained
 from stands.mesh_trees import MemoryIndex, make_entry, make_tree
 
@@ -64,6 +64,13 @@ def test_only_doubtful_explanations_are_forgotten() -> None:
 
 
 def test_a_mark_depends_on_its_nonce() -> None:
-    assert mark_of(5, nonce=b"a") == mark_of(5, nonce=b"a")
-    assert mark_of(5, nonce=b"a") != mark_of(5, nonce=b"b")
-    assert len(mark_of(5, nonce=b"a")) == 8
+    entry = make_entry("a", b"1", at=5)
+    assert mark_of(entry, nonce=b"a") == mark_of(make_entry("a", b"1", at=5), nonce=b"a")
+    assert mark_of(entry, nonce=b"a") != mark_of(entry, nonce=b"b")
+    assert len(mark_of(entry, nonce=b"a")) == 8
+
+
+def test_a_mark_tells_times_apart_and_a_sum_does_not() -> None:
+    early, late = make_entry("a", b"1", at=5), make_entry("a", b"1", at=6)
+    assert hash_of(early) == hash_of(late)
+    assert mark_of(early, nonce=b"a") != mark_of(late, nonce=b"a")

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from samesky.core.strict import Refused
+from samesky.core.timetree import Sum
 from samesky.link.message import Message
 from samesky.mesh import survey as survey_module
 from samesky.mesh.answers import Answering, answer_topic, ask_topic
@@ -106,7 +107,7 @@ def test_a_directory_with_thousands_of_children_is_read_to_its_end() -> None:
     "answers",
     [
         [],
-        [DirectoryAnswer("elsewhere", survey_module.NO_TREE)],
+        [DirectoryAnswer("elsewhere", Sum())],
     ],
 )
 def test_an_answer_to_another_question_is_refused(answers: Sequence[DirectoryAnswer]) -> None:

@@ -110,7 +110,15 @@ def leaves_two_contents_of_one_moment(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Walk, "_lacks", lacks)
 
 
+def never_looks_deep(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        Comparison, "_deep_at", property(lambda comparison: 1e18, lambda comparison, value: None), raising=False
+    )
+
+
 def believes_an_explanation_for_ever(patch: pytest.MonkeyPatch) -> None:
+    """Unless a deep comparison mends it."""
+    never_looks_deep(patch)
     patch.setattr(Explained, "forget_doubtful", lambda explained, now: None)
 
 
@@ -161,7 +169,8 @@ def find(first: int) -> AssertionError:
         (gives_up_for_good_when_nobody_answers, (NotEqual, NotProven, NotTheNewest), 0),
         (proves_before_the_files_are_here, (FalseProof,), 0),
         (leaves_two_contents_of_one_moment, (NotEqual, FalseProof), 0),
-        (believes_an_explanation_for_ever, (NotEqual,), 500),
+        (believes_an_explanation_for_ever, (NotEqual,), 70),
+        (never_looks_deep, (NotEqual,), 340),
         (forgets_subdirectories, (NotEqual, FalseProof), 0),
         (tells_old_sums, (NotEqual, NotProven, FalseProof), 0),
         (compares_without_a_pause, (NotQuiet, Storm), 0),

@@ -161,9 +161,9 @@ class Talk:
         self.now = end
         return found
 
-    def check(self) -> list[Announcement]:
+    def check(self, *, deep: bool = False) -> list[Announcement]:
         """Ask for a comparison now."""
-        self.comparison.ask_for_check(self.now)
+        self.comparison.ask_for_check(self.now, deep=deep)
         return self.exchange(self.comparison.on_tick(self.now))
 
     def exchange(self, messages: Iterable[Message]) -> list[Announcement]:

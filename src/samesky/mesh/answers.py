@@ -17,7 +17,7 @@ from ..link.message import Message
 from .announcement import Entry
 from .comparison_walk import TreeView
 from .directory_sums import DirectorySums, TreeSums, mark_of
-from .index import entry_hash, join_path
+from .index import join_path
 from .questions import (
     CONTENT_TYPE,
     ROOM_BYTES,
@@ -250,8 +250,7 @@ class _FilesPage:
         self.left -= 1
         if entry.state == "pruned":
             return True
-        mark = mark_of(entry_hash(entry.path, entry.content, removed=entry.state == "removed"), nonce=self.nonce)
-        if self._places.pop(mark, None) is not None:
+        if self._places.pop(mark_of(entry, nonce=self.nonce), None) is not None:
             return True
         size = most_size(entry)
         if size > ROOM_BYTES // 2:  # no message has room for all that was passed along with it

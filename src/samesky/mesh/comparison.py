@@ -28,6 +28,9 @@ from .questions import CONTENT_TYPE, Answer, Question, decode_answer, encode_que
 _log = logging.getLogger(__name__)
 
 INTERVAL_S = 3600.0
+DEEP_INTERVAL_S = 86_400.0
+"""Every so often each file is looked at, whatever the sums say: they don't tell when a file was announced again, and
+might be wrong."""
 PATIENCE_S = 10.0
 """Until an unanswered question is asked again."""
 MOST_TRIES = 3
@@ -79,6 +82,7 @@ class Comparison:
         take_removals: bool = False,
         random: Callable[[], float] | None = None,
         interval_s: float = INTERVAL_S,
+        deep_interval_s: float = DEEP_INTERVAL_S,
         neighbour: str = "",
         sums: TreeSums | None = None,
     ) -> None:
@@ -109,7 +113,8 @@ class Comparison:
         self._pauses = Backoff(min(FIRST_PAUSE_S, interval_s), interval_s, random=self._random)
         self._rechecks = Backoff(min(RECHECK_S, interval_s), interval_s, random=self._random)
         self._connected = self._wanted = False
-        self._next_walk = self._resume_at = self._settle_at = math.inf
+        self._next_walk = self._resume_at = self._settle_at = self._deep_at = math.inf
+        self._deep_interval_s = deep_interval_s
         self._walk: Walk | None = None
         self._asked: _Asked | None = None
         self._questions = 0
@@ -137,6 +142,8 @@ class Comparison:
     def on_connected(self, now: float) -> list[Message]:
         """The neighbour's broker took the connection, and our subscription to ``reply_to``."""
         self._connected = True
+        if self._deep_at == math.inf:
+            self._deep_at = now + self._deep_interval_s * (0.5 + 0.5 * self._random())
         self._pauses.reset()
         return self._begin(now)
 
@@ -146,9 +153,14 @@ class Comparison:
         self._walk = self._asked = None
         self._next_walk = self._resume_at = math.inf
 
-    def ask_for_check(self, now: float) -> None:
-        """Compare as soon as possible: after a gap, when a queue has run empty, when a person wants to know."""
+    def ask_for_check(self, now: float, *, deep: bool = False) -> None:
+        """Compare as soon as possible: after a gap, when a queue has run empty, when a person wants to know.
+
+        ``deep``: look at every file, whatever the sums say; costs some 20 bytes a file.
+        """
         self._wanted = True
+        if deep:
+            self._deep_at = -math.inf
         if self._connected and self._walk is None:
             self._next_walk = now
 
@@ -211,6 +223,8 @@ class Comparison:
         for each in found:
             if len(self._found) < MOST_PROMISED:
                 self._found[each.path] = each.version
+        found += walk.again
+        walk.again = []
         messages = self._ask(now)
         if not messages:
             found += self._end(walk, now)
@@ -222,7 +236,8 @@ class Comparison:
         self._wanted = False
         self._found = {}
         try:
-            self._walk = Walk(self.node, self._tree, self._wishes, self._sums, self._explained, now)
+            deep = now >= self._deep_at
+            self._walk = Walk(self.node, self._tree, self._wishes, self._sums, self._explained, now, deep)
             return self._ask(now)
         except SameskyError as error:
             self._give_up(str(error), now)
@@ -289,6 +304,8 @@ class Comparison:
         self._promised = self._found | {each.path: each.version for each in removals}
         self._not_promised = walk.lacking + len(removals) - len(self._promised)
         self._compared_at = walk.now
+        if walk.deep:
+            self._deep_at = now + self._deep_interval_s
         self._pauses.reset()
         _log.info(
             "mesh_compared neighbour=%s same=%s lacking=%d rounds=%d",

@@ -7,17 +7,18 @@ else need one question and one answer.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
 from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused
 from ..core.timetree import NOTHING, Sum, add_up
 from .announcement import Announcement, Entry
-from .directory_sums import DirectorySums, TreeSums, mark_of
+from .directory_sums import DirectorySums, TreeSums, hash_of, mark_of
 from .explained import Explained
-from .index import Sums, entry_hash, join_path
+from .index import Sums, join_path
 from .paths import check_path
 from .questions import (
+    NO_SUM,
     Answer,
     DirectoryAnswer,
     DirectoryQuestion,
@@ -111,8 +112,12 @@ class Walk:
     explained: Explained
     now: float
     """Unix seconds."""
+    deep: bool = False
+    """Whether every file is looked at, whatever the sums say."""
     lacking: int = 0
     """Found so far, to fetch or to note; without ``removals``."""
+    again: list[Announcement] = field(default_factory=list)
+    """Of files that are here, and that the neighbour knows to have been announced again later: to be noted."""
     removals: list[Announcement] = field(default_factory=list)
     """Of files that are here: to be done, all or none, when the walk is over."""
     refused: dict[Reason, int] = field(default_factory=dict)
@@ -159,7 +164,8 @@ class Walk:
             if room < 0:
                 return
             paged = self._paged.get(path)
-            yield DirectoryQuestion(path, self._expected(path), paged.after if paged else "")
+            expected = NO_SUM if self.deep else self._expected(path)
+            yield DirectoryQuestion(path, expected, paged.after if paged else "")
 
     def _ask_files(self, nonce: bytes) -> Iterator[FilesQuestion]:
         self._shown = []
@@ -168,7 +174,7 @@ class Walk:
             after = join_path(listing.path, listing.after) if listing.after else ""
             entries = self.tree.entries(listing.path, after=after, limit=room)
             self._shown.append(entries)
-            marks = [mark_of(_hash(each), nonce=nonce) for each in entries if each.state != "pruned"]
+            marks = [mark_of(each, nonce=nonce) for each in entries if each.state != "pruned"]
             room -= len(entries)
             cut = room <= 0
             yield FilesQuestion(listing.path, listing.after, _name(entries[-1]) if cut else "", tuple(marks))
@@ -217,7 +223,7 @@ class Walk:
             return
         if answer.children and answer.children[0][0] <= asked.after:
             raise Refused(Reason.SHAPE, "an answer that tells what was told already")
-        if self._is_whole(answer, asked) and answer.files != self._expected_files(asked.path):
+        if self._is_whole(answer, asked) and (self.deep or answer.files != self._expected_files(asked.path)):
             self._listings.append(_Listing(asked.path, answer.files))
         self._compare_children(answer, asked)
 
@@ -248,7 +254,7 @@ class Walk:
                 self._explain_below(child, NOTHING)
         # The last one first: questions are taken from the end.
         for child, each in reversed(theirs.items()):
-            if each == self._expected(child):
+            if each == self._expected(child) and not self.deep:
                 continue
             if self.wishes.covers(child):
                 self._directories.append(child)
@@ -298,10 +304,11 @@ class Walk:
         """What of the answer is to be done here, removals among it."""
         found = []
         for theirs in answer.entries:
-            each = Sum(1, _hash(theirs))
+            each = Sum(1, hash_of(theirs))
             listing.difference += each
             announcement = self._lacks(theirs, ours.get(theirs.path))
             if announcement is None:
+                self._note_time(theirs, ours.get(theirs.path))
                 listing.explained += each
                 listing.doubtful = listing.doubtful or _is_doubtful(theirs, ours.get(theirs.path))
                 continue
@@ -314,7 +321,7 @@ class Walk:
 
     def _note_ours(self, listing: _Listing, entry: Entry, *, replaced: bool) -> None:
         """``entry`` is here and not there."""
-        each = Sum(1, _hash(entry))
+        each = Sum(1, hash_of(entry))
         listing.difference -= each
         if not replaced:
             listing.explained -= each
@@ -328,6 +335,8 @@ class Walk:
 
     def _lacks(self, theirs: Entry, ours: Entry | None) -> Announcement | None:
         """What to do so that we have what the neighbour has; None when nothing is to be done."""
+        if ours is not None and hash_of(ours) == hash_of(theirs):
+            return None
         if not self.wishes.selects(theirs.path) or not self._is_sound(theirs):
             return None
         if ours is not None and theirs.version <= ours.version:
@@ -339,6 +348,14 @@ class Walk:
         elif ours is not None and ours.state == "pruned" and ours.content == theirs.content:
             return None
         return announcement if self.wishes.wants(announcement) else None
+
+    def _note_time(self, theirs: Entry, ours: Entry | None) -> None:
+        """The same file was announced again, which we didn't hear: else we would keep what comes in between."""
+        if ours is None or ours.state != "here" or hash_of(ours) != hash_of(theirs):
+            return
+        if theirs.pub_time > ours.pub_time and self._is_sound(theirs):
+            known = theirs if ours.integrity is None else replace(theirs, integrity=ours.integrity)
+            self.again.append(announcement_of(known, self.base_url))
 
     def _is_sound(self, theirs: Entry) -> bool:
         try:
@@ -372,10 +389,6 @@ def announcement_of(entry: Entry, base_url: str) -> Announcement:
         operation="remove" if entry.state == "removed" else "put",
         extra=entry.extra,
     )
-
-
-def _hash(entry: Entry) -> int:
-    return entry_hash(entry.path, entry.content, removed=entry.state == "removed")
 
 
 def _name(entry: Entry) -> str:

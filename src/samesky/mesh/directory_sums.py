@@ -9,14 +9,24 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from ..core.timetree import NOTHING, Sum
-from .index import Sums
+from .announcement import Entry
+from .index import Sums, entry_hash
 
 MARK_BYTES = 8
 
 
-def mark_of(entry_hash: int, *, nonce: bytes) -> bytes:
-    """What stands for an entry in a question: short, so keyed. What two have in common by chance, they don't twice."""
-    return hashlib.blake2b(entry_hash.to_bytes(16, "big"), digest_size=MARK_BYTES, key=nonce).digest()
+def hash_of(entry: Entry) -> int:
+    """What an entry adds to its directory's sum: of its path and content, but not of its time."""
+    return entry_hash(entry.path, entry.content, removed=entry.state == "removed")
+
+
+def mark_of(entry: Entry, *, nonce: bytes) -> bytes:
+    """What stands for an entry in a question: of its path, content and time.
+
+    It is short, and so it is keyed: what two have in common by chance, they don't have twice.
+    """
+    whole = hash_of(entry).to_bytes(16, "big") + entry.pub_time.to_bytes(8, "big", signed=True)
+    return hashlib.blake2b(whole, digest_size=MARK_BYTES, key=nonce).digest()
 
 
 class DirectorySums:

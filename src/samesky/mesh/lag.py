@@ -19,13 +19,14 @@ from ..link.mqtt import MqttLink, MqttSettings
 from .answers import answer_topic, ask_topic
 from .questions import (
     CONTENT_TYPE,
+    NO_SUM,
     Answer,
     DirectoryQuestion,
     Question,
     decode_answer,
     encode_question,
 )
-from .survey import NO_TREE, Survey, Surveyed, survey
+from .survey import Survey, Surveyed, survey
 
 TIMEOUT_S = 10.0
 OTHERS_S = 1.0
@@ -81,7 +82,7 @@ class Broker:
 
     def find_peers(self) -> list[Surveyed]:
         """All peers that answer here; raises `Unreachable` when none does."""
-        question = Question("", directories=(DirectoryQuestion("", NO_TREE),))
+        question = Question("", directories=(DirectoryQuestion("", NO_SUM),))
         for _ in range(TRIES):
             found = {each.node: each for each in self._collect(question)}
             if found:

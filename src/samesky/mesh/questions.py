@@ -33,6 +33,8 @@ MOST_PATH_BYTES = 1024
 MOST_NAME_LENGTH = 255
 CONTENT_BYTES = 64
 CONTENT_TYPE = "application/json"
+NO_SUM = Sum(-1, 0)
+"""Expected of a directory, in order to be told of it whatever it has."""
 _ENTRY_BYTES = 160
 """What a file takes in an answer, besides its name, its checksum when that isn't its SHA-512, and what came along."""
 

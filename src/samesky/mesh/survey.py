@@ -12,7 +12,7 @@ from ..core.strict import Reason, Refused
 from ..core.timetree import NOTHING, Sum
 from .announcement import Entry
 from .index import join_path
-from .questions import Answer, DirectoryAnswer, DirectoryQuestion, FilesQuestion, Question
+from .questions import NO_SUM, Answer, DirectoryAnswer, DirectoryQuestion, FilesQuestion, Question
 
 MOST_LISTED = 20_000
 """Files that are looked at one by one; where there are more, directories are compared by their counts alone."""
@@ -20,8 +20,6 @@ MOST_DIRECTORIES = 100_000
 EXAMPLES = 5
 AT_ONCE = 100
 """Directories in one question."""
-NO_TREE = Sum(1, 0)
-"""A sum that no directory has, to be told what it is."""
 
 Ask = Callable[[Question], Answer]
 
@@ -87,7 +85,7 @@ class Survey:
 def survey(peers: Sequence[Surveyed]) -> Survey:
     """Compare the trees of ``peers``. Raises what asking raises, and `Refused` for answers that make no sense."""
     for peer in peers:
-        answer = peer.ask(_question(peer, directories=(DirectoryQuestion("", NO_TREE),)))
+        answer = peer.ask(_question(peer, directories=(DirectoryQuestion("", NO_SUM),)))
         peer.base_url, peer.newest = answer.base_url, answer.newest
         peer.whole = _checked(answer.directories, [""])[0].whole
     found = list(_differing_directories(peers)) if len({each.whole for each in peers}) > 1 else []
@@ -103,7 +101,7 @@ def survey(peers: Sequence[Surveyed]) -> Survey:
 def read_whole(ask: Ask, node: str, paths: Sequence[str]) -> dict[str, DirectoryAnswer]:
     """What is in each of the directories ``paths`` of one peer: its own files, and all of its children."""
     found: dict[str, DirectoryAnswer] = {}
-    left = [DirectoryQuestion(path, NO_TREE) for path in paths]
+    left = [DirectoryQuestion(path, NO_SUM) for path in paths]
     while left:
         asked = left[:AT_ONCE]
         answers = _checked(ask(Question("", node, directories=tuple(asked))).directories, [each.path for each in asked])
@@ -115,7 +113,7 @@ def read_whole(ask: Ask, node: str, paths: Sequence[str]) -> dict[str, Directory
             if answer.more:
                 if not answer.children:
                     raise Refused(Reason.SHAPE, "an answer that tells of more and of nothing")
-                left.insert(0, DirectoryQuestion(answer.path, NO_TREE, answer.children[-1][0]))
+                left.insert(0, DirectoryQuestion(answer.path, NO_SUM, answer.children[-1][0]))
     return found
 
 
