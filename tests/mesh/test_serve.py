@@ -4,6 +4,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from http.client import HTTPConnection
 from pathlib import Path
@@ -234,6 +235,20 @@ def test_no_descriptor_stays_open(server: RunningWebServer) -> None:
     for path in ("/large.bin", "/empty", "/absent", "/2026112117", "/", "/2026112117/GTS/"):
         server.ask(path)
     wait_for(lambda: count() <= before, 5, what="the descriptors' closing")
+
+
+def test_who_asks_nothing_keeps_nobody_out(server: RunningWebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("samesky.mesh.serve.MOST_CONNECTIONS", 5)
+    asking = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    with ExitStack() as stack:
+        stack.callback(asking.close)
+        quiet = []
+        for _ in range(20):
+            quiet.append(stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10)))
+            asking.request("GET", "/empty")
+            assert asking.getresponse().read() == b""
+            assert server.ask("/large.bin").body == LARGE
+        assert all(connection.recv(1) == b"" for connection in quiet[:10])  # made room for the others
 
 
 def test_the_pages_of_the_program_are_beside_the_tree(server: RunningWebServer) -> None:

@@ -10,12 +10,12 @@ import logging
 import mimetypes
 import os
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 from urllib.parse import quote, unquote_to_bytes
 
 from aiohttp import web
@@ -36,6 +36,8 @@ WRITE_TIMEOUT_S = 60.0
 """A client that takes nothing of a large file for so long is given up."""
 IDLE_TIMEOUT_S = 75.0
 """How long a connection is kept after its latest request."""
+MOST_CONNECTIONS = 400
+"""Less than the descriptors that a process may have, 1024 usually."""
 CLOSE_TIMEOUT_S = 2.0
 LINGER_S = 1.0
 """What comes behind a request that has no body is read for so long, so that the client sees the answer."""
@@ -106,7 +108,7 @@ class WebServer:
 
     async def _listen(self) -> None:
         _http_log.addFilter(_is_our_fault)
-        server = web.Server(
+        server = _BoundedServer(
             self._handle, access_log=None, logger=_http_log, lingering_time=LINGER_S, keepalive_timeout=IDLE_TIMEOUT_S
         )
         self._runner = web.ServerRunner(server, shutdown_timeout=CLOSE_TIMEOUT_S)
@@ -169,8 +171,10 @@ class WebServer:
                 headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
             case 304:
                 return web.Response(status=304, headers=headers)
-            case 412 | 416:
-                return _refuse(part.status, headers | {"Content-Range": f"bytes */{file.size}"})
+            case 416:
+                return _refuse(416, headers | {"Content-Range": f"bytes */{file.size}"})
+            case 412:
+                return _refuse(412, headers)
         headers["Content-Type"] = _guess_type(os.path.splitext(name)[1])
         size = part.stop - part.start
         if request.method == "HEAD" or size > AT_ONCE_BYTES:
@@ -211,6 +215,40 @@ class WebServer:
 
     async def _in_thread(self, function: Callable[..., Answer], *arguments: object) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._reading, function, *arguments)
+
+
+class _BoundedServer(web.Server):
+    """aiohttp's server with a bound on its connections: the peer that it may be part of needs descriptors as well.
+
+    The one that has been quiet for longest makes room for a new one, so nobody can keep others out by asking nothing.
+    """
+
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]], **options: Any) -> None:
+        super().__init__(self._handle, **options)
+        self._handle_one = handle
+        self._quiet: dict[web.RequestHandler, asyncio.Transport] = {}
+        """Those that no request is being answered of, the longest quiet first."""
+        self._count = 0
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._count += 1
+        if self._count > MOST_CONNECTIONS:
+            self._quiet.pop(next(iter(self._quiet), handler), transport).abort()
+        self._quiet[handler] = transport
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._count -= 1
+        self._quiet.pop(handler, None)
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        transport = self._quiet.pop(request.protocol, None)
+        try:
+            return await self._handle_one(request)
+        finally:
+            if transport is not None and not transport.is_closing():
+                self._quiet[request.protocol] = transport
 
 
 def _is_our_fault(record: logging.LogRecord) -> bool:
