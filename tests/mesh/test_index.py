@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_a_change_that_leaves_the_sum_as_it_was_isnt_told(index: Index) -> None:
 def test_when_directories_were_forgotten_all_sums_are_told(index: Index) -> None:
     index.apply([entry("a/1"), entry("b/1", state="pruned", pub_time=5)])
     before = index.changes
-    assert index.forget_gone(6) == 1
+    assert index.forget_gone(pruned_before_ns=6, removed_before_ns=6) == 1
     assert index.directories() == ["a"]
     since = index.sums_since(before)
     assert since.whole
@@ -193,9 +194,33 @@ def test_pruned_files_stay_known_and_are_in_no_sum(index: Index) -> None:
     assert index.mark_pruned("nothing") == 0
 
 
+def test_a_pruned_directory_stays_known_when_its_files_are_forgotten(index: Index) -> None:
+    index.apply([entry("2026012301/a/1"), entry("2026012302/1")])
+    before = time.time_ns()
+    index.mark_pruned("2026012301")
+    assert index.forget_gone(pruned_before_ns=NOW + 1, removed_before_ns=0) == 1
+    for path in ("2026012301/a/1", "2026012301/never/here", "2026012301/x"):
+        gone = index.read(path)
+        assert (gone.path, gone.state, gone.integrity) == (path, "pruned", None)
+        assert gone.pub_time >= before, "what was published since is wanted"
+        assert index.is_pruned(path)
+    for path in ("2026012302/1", "2026012302/2", "20260123", "20260123011/x", "2026012301"):
+        assert not index.is_pruned(path)
+        assert (index.read(path) is not None) == (path == "2026012302/1")
+    index.apply([entry("2026012301/x")])
+    assert index.read("2026012301/x").state == "here"
+    assert index.read_many(["2026012301/x", "2026012301/y", "z"]).keys() == {"2026012301/x", "2026012301/y"}
+
+
+def test_pruned_files_and_removals_are_forgotten_each_at_its_time(index: Index) -> None:
+    index.apply([entry("a/1", pub_time=5, state="removed"), entry("a/2", pub_time=5, state="pruned")])
+    assert index.forget_gone(pruned_before_ns=6, removed_before_ns=5) == 1
+    assert [each.path for each in index.entries("a")] == ["a/1"]
+
+
 def test_what_is_gone_is_forgotten_after_a_while(index: Index) -> None:
     index.apply([entry("a/1", pub_time=5), entry("a/2", pub_time=5, state="removed"), entry("a/3", state="pruned")])
-    assert index.forget_gone(6) == 1
+    assert index.forget_gone(pruned_before_ns=6, removed_before_ns=6) == 1
     assert [each.path for each in index.entries("a")] == ["a/1", "a/3"]
     assert index.sums() == sums_by_hand([entry("a/1")])
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -125,10 +126,11 @@ def test_a_killed_process_leaves_files_that_are_found_with_the_version_they_had(
 
 
 def test_a_removed_file_that_somebody_makes_again_is_entered(tmp_path: Path) -> None:
+    removed_at = time.time_ns() - 10**10
     with Index(tmp_path) as index:
-        index.apply([Entry("a", NOW, None, 0, 0, state="removed"), Entry("b", NOW, None, 0, 0, state="removed")])
-    write(tmp_path, "a", mtime_ns=NOW + 2)
-    write(tmp_path, "b", mtime_ns=NOW)
+        index.apply([Entry(path, removed_at, None, 0, 0, state="removed") for path in "ab"])
+    write(tmp_path, "a", mtime_ns=removed_at + 2)
+    write(tmp_path, "b", mtime_ns=removed_at)
     scan_tree(tmp_path)
     assert read(tmp_path, "a").state == "here"
     assert read(tmp_path, "b").state == "removed", "as old as before: the removal hasn't come to it yet"
@@ -140,6 +142,15 @@ def test_pruned_files_that_are_still_there_stay_pruned(tmp_path: Path) -> None:
         index.mark_pruned("2026112101")
     assert scan_tree(tmp_path).entered == 0
     assert read(tmp_path, "2026112101/a").state == "pruned"
+
+
+def test_what_has_been_gone_for_long_is_forgotten(tmp_path: Path) -> None:
+    day = 86_400 * 1_000_000_000
+    with Index(tmp_path) as index:
+        for path, days, state in (("a", 8, "pruned"), ("b", 6, "pruned"), ("c", 366, "removed"), ("d", 8, "removed")):
+            index.apply([Entry(path, time.time_ns() - days * day, None, 0, 0, state=state)])
+    scan_tree(tmp_path)
+    assert [read(tmp_path, path) is not None for path in "abcd"] == [False, True, False, True]
 
 
 @pytest.mark.parametrize("name", ["-rf", "CON", "a\\b", "end.", "e\u0301", "new\nline"])

@@ -165,6 +165,12 @@ def test_what_was_pruned_comes_back_only_when_it_is_published_anew(stand: Stand)
     assert stand.store(stand.item("2026112101/a", b"x", pub_time=NOW + 1)) == ["stored"]
 
 
+def test_a_file_that_never_was_here_isnt_stored_in_a_directory_that_was_pruned_since(stand: Stand) -> None:
+    stand.index.mark_pruned("2026112101")
+    assert stand.store(stand.item("2026112101/late", b"x")) == ["older"]
+    assert not (stand.tree.folder / "2026112101").exists()
+
+
 def test_a_conflict_is_refused_and_the_others_of_the_batch_are_stored(stand: Stand) -> None:
     stand.store(stand.item("a/b", b"file"))
     items = [stand.item("a/b/c", b"x"), stand.item("a", b"x"), stand.item("a/d", b"x")]

@@ -21,6 +21,9 @@ from .tree import FileHash, Found, Tree
 
 BATCH = 256
 EARLIEST_NS = EARLIEST_TIME * 1_000_000_000
+PRUNED_KEPT_NS = 7 * 86_400 * 1_000_000_000
+REMOVED_KEPT_NS = 365 * 86_400 * 1_000_000_000
+"""How old what is gone may get before it is forgotten. (The directory of pruned files is remembered for good.)"""
 QUIET_NS = 1_000_000_000
 """A file that was written so lately may not be whole: it is looked at again, at the end."""
 
@@ -43,13 +46,17 @@ class ScanCounts:
 def scan_tree(
     folder: Path, *, deep: bool = False, on_progress: Callable[[ScanCounts], bool | None] | None = None
 ) -> ScanCounts:
-    """Scan the tree at ``folder``, and clean up what killed processes left; returns what was found.
+    """Scan the tree at ``folder``, and clean up: what killed processes left, and what has been gone for long.
+
+    Returns what was found.
 
     ``deep``: read every file, whatever its time says. ``on_progress`` is called now and then; when it returns False the
     scan ends. Raises `Unreachable` and `Locked` as `Tree` and `Index` do.
     """
     with Tree(folder) as tree, Index(folder) as index:
         tree.clean_incoming()
+        now_ns = time_ns()
+        index.forget_gone(pruned_before_ns=now_ns - PRUNED_KEPT_NS, removed_before_ns=now_ns - REMOVED_KEPT_NS)
         scan = Scan(tree, index, deep=deep)
         for counts in scan.run():
             if on_progress is not None and on_progress(counts) is False:

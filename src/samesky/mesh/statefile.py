@@ -44,6 +44,8 @@ _TABLES = (
     "digest BLOB, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, content BLOB NOT NULL, state INTEGER NOT NULL, "
     "extra TEXT, UNIQUE (directory, name))",
     "CREATE INDEX entry_not_here ON entry (pub_time) WHERE state > 0",
+    # Whatever was published in such a directory, or below it, before that time is too old to be here.
+    "CREATE TABLE pruned (directory TEXT PRIMARY KEY, before_ns INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE waiting (id INTEGER PRIMARY KEY AUTOINCREMENT, consumer TEXT NOT NULL, state INTEGER NOT NULL, "
     "priority INTEGER NOT NULL, due_ns INTEGER NOT NULL, tries INTEGER NOT NULL, neighbour TEXT NOT NULL, "
     "topic TEXT NOT NULL, content_type TEXT NOT NULL, payload BLOB NOT NULL)",

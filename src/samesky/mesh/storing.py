@@ -117,6 +117,9 @@ class _Batch:
 
     def put_in_place(self) -> None:
         """Rename each file to its place, or remove it, unless what is here is newer."""
+        paths = {item.announcement.path for item in self._items}
+        known = self._index.read_many(paths)
+        self._known = {path: known.get(path) for path in paths}
         for number, item in enumerate(self._items):
             if self._outcomes[number] is None:
                 try:
@@ -167,7 +170,7 @@ class _Batch:
         announcement = item.announcement
         if announcement.integrity is None and announcement.operation != "remove":
             announcement = replace(announcement, integrity=Integrity("sha512", item.sha512))
-        known = self._read(announcement.path)
+        known = self._changed.get(announcement.path) or self._known[announcement.path]
         known = self._find_newer(item, known) or known
         if known is not None:
             if announcement.operation != "remove" and self._is_here(known, item):
@@ -203,14 +206,6 @@ class _Batch:
             return None
         self._keep(entry)
         return entry
-
-    def _read(self, path: str) -> Entry | None:
-        """What is known of ``path`` now, after what the batch has changed so far."""
-        if path in self._changed:
-            return self._changed[path]
-        if path not in self._known:
-            self._known[path] = self._index.read(path)
-        return self._known[path]
 
     def _is_here(self, known: Entry, item: Item) -> bool:
         if known.state != "here" or known.content != item.sha512:
