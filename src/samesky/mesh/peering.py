@@ -271,13 +271,17 @@ class Peering:
     # ------------------------------------------------------------------ now and then
 
     async def _tick_for_ever(self) -> None:
+        failed = False
         while True:
             try:
                 self._tick()
+                failed = False
             except SameskyError as error:
                 self._trouble = str(error)
             except Exception:
-                _log.exception("mesh_tick_failed tree=%s", self.settings.folder)
+                if not failed:
+                    _log.exception("mesh_tick_failed tree=%s", self.settings.folder)
+                failed = True
             await asyncio.sleep(TICK_S)
 
     def _tick(self) -> None:

@@ -4,6 +4,7 @@ Belongs to the loop's thread. An announcement's row is written before its messag
 meanwhile. What there is no memory for waits in the tree's queue (`waiting`) as it came, and is looked at later.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from time import time_ns
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from .peer_settings import PeerSettings
 from .v03 import CONTENT_TYPE, encode_v03
 from .waiting import WaitingRow
 from .working import Working
+
+_log = logging.getLogger(__name__)
 
 MOST_WORKS = 4000
 """Announcements that are dealt with at once; more wait in the queue, on the disk."""
@@ -102,6 +105,15 @@ class Taking:
                     self._take(each, entries.get(each.announcement.path))
                 except Refused as refusal:
                     self._refuse(each.followed, each.row, each.message, refusal)
+                except Exception as error:  # a fault of ours with one announcement mustn't stop all that come after it
+                    self._note_fault(each, error)
+
+    def _note_fault(self, told: Told, error: Exception) -> None:
+        if not told.followed.refused["fault"]:
+            _log.exception("mesh_announcement_failed neighbour=%s", told.followed.neighbour.name)
+        told.followed.last_error = f"a fault of samesky with an announcement: {error!r}"
+        told.followed.refused.add("fault")
+        self._end(told.followed, told.row, told.message)
 
     def _put_back(self, told: Sequence[Told], error: SameskyError) -> None:
         """The index can't be read now: all of this goes to the queue, unread, until it can."""
