@@ -1,5 +1,6 @@
 """Whatever appears in a folder is announced once, when it is complete, through absences of the broker and our own."""
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from samesky.errors import Locked, Unreachable
+from samesky.errors import ConfigError, Locked
 from samesky.link.broker import MosquittoBroker
 from samesky.link.mqtt import MqttSettings
 from samesky.mesh import watching as watching_module
@@ -21,6 +22,7 @@ from samesky.mesh.announcement import Entry, integrity_of
 from samesky.mesh.index import Index
 from samesky.mesh.watching import Watching, WatchSettings
 from stands.mesh_listener import Listener
+from stands.small_disk import mounted_disk
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -40,9 +42,9 @@ class RunningWatch:
 
     def _run(self) -> None:
         try:
-            with Watching(self._settings) as watching:
+            with Watching(self._settings) as self.watching:
                 self._ready.set()
-                watching.run(self._turn)
+                self.watching.run(self._turn)
         except BaseException as error:
             self.error = error
         finally:
@@ -356,7 +358,7 @@ def test_a_folder_that_is_replaced_ends_the_watch_and_removes_nothing(
         tree.rename(tree.parent / "away")
         tree.mkdir()
         (tree.parent / "away" / "a").unlink()
-        assert isinstance(watch.wait_for_error(), Unreachable)
+        assert isinstance(watch.wait_for_error(), ConfigError)
     assert told(listener) == ["a"]
 
 
@@ -388,6 +390,25 @@ def test_a_file_whose_writers_are_not_known_is_announced_when_it_has_come_to_res
             written = writer.tell()
         (heard,) = expect(listener, "slow")
     assert heard["size"] == written
+
+
+def test_a_full_disk_is_waited_for(
+    settings: WatchSettings, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching_module, "RETRY_S", 0.3)
+    with mounted_disk(tmp_path / "disk", "2m") as disk:
+        names = [f"{number}" for number in range(500)]
+        with RunningWatch(replace(settings, folder=disk.folder)) as watch:
+            (disk.folder / "first").write_bytes(b"x")
+            expect(listener, "first")
+            with open(disk.folder / ".fill", "wb", buffering=0) as filler, contextlib.suppress(OSError):
+                while filler.write(bytes(4096)):
+                    pass
+            for name in names:
+                (disk.folder / name).write_bytes(b"")  # takes no room
+            wait_for(lambda: watch.watching._trouble, 20, what="the full disk")
+            disk.grow("16m")
+            expect(listener, "first", *names, deadline_s=30)
 
 
 def test_a_folder_is_watched_by_one_process_alone(settings: WatchSettings) -> None:

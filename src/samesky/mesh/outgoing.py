@@ -39,9 +39,12 @@ class Outgoing:
         return self._depth
 
     def add(self, rows: list[WaitingRow]) -> None:
-        """Queue ``rows``; best inside of the transaction that enters the files they tell of."""
+        """Queue ``rows``, inside of the transaction that enters the files they tell of; then `recount`."""
         self._queue.to_announce(self._queue.add(rows))
-        self._depth += len(rows)
+
+    def recount(self) -> None:
+        """Look how much there is to send, after a transaction that queued something."""
+        self._depth = self._queue.depth().announce
 
     def send(self, now: float) -> None:
         """Note what the broker has acknowledged, and hand it as much as it takes. ``now`` is monotonic."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Self
 
 from ..core.strict import Refused
-from ..errors import DataError, Locked, SetupError, Unreachable
+from ..errors import ConfigError, DataError, Locked, SameskyError, SetupError
 from ..link.mqtt import MqttSettings
 from .announcement import Announcement, Entry
 from .changes import read_changes
@@ -54,6 +54,7 @@ MOST_PENDING, MOST_QUEUED = 4 * BATCH, 8 * BATCH
 QUIET_S = 2.0
 """Where the system doesn't tell who writes to a file, it is complete when it hasn't changed for so long."""
 IDLE_S = 1.0
+RETRY_S = 5.0
 CLOCK_TICK_NS = 20_000_000
 """By how much the times of files are behind the clock, at most."""
 MOST_GONE, MOST_GONE_SHARE = 100, 0.01
@@ -99,6 +100,7 @@ class Watching:
         self._next_look = 0.0
         self._is_first_look = True
         self._told: set[str] = set()
+        self._trouble = ""
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -129,17 +131,32 @@ class Watching:
     def run(self, on_turn: Callable[[], bool | None] = lambda: None) -> None:
         """Announce what appears until ``on_turn``, which is called at least once a second, returns False.
 
-        Raises ``Unreachable`` when the folder isn't there any more, and what `Tree` and `Index` raise.
+        A full disk, or an index that others keep locked, is waited for. Raises `ConfigError` when the folder isn't
+        there any more, and `DataError` when its index is damaged.
         """
         while on_turn() is not False:
-            now = time.monotonic()
-            self._take_noticed(now)
-            self._look_further(now)
-            self._announce_files(now)
-            self._announce_removals()
-            self._outgoing.send(now)
+            try:
+                self._take_turn(time.monotonic())
+            except SameskyError as error:
+                if not error.transient:
+                    raise
+                self._begin_anew(error)
             self._wake.wait(self._idle_s())
             self._wake.clear()
+
+    def _take_turn(self, now: float) -> None:
+        self._take_noticed(now)
+        self._look_further(now)
+        self._announce_files(now)
+        self._announce_removals()
+        self._outgoing.send(now)
+
+    def _begin_anew(self, error: SameskyError) -> None:
+        """What was being done is undone: find it again by a look at every file, in a while."""
+        if self._trouble != str(error):
+            log.error("watch_failed folder=%s retry_s=%.0f reason=%r", self._settings.folder, RETRY_S, str(error))
+        self._trouble = str(error)
+        self._look, self._next_look = None, time.monotonic() + RETRY_S
 
     # ------------------------------------------------------------------ what there is to do
 
@@ -184,7 +201,7 @@ class Watching:
             self._look = self._look_at_all()
         while self._look is not None and len(self._pending) < MOST_PENDING and len(self._outgoing) < MOST_QUEUED:
             if next(self._look, self) is self:
-                self._look, self._is_first_look = None, False
+                self._look, self._is_first_look, self._trouble = None, False, ""
                 self._next_look = time.monotonic() + self._settings.look_interval_s
 
     def _look_at_all(self) -> Iterator[None]:
@@ -274,6 +291,7 @@ class Watching:
             self._index.apply(entries)
             if told and not silently:
                 self._queue(told)
+        self._outgoing.recount()
 
     def _tell(self, file: ReadFile, known: Entry | None) -> Announcement:
         pub_time = choose_pub_time(known, time.time_ns())
@@ -318,6 +336,7 @@ class Watching:
             self._index.apply(entries)
             if told:
                 self._queue(told)
+        self._outgoing.recount()
 
     def _known_at(self, paths: set[str]) -> list[str]:
         """The files that the index knows at and below ``paths``, in order."""
@@ -334,9 +353,9 @@ class Watching:
         try:
             here = os.stat(self._settings.folder)
         except OSError as error:
-            raise Unreachable(f"the folder {self._settings.folder} is gone: {error.strerror}") from error
+            raise ConfigError(f"the folder {self._settings.folder} is gone: {error.strerror}") from error
         if (here.st_dev, here.st_ino) != (self._root.st_dev, self._root.st_ino):
-            raise Unreachable(f"the folder {self._settings.folder} is another one now")
+            raise ConfigError(f"the folder {self._settings.folder} is another one now")
 
 
 def _lock(folder: Path) -> int:
