@@ -11,7 +11,7 @@ from samesky.core.strict import Reason
 from samesky.core.timetree import Sum
 from samesky.errors import Locked
 from samesky.link.message import Message
-from samesky.mesh import comparison
+from samesky.mesh import promised
 from samesky.mesh.announcement import Announcement, Entry
 from samesky.mesh.index import Index, entry_hash
 from samesky.mesh.peer import Peer, Rules, Touch
@@ -296,7 +296,7 @@ def test_what_goes_on_lacking_is_handed_out_again_and_ever_more_seldom() -> None
 
 
 def test_more_than_can_be_remembered_is_proven_by_another_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparison, "MOST_PROMISED", 100)
+    monkeypatch.setattr(promised, "MOST_REMEMBERED", 100)
     talk = Talk(MemoryIndex(), make_tree(700))
     talk.connect()
     assert talk.comparison.lacking == 700

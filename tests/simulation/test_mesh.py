@@ -21,6 +21,7 @@ from samesky.mesh.comparison_walk import Walk
 from samesky.mesh.directory_sums import DirectorySums, TreeSums
 from samesky.mesh.explained import Explained
 from samesky.mesh.peer import Decision, Peer, Skip, Take
+from samesky.mesh.wishes import Wishes
 from stands.mesh_history import (
     CameBack,
     FalseProof,
@@ -103,11 +104,11 @@ def proves_before_the_files_are_here(patch: pytest.MonkeyPatch) -> None:
 
 
 def leaves_two_contents_of_one_moment(patch: pytest.MonkeyPatch) -> None:
-    def lacks(walk: Walk, theirs: Entry, ours: Entry | None) -> Announcement | None:
-        return None if ours and ours.pub_time == theirs.pub_time else real(walk, theirs, ours)
+    def find_lacking(wishes: Wishes, theirs: Entry, ours: Entry | None, base_url: str) -> Announcement | None:
+        return None if ours and ours.pub_time == theirs.pub_time else real(wishes, theirs, ours, base_url)
 
-    real = Walk._lacks
-    patch.setattr(Walk, "_lacks", lacks)
+    real = Wishes.find_lacking
+    patch.setattr(Wishes, "find_lacking", find_lacking)
 
 
 def never_looks_deep(patch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,6 @@ from ..core.timetree import Sum
 from ..errors import SameskyError
 from ..link.message import Message
 from .announcement import Entry
-from .comparison_walk import TreeView
 from .directory_sums import DirectorySums, TreeSums, mark_of
 from .index import join_path
 from .questions import (
@@ -32,6 +31,7 @@ from .questions import (
     most_size,
     text_size,
 )
+from .tree_view import TreeView
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from random import SystemRandom
 
 from ..core.backoff import Backoff
@@ -19,11 +18,14 @@ from ..core.strict import Reason, Refused, check_properties
 from ..core.timetree import Sum
 from ..errors import SameskyError
 from ..link.message import Message
-from .announcement import Announcement, Version
-from .comparison_walk import TreeView, Walk, Wishes
+from .announcement import Announcement
+from .comparison_walk import Walk
 from .directory_sums import TreeSums
 from .explained import Explained
+from .promised import Promised
 from .questions import CONTENT_TYPE, Answer, Question, decode_answer, encode_question
+from .tree_view import TreeView
+from .wishes import Wishes
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +42,6 @@ SETTLE_S = 2.0
 """How often it is looked whether what was lacking is here."""
 RECHECK_S = 60.0
 """When something goes on lacking, another comparison begins after so long; doubling up to the interval."""
-MOST_PROMISED = 10_000
-LOOKED_AT = 100
-"""Promised paths that are looked at in one go: each is a query."""
 FEWEST_REMOVALS = 100
 SAME_MISFITS = 3
 
@@ -122,15 +121,17 @@ class Comparison:
         self._sums = sums or TreeSums(tree)
         self._explained = Explained(interval_s / 2)
         self._misfits: dict[str, tuple[Sum, int]] = {}
-        self._found: dict[str, Version] = {}
-        self._promised: dict[str, Version] = {}
-        self._not_promised = self._held = 0
+        self._found = Promised(tree)
+        """Of the comparison under way."""
+        self._promised = Promised(tree)
+        """Of the last one."""
+        self._held = 0
         self._compared_at = 0.0
 
     @property
     def lacking(self) -> int:
         """Files that the neighbour has and we don't, though we want them; and removals that aren't done here."""
-        return len(self._promised) + self._not_promised + self._held
+        return len(self._promised) + self._held
 
     @property
     def under_way(self) -> bool:
@@ -220,9 +221,7 @@ class Comparison:
             return [], []
         self.newest = answer.newest
         found = walk.on_answer(answer)
-        for each in found:
-            if len(self._found) < MOST_PROMISED:
-                self._found[each.path] = each.version
+        self._found.add(found)
         found += walk.again
         walk.again = []
         messages = self._ask(now)
@@ -234,7 +233,7 @@ class Comparison:
 
     def _begin(self, now: float) -> list[Message]:
         self._wanted = False
-        self._found = {}
+        self._found = Promised(self._tree)
         try:
             deep = now >= self._deep_at
             self._walk = Walk(self.node, self._tree, self._wishes, self._sums, self._explained, now, deep)
@@ -301,8 +300,8 @@ class Comparison:
         self._judge_misfits(walk.misfits)
         removals = self._judge_removals(walk.removals)
         self._held = len(walk.removals) - len(removals)
-        self._promised = self._found | {each.path: each.version for each in removals}
-        self._not_promised = walk.lacking + len(removals) - len(self._promised)
+        self._promised = self._found
+        self._promised.add(removals)
         self._compared_at = walk.now
         if walk.deep:
             self._deep_at = now + self._deep_interval_s
@@ -334,28 +333,19 @@ class Comparison:
 
     def _settle(self, now: float) -> None:
         """Look whether what was lacking is here now."""
-        looked_at = dict(islice(self._promised.items(), LOOKED_AT))
         try:
-            here = [path for path, version in looked_at.items() if self._has(path, version)]
+            more = self._promised.look()
         except SameskyError as error:
             self.trouble, self._settle_at = str(error), now + RECHECK_S
             return
-        for path in looked_at:
-            del self._promised[path]
-        self._promised |= {path: version for path, version in looked_at.items() if path not in here}
-        if self._promised:
-            self._settle_at = now + (0.0 if len(here) == LOOKED_AT else SETTLE_S)
-        elif self._held:
-            self._settle_at = math.inf
-        elif self._not_promised:
-            self._settle_at = math.inf
+        if not self._promised.all_here:
+            self._settle_at = now if more else now + SETTLE_S
+            return
+        self._settle_at = math.inf
+        if self._promised.forgotten:
             self.ask_for_check(now)
-        else:
+        elif not self._held:
             self._prove(now)
-
-    def _has(self, path: str, version: Version) -> bool:
-        entry = self._tree.read(path)
-        return entry is not None and entry.version >= version
 
     # ------------------------------------------------------------------ what isn't believed
 

@@ -6,26 +6,19 @@ remembered as a difference of sums by directory, and expected the next time, so 
 else need one question and one answer.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import NoReturn, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NoReturn
 
-from ..core.strict import EARLIEST_TIME, FUTURE_LIMIT_S, Reason, Refused
+from ..core.strict import Reason, Refused
 from ..core.timetree import NOTHING, Sum, add_up
 from .announcement import Announcement, Entry
 from .directory_sums import DirectorySums, TreeSums, hash_of, mark_of
 from .explained import Explained
-from .index import Sums, join_path
-from .paths import check_path
-from .questions import (
-    NO_SUM,
-    Answer,
-    DirectoryAnswer,
-    DirectoryQuestion,
-    FilesAnswer,
-    FilesQuestion,
-    Question,
-)
+from .index import join_path
+from .questions import NO_SUM, Answer, DirectoryAnswer, DirectoryQuestion, FilesAnswer, FilesQuestion, Question
+from .tree_view import TreeView
+from .wishes import Wishes, check_entry, find_announced_again, is_doubtful
 
 MOST_MARKS = 2000
 """In one question: reading so many entries takes some milliseconds, during which nothing else is done."""
@@ -35,42 +28,6 @@ MOST_QUESTION_BYTES = 32 << 10
 MOST_ROUNDS = 100_000
 MOST_WAITING = 100_000
 MOST_MISFITS = 100
-SECOND_NS = 1_000_000_000
-
-
-class TreeView(Protocol):
-    """What a comparison reads of our own tree (`index.Index`)."""
-
-    @property
-    def count(self) -> int:
-        """How many files are here."""
-
-    @property
-    def newest(self) -> int:
-        """The latest pub_time, in nanoseconds since 1970."""
-
-    def sums_since(self, changes: int) -> Sums:
-        """The sums of directories' own entries, here and removed, that have changed since ``changes``; all, for -1."""
-
-    def entries(self, directory: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
-        """At most ``limit`` entries of ``directory`` itself, of all states, by path; from behind ``after``."""
-
-    def read(self, path: str) -> Entry | None:
-        """What is known of ``path``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What we want of a neighbour's tree."""
-
-    selects: Callable[[str], bool] = lambda path: True
-    """Whether we want the file of this path."""
-    covers: Callable[[str], bool] = lambda directory: True
-    """Whether we may want anything in or below this directory; if not, it isn't looked into."""
-    wants: Callable[[Announcement], bool] = lambda announcement: True
-    """Whether we would take what is announced so."""
-    removals: bool = False
-    """Whether what was removed there is to be removed here."""
 
 
 @dataclass(slots=True)
@@ -304,23 +261,32 @@ class Walk:
         """What of the answer is to be done here, removals among it."""
         found = []
         for theirs in answer.entries:
-            each = Sum(1, hash_of(theirs))
-            listing.difference += each
-            announcement = self._lacks(theirs, ours.get(theirs.path))
-            if announcement is None:
-                self._note_time(theirs, ours.get(theirs.path))
-                listing.explained += each
-                listing.doubtful = listing.doubtful or _is_doubtful(theirs, ours.get(theirs.path))
-                continue
-            found.append(announcement)
-            if announcement.operation == "remove" and theirs.path in ours:
-                self.removals.append(announcement)
-            else:
-                self.lacking += 1
+            known = ours.get(theirs.path)
+            announcement = again = None
+            if self._is_sound(theirs):
+                announcement = self.wishes.find_lacking(theirs, known, self.base_url)
+                again = find_announced_again(theirs, known, self.base_url)
+            if again is not None:
+                self.again.append(again)
+            self._note_theirs(listing, theirs, known, lacking=announcement is not None)
+            if announcement is not None:
+                found.append(announcement)
+                if announcement.operation == "remove" and known is not None:
+                    self.removals.append(announcement)
+                else:
+                    self.lacking += 1
         return found
 
+    def _note_theirs(self, listing: _Listing, theirs: Entry, ours: Entry | None, *, lacking: bool) -> None:
+        """``theirs`` is there, and not so here."""
+        each = Sum(1, hash_of(theirs))
+        listing.difference += each
+        if not lacking:
+            listing.explained += each
+            listing.doubtful = listing.doubtful or is_doubtful(theirs, ours)
+
     def _note_ours(self, listing: _Listing, entry: Entry, *, replaced: bool) -> None:
-        """``entry`` is here and not there."""
+        """``entry`` is here, and not so there."""
         each = Sum(1, hash_of(entry))
         listing.difference -= each
         if not replaced:
@@ -333,62 +299,13 @@ class Walk:
             self.misfits[listing.path] = misfit
         self.explained.note(listing.path, listing.explained, self.now, doubtful=listing.doubtful)
 
-    def _lacks(self, theirs: Entry, ours: Entry | None) -> Announcement | None:
-        """What to do so that we have what the neighbour has; None when nothing is to be done."""
-        if ours is not None and hash_of(ours) == hash_of(theirs):
-            return None
-        if not self.wishes.selects(theirs.path) or not self._is_sound(theirs):
-            return None
-        if ours is not None and theirs.version <= ours.version:
-            return None
-        announcement = announcement_of(theirs, self.base_url)
-        if theirs.state == "removed":
-            if not self.wishes.removals or (ours is not None and ours.state != "here"):
-                return None
-        elif ours is not None and ours.state == "pruned" and ours.content == theirs.content:
-            return None
-        return announcement if self.wishes.wants(announcement) else None
-
-    def _note_time(self, theirs: Entry, ours: Entry | None) -> None:
-        """The same file was announced again, which we didn't hear: else we would keep what comes in between."""
-        if ours is None or ours.state != "here" or hash_of(ours) != hash_of(theirs):
-            return
-        if theirs.pub_time > ours.pub_time and self._is_sound(theirs):
-            known = theirs if ours.integrity is None else replace(theirs, integrity=ours.integrity)
-            self.again.append(announcement_of(known, self.base_url))
-
     def _is_sound(self, theirs: Entry) -> bool:
         try:
-            if check_path(theirs.path) != theirs.path:
-                raise Refused(Reason.PATH, "a path that isn't as it should be written")
-            if theirs.pub_time > (self.now + FUTURE_LIMIT_S) * SECOND_NS:
-                raise Refused(Reason.FUTURE, "a file from the future")
-            if theirs.pub_time < EARLIEST_TIME * SECOND_NS:
-                raise Refused(Reason.PAST, "a file from before 1971")
+            check_entry(theirs, self.now)
         except Refused as refusal:
             self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
             return False
         return True
-
-
-def _is_doubtful(theirs: Entry, ours: Entry | None) -> bool:
-    """Whether nothing but its time keeps us from taking what the neighbour has."""
-    if ours is None or theirs.version > ours.version:
-        return False
-    return ours.state != "pruned" or ours.content != theirs.content
-
-
-def announcement_of(entry: Entry, base_url: str) -> Announcement:
-    """How ``entry`` would be announced by the one who has it at ``base_url``."""
-    return Announcement(
-        path=entry.path,
-        pub_time=entry.pub_time,
-        integrity=entry.integrity,
-        size=None if entry.state == "removed" else entry.size,
-        base_url=base_url,
-        operation="remove" if entry.state == "removed" else "put",
-        extra=entry.extra,
-    )
 
 
 def _name(entry: Entry) -> str:
