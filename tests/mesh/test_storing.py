@@ -116,6 +116,13 @@ def test_what_somebody_put_there_by_hand_is_kept_when_it_is_newer_and_known_from
         assert stand.content(by_hand) == b"published after"
 
 
+def test_a_file_that_was_only_touched_gives_way_to_a_newer_one(stand: Stand) -> None:
+    stand.store(stand.item("a", b"first"))
+    os.utime(stand.tree.folder / "a", ns=(NOW + 100, NOW + 100))
+    assert stand.store(stand.item("a", b"second", pub_time=NOW + 50)) == ["stored"]
+    assert stand.content("a") == b"second"
+
+
 def test_a_file_that_a_kill_left_without_its_entry_is_stored_and_announced(stand: Stand) -> None:
     (stand.tree.folder / "a").write_bytes(b"content")
     assert stand.store(stand.item("a", b"content")) == ["stored"]

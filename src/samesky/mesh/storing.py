@@ -190,7 +190,7 @@ class _Batch:
         """What a person or a program has put there since the tree was scanned, if that is newer than the item.
 
         It mustn't be lost; it is entered, and offered to others, as a scan does it. A file that is the item is what a
-        kill left between its rename and its commit.
+        kill left between its rename and its commit, and one that is what we know has only another time.
         """
         path = item.announcement.path
         found = self._tree.read_stat(path)
@@ -199,7 +199,7 @@ class _Batch:
         if known is not None and (known.size, known.mtime_ns) == (found.st_size, found.st_mtime_ns):
             return None
         hashed = self._tree.hash_file(path)
-        if hashed is None or hashed.sha512 == item.sha512:
+        if hashed is None or hashed.sha512 in (item.sha512, known and known.content):
             return None
         entry = entry_of_file(path, hashed, known)
         if entry.version <= item.announcement.version:
