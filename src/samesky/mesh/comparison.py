@@ -4,6 +4,8 @@ On connecting, whenever somebody asks for it, and on a timer it goes through one
 question at a time. What we lack is handed out as announcements, as if they had come from the neighbour. Once all of
 them are here, we have what the neighbour had when the comparison began: that is proven without another question.
 
+Sums say nothing of times, so once a day a comparison is deep: it looks at every file, whatever the sums say.
+
 A neighbour that never answers (Sarracenia doesn't know our questions) is asked less and less often, and is no trouble.
 """
 
