@@ -108,7 +108,9 @@ def test_a_file_that_was_older_there_is_found_when_its_content_was_announced_aga
     talk = Talk(ours, theirs, interval_s=3600)
     assert talk.connect() == []
     theirs.put(make_entry("a/x", b"2", at=START - 2))
+    talk.pass_time(100)
     assert talk.check() == []
+    assert talk.comparison.proven_at == START
     assert _paths(talk.pass_time(4000)) == ["a/x"]
 
 

@@ -304,7 +304,8 @@ class Comparison:
         self._held = len(walk.removals) - len(removals)
         self._promised = self._found
         self._promised.add(removals)
-        self._compared_at = walk.now
+        # An explanation that may be out of date by now proves no more than it did when it was found.
+        self._compared_at = min(walk.now, self._explained.oldest_doubt(walk.now))
         if walk.deep:
             self._deep_at = now + self._deep_interval_s
         self._pauses.reset()
@@ -324,7 +325,7 @@ class Comparison:
         return removals
 
     def _prove(self, now: float) -> None:
-        self.same, self.proven_at = True, self._compared_at
+        self.same, self.proven_at = True, max(self._compared_at, self.proven_at or 0.0)
         self._settle_at = math.inf
         self._rechecks.reset()
         self._plan_next(now, self._interval_s * (0.9 + 0.2 * self._random()))

@@ -25,6 +25,10 @@ class Explained:
         for directory in [each for each, since in self._doubtful.items() if now - since >= self._doubt_s]:
             self.note(directory, NOTHING, now)
 
+    def oldest_doubt(self, now: float) -> float:
+        """When the oldest doubtful explanation was found; ``now`` when there is none."""
+        return min(self._doubtful.values(), default=now)
+
     def note(self, directory: str, difference: Sum, now: float, *, doubtful: bool = False) -> None:
         """From now on ``directory`` may differ so; `NOTHING`: it is to be as ours is."""
         self._doubtful.pop(directory, None)
