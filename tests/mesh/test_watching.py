@@ -1,6 +1,7 @@
 """Whatever appears in a folder is announced once, when it is complete, through absences of the broker and our own."""
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -374,6 +375,26 @@ def test_without_the_system_files_are_found_by_looking(tree: Path, settings: Wat
         expect(listener, "d/a", "d/a")
         shutil.rmtree(tree / "d")
         expect(listener, "d/a", "d/a", "-d/a")
+
+
+def test_where_the_system_cannot_watch_files_are_found_by_looking_too(
+    tree: Path,
+    settings: WatchSettings,
+    listener: Listener,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def watch(*_: object, **__: object) -> Iterator[set[object]]:
+        raise OSError(errno.ENOSPC, "OS file watch limit reached")
+
+    monkeypatch.setattr("watchfiles.watch", watch)
+    monkeypatch.setattr(watching_module, "POLL_INTERVAL_S", 0.2)
+    with RunningWatch(settings):
+        assert "max_user_watches" in caplog.text
+        (tree / "a").write_bytes(b"x")
+        expect(listener, "a")
+        (tree / "b").write_bytes(b"x")
+        expect(listener, "a", "b")
 
 
 def test_a_file_whose_writers_are_not_known_is_announced_when_it_has_come_to_rest(

@@ -19,7 +19,6 @@ from .mesh_options import (
 )
 
 REPORT_INTERVAL_S = 60.0
-POLL_INTERVAL_S = 10.0
 LOOK_INTERVAL_S = 600.0
 
 
@@ -43,7 +42,7 @@ LOOK_INTERVAL_S = 600.0
     "--interval",
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help=f"How often to look at every file (default: {LOOK_INTERVAL_S:.0f}; with --poll {POLL_INTERVAL_S:.0f}).",
+    help=f"How often to look at every file (default: {LOOK_INTERVAL_S:.0f}; with --poll at least every 10 s).",
 )
 @json_option
 def command(
@@ -68,7 +67,7 @@ def command(
         removals=removals,
         existing=existing,
         asks_system=not poll,
-        look_interval_s=interval or (POLL_INTERVAL_S if poll else LOOK_INTERVAL_S),
+        look_interval_s=interval or LOOK_INTERVAL_S,
     )
     with Watching(settings) as watching:
         told = {"watching": str(folder), "base_url": settings.base_url}

@@ -19,7 +19,6 @@ MOST_MS = 200
 """or after so long all the same."""
 LOOK_MS = 100
 """How long the end may take to be noticed."""
-START_TIMEOUT_S = 60.0
 WATCHES_HINT = "sysctl fs.inotify.max_user_watches=1000000, or let samesky look by itself with --poll"
 
 
@@ -45,7 +44,7 @@ class FolderWatch:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._started.wait(START_TIMEOUT_S)
+        self._started.wait()
         if self._fault is not None:
             raise SetupError(f"{self._root} can't be watched: {self._fault}", hint=WATCHES_HINT) from self._fault
         return self
@@ -73,7 +72,7 @@ class FolderWatch:
                     self._on_changes(paths)
         except Exception as error:
             self._fault = error
-            log.exception("watch_failed folder=%s", self._root)
+            log.error("watch_system_failed folder=%s reason=%r", self._root, str(error))
         finally:
             self._started.set()
 

@@ -14,10 +14,10 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from ..core.strict import Refused
 from ..errors import ConfigError, DataError, Locked, SameskyError, SetupError
@@ -44,6 +44,9 @@ from .tree import Tree
 from .v03 import InlineEncoding
 from .waiting import Waiting
 
+if TYPE_CHECKING:
+    from .watch import FolderWatch
+
 log = logging.getLogger(__name__)
 
 CONSUMER = "watch"
@@ -55,6 +58,7 @@ QUIET_S = 2.0
 """Where the system doesn't tell who writes to a file, it is complete when it hasn't changed for so long."""
 IDLE_S = 1.0
 RETRY_S = 5.0
+POLL_INTERVAL_S = 10.0
 CLOCK_TICK_NS = 20_000_000
 """By how much the times of files are behind the clock, at most."""
 MOST_GONE, MOST_GONE_SHARE = 100, 0.01
@@ -77,16 +81,16 @@ class WatchSettings:
     existing: bool = True
     """Whether what is new since the folder was last watched, or never was, is announced at the start."""
     asks_system: bool = True
-    """Whether the system tells of changes; else they are found by looking at every file."""
+    """Whether the system is to tell of changes; else, or when it can't, they are found by looking at every file."""
     look_interval_s: float = 600.0
-    """How often every file is looked at, for what the system may have missed."""
+    """How often every file is looked at, for what the system may have missed; without its help at least every 10 s."""
 
 
 class Watching:
     """Announces what appears in a folder. A context manager; `run` belongs to the thread that entered it.
 
-    Entering raises ``Locked`` when somebody watches this folder already, ``SetupError`` where the system can't watch
-    it, and what `Tree`, `Index` and `Publisher` raise.
+    Entering raises ``Locked`` when somebody watches this folder already, ``SetupError`` without the library that asks
+    the system, and what `Tree`, `Index` and `Publisher` raise.
     """
 
     def __init__(self, settings: WatchSettings) -> None:
@@ -96,6 +100,7 @@ class Watching:
         self._noticed: set[str] = set()
         self._pending = Pending()
         self._gone: set[str] = set()
+        self._system: FolderWatch | None = None
         self._look: Iterator[None] | None = None
         self._next_look = 0.0
         self._is_first_look = True
@@ -113,7 +118,8 @@ class Watching:
             self._outgoing = Outgoing(Waiting(self._index.file, CONSUMER), self._publisher)
             self._root = os.stat(folder)
             self._since_ns = time.time_ns() - CLOCK_TICK_NS
-            stack.enter_context(self._watch())
+            if self._settings.asks_system:
+                self._ask_system(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -160,14 +166,22 @@ class Watching:
 
     # ------------------------------------------------------------------ what there is to do
 
-    def _watch(self) -> AbstractContextManager[object]:
-        if not self._settings.asks_system:
-            return nullcontext()
+    def _ask_system(self, stack: ExitStack) -> None:
         try:
             from .watch import FolderWatch
         except ImportError as error:
             raise SetupError("the library watchfiles isn't installed", hint="pip install 'samesky[mesh]'") from error
-        return FolderWatch(self._settings.folder, self._on_changes)
+        self._system = FolderWatch(self._settings.folder, self._on_changes)
+        try:
+            stack.enter_context(self._system)
+        except SetupError as error:
+            line = "watch_looking folder=%s interval_s=%.0f reason=%r hint=%r"
+            log.warning(line, self._settings.folder, self._look_interval_s(), str(error), error.hint)
+
+    def _look_interval_s(self) -> float:
+        """Looking is all there is when the system doesn't tell."""
+        told = self._system is not None and self._system.fault is None
+        return self._settings.look_interval_s if told else min(self._settings.look_interval_s, POLL_INTERVAL_S)
 
     def _on_changes(self, paths: set[str]) -> None:
         """On the thread that asks the system."""
@@ -202,7 +216,7 @@ class Watching:
         while self._look is not None and len(self._pending) < MOST_PENDING and len(self._outgoing) < MOST_QUEUED:
             if next(self._look, self) is self:
                 self._look, self._is_first_look, self._trouble = None, False, ""
-                self._next_look = time.monotonic() + self._settings.look_interval_s
+                self._next_look = time.monotonic() + self._look_interval_s()
 
     def _look_at_all(self) -> Iterator[None]:
         silent = self._is_first_look and not self._settings.existing
