@@ -1,13 +1,12 @@
 """Programs that run beside a test of the mesh: ours as a user would start them, and other people's."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from .children import die_with_parent
 from .waiting import wait_for
@@ -110,8 +109,8 @@ def mesh_command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "samesky", "mesh", *map(str, arguments)]
 
 
-def user_environment(home: Path, **more: str) -> dict[str, str]:
-    """The environment of a user with this ``home`` and nothing else of ours; ``more`` is added."""
+def user_environment(home: Path) -> dict[str, str]:
+    """The environment of a user with this ``home``, who can run our commands."""
     home.mkdir(parents=True, exist_ok=True)
     return {
         "HOME": str(home),
@@ -119,25 +118,20 @@ def user_environment(home: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": str(SOURCE),
         "PYTHONUNBUFFERED": "1",
         "USER": "tester",
-        **more,
     }
 
 
-def run_mesh(*arguments: object, home: Path, folder: Path | None = None, status: int = 0, **more: str) -> str:
-    """Run one of our commands to its end and return its stdout; fails unless it exits with ``status``."""
+def run_mesh(*arguments: object, home: Path, folder: Path | None = None, status: int = 0) -> str:
+    """Run one of our commands to its end and return what it said; fails unless it exits with ``status``."""
     done = subprocess.run(
         mesh_command(*arguments),
-        env=user_environment(home, **more),
+        env=user_environment(home),
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert done.returncode == status, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def read_json_lines(text: str) -> list[dict[str, Any]]:
-    """The lines of ``text`` that are JSON objects."""
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    said = done.stdout + done.stderr
+    assert done.returncode == status, f"exit status {done.returncode}\n{said}"
+    return said

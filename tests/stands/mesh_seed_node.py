@@ -96,7 +96,7 @@ class Node:
         return running
 
     def run(self, *arguments: object, status: int = 0) -> str:
-        """Run one of our commands to its end in this node's folder; returns its stdout."""
+        """Run one of our commands to its end in this node's folder; returns what it said."""
         return run_mesh(*arguments, home=self.folder / "home", folder=self.folder, status=status)
 
     def publish(self, *files: Path, **options: object) -> str:
