@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from samesky.mesh.statefile import StateFile
 from samesky.mesh.waiting import Depth, Waiting, WaitingRow
@@ -137,3 +139,49 @@ def test_a_backlog_of_many_rows_is_taken_in_small_parts(waiting: Waiting) -> Non
         taken += names(rows)
         waiting.done(each.id for each in rows)
     assert taken == [str(number) for number in range(5000)]
+
+
+@pytest.mark.slow
+@settings(deadline=None, max_examples=60)
+@given(steps=st.lists(st.tuples(st.sampled_from("anprdsx"), st.integers(0, 5), st.integers(0, 30)), max_size=40))
+def test_whatever_is_done_every_row_is_handed_out_until_it_is_done_and_never_twice_at_once(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int, int]]
+) -> None:
+    """Steps: add, next, postpone, release, done, stored, and x: begin anew."""
+    with StateFile(tmp_path_factory.mktemp("tree")) as file:
+        waiting = Waiting(file, "me")
+        to_fetch: dict[int, int] = {}
+        held: list[int] = []
+        stored: set[int] = set()
+        for step, count, time in steps:
+            some = held[:count]
+            match step:
+                case "a":
+                    rows = [row("", priority=number % 3, due_ns=time) for number in range(count)]
+                    to_fetch.update((id, time) for id in waiting.add(rows))
+                case "n":
+                    due = {id for id, due_ns in to_fetch.items() if due_ns <= time and id not in held}
+                    found = {each.id for each in waiting.next(count, time)}
+                    assert found <= due
+                    assert len(found) == min(count, len(due))
+                    held += sorted(found)
+                case "p":
+                    waiting.postpone([(id, time) for id in some])
+                    to_fetch.update((id, time) for id in some)
+                case "r":
+                    waiting.release(some)
+                case "d":
+                    waiting.done(some)
+                    to_fetch = {id: due_ns for id, due_ns in to_fetch.items() if id not in some}
+                case "s":
+                    waiting.to_announce(some)
+                    stored |= {id for id in some if to_fetch.pop(id, None) is not None}
+                    waiting.release(some)
+                case "x":
+                    waiting, held = Waiting(file, "me"), []
+            if step in "prds":
+                held = held[count:]
+        assert waiting.depth() == Depth(len(to_fetch), len(stored))
+        again = Waiting(file, "me")
+        assert {each.id for each in again.next(1000, 99)} == to_fetch.keys()
+        assert {each.id for each in again.next_to_announce(1000)} == stored
