@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -280,3 +281,17 @@ def test_what_was_published_while_a_peer_was_away_is_there_when_it_is_back(black
     blacklab.publish(*write_bulletins(blacklab, 150))
     peer = awzz.start_peer(blacklab)  # whose session begins only now
     wait_until_same(blacklab.data, awzz.data, explain=peer)
+
+
+def test_what_was_there_before_anybody_announced_it_comes_to_both(blacklab: Node, awzz: Node) -> None:
+    """Folders that were filled by other means: each has what the other lacks, and of one file an older version."""
+    write_bulletins(blacklab, 20)
+    write_bulletins(awzz, 20, "2019013004")
+    older, newer = awzz.write("both.txt", "older\n"), blacklab.write("both.txt", "newer\n")
+    os.utime(older, (1548800000, 1548800000))
+    os.utime(newer, (1548900000, 1548900000))
+    blacklab.start_peer(awzz)
+    peer = awzz.start_peer(blacklab)
+    held = wait_until_same(blacklab.data, awzz.data, explain=peer)
+    assert len(held) == 41
+    assert older.read_text() == "newer\n"
