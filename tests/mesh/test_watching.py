@@ -18,6 +18,7 @@ import pytest
 from samesky.errors import ConfigError, Locked
 from samesky.link.broker import MosquittoBroker
 from samesky.link.mqtt import MqttSettings
+from samesky.mesh import complete_files
 from samesky.mesh import watching as watching_module
 from samesky.mesh.announcement import Entry, integrity_of
 from samesky.mesh.index import Index
@@ -200,6 +201,8 @@ def test_without_existing_what_is_there_is_known_and_not_announced(
     tree: Path, settings: WatchSettings, listener: Listener
 ) -> None:
     (tree / "existing").write_bytes(b"x")
+    written_ns = (tree / "existing").stat().st_ctime_ns
+    wait_for(lambda: time.time_ns() > written_ns + 2 * complete_files.CLOCK_TICK_NS, 5)
     with RunningWatch(replace(settings, existing=False)):
         (tree / "new").write_bytes(b"x")
         expect(listener, "new")
@@ -400,8 +403,8 @@ def test_where_the_system_cannot_watch_files_are_found_by_looking_too(
 def test_a_file_whose_writers_are_not_known_is_announced_when_it_has_come_to_rest(
     tree: Path, settings: WatchSettings, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching_module, "read_open_for_writing", lambda _: None)
-    monkeypatch.setattr(watching_module, "QUIET_S", 0.5)
+    monkeypatch.setattr(complete_files, "read_open_for_writing", lambda _: None)
+    monkeypatch.setattr(complete_files, "QUIET_S", 0.5)
     with RunningWatch(settings):
         began = time.monotonic()
         with open(tree / "slow", "wb", buffering=0) as writer:

@@ -19,16 +19,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ..core.strict import Refused
-from ..errors import ConfigError, DataError, Locked, SameskyError, SetupError
+from ..errors import ConfigError, Locked, SameskyError, SetupError
 from ..link.mqtt import MqttSettings
 from .announcement import Announcement, Entry
 from .changes import read_changes
+from .complete_files import CompleteFiles
 from .index import Index, join_path
-from .open_files import read_open_for_writing
 from .outgoing import Outgoing, make_row
-from .paths import check_path
-from .pending import File, Pending
+from .pending import Pending
 from .publish import (
     ReadFile,
     choose_pub_time,
@@ -36,7 +34,6 @@ from .publish import (
     make_announcement,
     make_entry,
     make_removal,
-    read_open_file,
 )
 from .publisher import Publisher
 from .statefile import FOLDER
@@ -54,13 +51,9 @@ BATCH = 256
 WINDOW = 500
 MOST_PENDING, MOST_QUEUED = 4 * BATCH, 8 * BATCH
 """When so many files are to be read, or to be announced, no further are looked for: they won't go away."""
-QUIET_S = 2.0
-"""Where the system doesn't tell who writes to a file, it is complete when it hasn't changed for so long."""
 IDLE_S = 1.0
 RETRY_S = 5.0
 POLL_INTERVAL_S = 10.0
-CLOCK_TICK_NS = 20_000_000
-"""By how much the times of files are behind the clock, at most."""
 MOST_GONE, MOST_GONE_SHARE = 100, 0.01
 """So many files, or so large a part of the tree, aren't announced as removed when a look finds them gone (row 30)."""
 
@@ -104,7 +97,6 @@ class Watching:
         self._look: Iterator[None] | None = None
         self._next_look = 0.0
         self._is_first_look = True
-        self._told: set[str] = set()
         self._trouble = ""
         self._stack = ExitStack()
 
@@ -117,7 +109,9 @@ class Watching:
             self._publisher = stack.enter_context(Publisher(self._settings.mqtt, on_change=self._wake.set))
             self._outgoing = Outgoing(Waiting(self._index.file, CONSUMER), self._publisher)
             self._root = os.stat(folder)
-            self._since_ns = time.time_ns() - CLOCK_TICK_NS
+            self._reading = CompleteFiles(
+                self._tree, self._pending, inline_most_bytes=self._settings.inline_most_bytes, since_ns=time.time_ns()
+            )
             if self._settings.asks_system:
                 self._ask_system(stack)
             self._stack = stack.pop_all()
@@ -244,50 +238,11 @@ class Watching:
     # ------------------------------------------------------------------ files
 
     def _announce_files(self, now: float) -> None:
-        read: list[ReadFile] = []
-        silent: list[ReadFile] = []
-        for path, file in self._pending.take(BATCH, now):
-            if (found := self._read(path, file, now)) is not None:
-                (silent if file.silent else read).append(found)
-        if read:
-            self._enter(read)
+        aloud, silent = self._reading.read_due(BATCH, now)
+        if aloud:
+            self._enter(aloud)
         if silent:
             self._enter(silent, silently=True)
-
-    def _read(self, path: str, file: File, now: float) -> ReadFile | None:
-        """Read a file that is complete; another one is looked at later, or not any more."""
-        try:
-            descriptor = self._tree.open_file(check_path(path))
-        except FileNotFoundError:
-            self._pending.done(path)
-            return None
-        except (Refused, OSError) as error:
-            self._warn(path, error)
-            return None
-        try:
-            found = os.fstat(descriptor)
-            if not self._is_complete(descriptor, (found.st_size, found.st_mtime_ns), file, now):
-                return None
-            file.silent &= found.st_ctime_ns < self._since_ns
-            read = read_open_file(descriptor, path, inline_most_bytes=self._settings.inline_most_bytes)
-        except DataError:
-            self._pending.postpone(file, None, now)  # it is being written to after all
-            return None
-        except OSError as error:
-            self._warn(path, error)
-            return None
-        finally:
-            os.close(descriptor)
-        self._pending.done(path)
-        return read
-
-    def _is_complete(self, descriptor: int, state: tuple[int, int], file: File, now: float) -> bool:
-        """Whether nobody has the file open for writing; where that can't be known, whether it has come to rest."""
-        is_open = read_open_for_writing(descriptor)
-        if is_open is False or (is_open is None and file.state == state and now - file.since >= QUIET_S):
-            return True
-        self._pending.postpone(file, state, now)
-        return False
 
     def _enter(self, files: list[ReadFile], *, silently: bool = False) -> None:
         """Enter ``files`` in the index, and queue announcements of those that it doesn't know to be so."""
@@ -322,14 +277,6 @@ class Watching:
         )
         for each in announcements:
             log.info("watch_announcing path=%r operation=%s size_bytes=%s", each.path, each.operation, each.size)
-
-    def _warn(self, path: str, error: Exception) -> None:
-        """A file can't be announced: say so once."""
-        self._pending.done(path)
-        if path not in self._told and len(self._told) < 10_000:
-            self._told.add(path)
-            words = error.strerror if isinstance(error, OSError) else str(error)
-            log.warning("watch_refused path=%r reason=%r", path, words)
 
     # ------------------------------------------------------------------ removals
 
