@@ -182,9 +182,11 @@ def test_paths_and_times_that_nobody_should_take_are_counted_and_left() -> None:
     theirs = MemoryIndex([make_entry(path) for path in ("../up", "..", "con", "line\nfeed", ".git/config", "fine")])
     theirs.put(make_entry("from-the-future", at=START + 9999))
     theirs.put(make_entry("from-1970", at=5))
+    theirs.put(make_entry("from-1960", at=-300_000_000))
+    theirs.put(make_entry("/".join(["a directory with a long name"] * 40) + "/deep"))
     talk = Talk(MemoryIndex(), theirs)
     assert _paths(talk.connect()) == ["fine"]
-    assert sum(talk.comparison.refused.values()) == 7
+    assert sum(talk.comparison.refused.values()) == 9
     assert (talk.check(), talk.comparison.same) == ([], True)
 
 

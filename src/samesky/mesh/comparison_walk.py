@@ -16,6 +16,7 @@ from .announcement import Announcement, Entry
 from .directory_sums import DirectorySums, TreeSums, hash_of, mark_of
 from .explained import Explained
 from .index import join_path
+from .paths import check_path
 from .questions import NO_SUM, Answer, DirectoryAnswer, DirectoryQuestion, FilesAnswer, FilesQuestion, Question
 from .tree_view import TreeView
 from .wishes import Wishes, check_entry, find_announced_again, is_doubtful
@@ -213,7 +214,7 @@ class Walk:
         for child, each in reversed(theirs.items()):
             if each == self._expected(child) and not self.deep:
                 continue
-            if self.wishes.covers(child):
+            if self._is_usable(child) and self.wishes.covers(child):
                 self._directories.append(child)
             else:
                 self._explain_below(child, each)
@@ -303,9 +304,21 @@ class Walk:
         try:
             check_entry(theirs, self.now)
         except Refused as refusal:
-            self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
+            self._count(refusal)
             return False
         return True
+
+    def _is_usable(self, directory: str) -> bool:
+        """Whether anything in ``directory`` could be taken, as far as its path tells."""
+        try:
+            check_path(directory)
+        except Refused as refusal:
+            self._count(refusal)
+            return False
+        return True
+
+    def _count(self, refusal: Refused) -> None:
+        self.refused[refusal.reason] = self.refused.get(refusal.reason, 0) + 1
 
 
 def _name(entry: Entry) -> str:

@@ -289,7 +289,8 @@ def _files_answer(part: Sequence[object]) -> FilesAnswer:
 def _entry(directory: str, part: object) -> Entry:
     if not isinstance(part, list) or len(part) not in (2, 6, 7):
         raise Refused(Reason.SHAPE, "a file in an answer has 2, 6 or 7 parts")
-    path, pub_time = join_path(directory, _name(part[0], empty=False)), _integer(part[1])
+    # A file may be older than 1970 there: that is for the one who compares to refuse, not the whole answer.
+    path, pub_time = join_path(directory, _name(part[0], empty=False)), _integer(part[1], least=-(1 << 63))
     if len(part) == 2:
         return Entry(path, pub_time, None, 0, 0, state="removed")
     size, content, extra = _integer(part[2]), _bytes(part[3]), part[6] if len(part) == 7 else {}
