@@ -1,5 +1,6 @@
 """Peers that do nothing but answer questions about a tree in memory, at a real broker."""
 
+import math
 from typing import Self
 
 from samesky.link.message import Arrived, Connected, Event, Subscription
@@ -11,10 +12,11 @@ from .waiting import wait_for
 
 
 class Answerer:
-    """The peer ``node`` with ``tree``, at the broker on ``port`` of this machine."""
+    """The peer ``node`` with ``tree``, at the broker on ``port`` of this machine; silent after so many ``answers``."""
 
-    def __init__(self, port: int, tree: MemoryIndex, node: str) -> None:
-        self._answering = Answering(tree, node, f"http://{node}.example/data", EXCHANGE)
+    def __init__(self, port: int, tree: MemoryIndex, node: str, *, answers: float = math.inf) -> None:
+        self.answering = Answering(tree, node, f"http://{node}.example/data", EXCHANGE)
+        self._answers = answers
         self._connected = False
         settings = MqttSettings(f"answerer-{node}", port=port, session_expiry_s=0)
         self._link = MqttLink(settings, [Subscription(ask_topic(EXCHANGE))], self._on)
@@ -32,7 +34,7 @@ class Answerer:
             case Connected():
                 self._connected = True
             case Arrived(message):
-                answer = self._answering.on_ask(message)
+                answer = self.answering.on_ask(message)
                 self._link.acknowledge(message)
-                if answer is not None:
+                if answer is not None and self.answering.answered <= self._answers:
                     self._link.publish(answer)
