@@ -3,6 +3,7 @@
 import hashlib
 import json
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from samesky.cli.main import main
 from samesky.link.broker import MosquittoBroker
+from samesky.mesh.announcement import integrity_of
 from samesky.mesh.index import Index
+from samesky.mesh.wis2 import decode_wis2
 from stands.mesh_listener import Listener
 from stands.ports import free_port
 from stands.waiting import wait_for
@@ -76,6 +79,24 @@ def test_a_folder_is_announced_with_all_that_is_in_it(
         assert index.count == 2
 
 
+def test_files_in_the_places_of_wis2_are_announced_as_its_messages(
+    node: MosquittoBroker, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place = tmp_path / "data" / "wis2" / "ca-eccc-msc" / "data" / "core" / "weather"
+    place.mkdir(parents=True)
+    (place / "a.bufr").write_bytes(b"BUFR")
+    options = ["--post-broker", owner(node), "--post-base-url", "https://n.example/", "--inline"]
+    with Listener(f"mqtt://guest:guestpw@127.0.0.1:{node.port}", ["origin/#"]) as listener:
+        assert pub(*options, "--format", "wis2", "--centre-id", "ca-eccc-msc", "data/hello.txt", place) == 4
+        (heard,) = wait_for(lambda: listener.heard, 10)
+    assert heard.topic == "origin/a/wis2/ca-eccc-msc/data/core/weather"
+    told = decode_wis2(heard.payload, heard.topic, now_ns=time.time_ns())
+    assert (told.path, told.content) == ("wis2/ca-eccc-msc/data/core/weather/a.bufr", b"BUFR")
+    assert told.integrity == integrity_of(b"BUFR")
+    assert told.url == "https://n.example/wis2/ca-eccc-msc/data/core/weather/a.bufr"
+    assert "hello.txt isn't announced: its place is no topic of WIS2" in capsys.readouterr().err
+
+
 def test_the_password_may_be_in_the_environment(node: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAMESKY_BROKER_PASSWORD", "ownerpw")
     assert pub("--post-broker", f"mqtt://owner@127.0.0.1:{node.port}", "data/hello.txt") == 0
@@ -112,6 +133,7 @@ def test_files_that_cannot_be_announced_are_named_and_the_others_announced(
         (["--header", "relPath=x", "data/hello.txt"], "told of every file"),
         (["--header", "x", "data/hello.txt"], "name=value"),
         (["--exchange", "a/b", "data/hello.txt"], "without /"),
+        (["--format", "wis2", "data/hello.txt"], "needs --centre-id"),
         (["--inline-max", "5000", "data/hello.txt"], "4096"),
     ],
 )

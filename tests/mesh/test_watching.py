@@ -22,6 +22,7 @@ from samesky.mesh import complete_files
 from samesky.mesh import watching as watching_module
 from samesky.mesh.announcement import Entry, integrity_of
 from samesky.mesh.index import Index
+from samesky.mesh.publish import Telling
 from samesky.mesh.watching import Watching, WatchSettings
 from stands.mesh_listener import Listener
 from stands.small_disk import mounted_disk
@@ -433,6 +434,22 @@ def test_a_full_disk_is_waited_for(
             wait_for(lambda: watch.watching._trouble, 20, what="the full disk")
             disk.grow("16m")
             expect(listener, "first", *names, deadline_s=30)
+
+
+def test_what_has_no_name_in_wis2_is_entered_and_not_announced(
+    tree: Path, settings: WatchSettings, broker: MosquittoBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = "wis2/ca-eccc-msc/data/core/weather"
+    (tree / place).mkdir(parents=True)
+    telling = Telling(format="wis2", centre_id="ca-eccc-msc")
+    url = f"mqtt://127.0.0.1:{broker.port}"
+    with Listener(url, ["#"]) as listener, RunningWatch(replace(settings, telling=telling)):
+        (tree / "nameless").write_bytes(b"x")
+        (tree / place / "a.bufr").write_bytes(b"BUFR")
+        (heard,) = wait_for(lambda: listener.heard, 15)
+    assert heard.topic == f"origin/a/{place}"
+    assert heard.json["properties"]["data_id"] == f"{place}/a.bufr"
+    assert "path='nameless' reason='its place is no topic of WIS2" in caplog.text
 
 
 def test_a_folder_is_watched_by_one_process_alone(settings: WatchSettings) -> None:

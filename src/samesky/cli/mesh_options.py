@@ -15,6 +15,7 @@ from ..errors import SetupError
 if TYPE_CHECKING:
     from ..link.broker_url import BrokerUrl
     from ..link.mqtt import MqttSettings
+    from ..mesh.publish import Telling
 
     _ListenParameter = click.ParamType["Listen"]
 else:
@@ -75,6 +76,15 @@ def posting_options(command: Command) -> Command:
             metavar="NAME=VALUE",
             help="A further field of the announcements, passed on by every peer; may be repeated.",
         ),
+        click.option(
+            "--format",
+            "post_format",
+            type=click.Choice(["v03", "wis2"]),
+            default="v03",
+            show_default=True,
+            help="The announcements' dialect: the seed's and Sarracenia's, or WIS2 Notification Messages.",
+        ),
+        click.option("--centre-id", metavar="NAME", help="With --format wis2: who announces, such as ca-eccc-msc."),
         credentials_option,
         ca_file_option,
     )
@@ -181,6 +191,16 @@ def needing(library: str, extra: str = "mesh") -> Iterator[None]:
         raise SetupError(
             f"the library {library} isn't installed", hint=f"pip install 'samesky[{extra}]', or {library} alone"
         ) from error
+
+
+def read_telling(options: Mapping[str, Any]) -> "Telling":
+    """In which dialect, and under which topics, files are to be announced."""
+    from ..mesh.publish import Telling
+
+    if options["post_format"] == "wis2" and not options["centre_id"]:
+        raise click.UsageError("--format wis2 needs --centre-id: who announces, such as ca-eccc-msc")
+    exchange = check_exchange(options["exchange"])
+    return Telling(exchange, options["encoding"], options["post_format"], options["centre_id"] or "")
 
 
 def read_post_settings(options: Mapping[str, Any], client_id: str, *, window: int) -> "MqttSettings":

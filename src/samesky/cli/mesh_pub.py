@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,20 +14,18 @@ from ..errors import ConfigError, DataError
 from .configuration import json_option, telling
 from .mesh_options import (
     SEED_SPELLING,
-    check_exchange,
     choose_base_url,
     make_client_id,
     posting_options,
     read_headers,
     read_post_settings,
+    read_telling,
 )
 
 if TYPE_CHECKING:
-    from ..mesh.announcement import Announcement
     from ..mesh.index import Index
-    from ..mesh.publish import ReadFile
+    from ..mesh.publish import ReadFile, Telling
     from ..mesh.publisher import Publisher
-    from ..mesh.v03 import InlineEncoding
 
 BATCH = 256
 """Files that are read, entered in the tree's index and announced together."""
@@ -70,10 +68,9 @@ def command(files: tuple[Path, ...], post_base_dir: Path, timeout: float, as_jso
     task = _Task(
         base_dir=post_base_dir,
         base_url=choose_base_url(options["post_base_url"], post_base_dir),
-        exchange=check_exchange(options["exchange"]),
+        telling=read_telling(options),
         headers=read_headers(options["headers"]),
         inline_most_bytes=options["inline_max"] if options["inline"] else 0,
-        encoding=options["encoding"],
         timeout_s=timeout,
     )
     task.check(files)
@@ -97,12 +94,11 @@ class _Task:
 
     base_dir: Path
     base_url: str
-    exchange: str
+    telling: "Telling"
     headers: dict[str, object]
     inline_most_bytes: int
-    encoding: "InlineEncoding"
     timeout_s: float
-    announced: list["Announcement"] = field(default_factory=list)
+    announced: list[dict[str, object]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
     def check(self, files: Sequence[Path]) -> None:
@@ -118,13 +114,17 @@ class _Task:
 
     def announce(self, files: Sequence[Path], index: "Index | None", publisher: "Publisher") -> None:
         """Read ``files``, enter them in the tree's index if there is one, and hand them to the broker."""
-        from ..mesh.publish import enter_files, make_message
+        from ..mesh.publish import enter_files
 
         read = [found for file in files if (found := self._read(file)) is not None]
         for announcement in enter_files(index, read, base_url=self.base_url, headers=self.headers):
-            message = make_message(announcement, exchange=self.exchange, encoding=self.encoding)
+            try:
+                message = self.telling.make_message(announcement)
+            except DataError as error:
+                self.failed[str(self.base_dir / announcement.path)] = str(error)
+                continue
             publisher.publish(message, self.timeout_s)
-            self.announced.append(replace(announcement, content=None))
+            self.announced.append({"relPath": announcement.path, "topic": message.topic, "size": announcement.size})
 
     def _read(self, file: Path) -> "ReadFile | None":
         from ..mesh.publish import path_below, read_file
@@ -156,16 +156,11 @@ def _batches(files: Iterator[Path]) -> Iterator[list[Path]]:
 
 def _tell(task: _Task, broker: str, as_json: bool) -> int:
     from ..link.broker_url import decode_broker_url
-    from ..mesh.paths import topic_of
 
     for file, words in task.failed.items():
         click.echo(f"samesky: {file} isn't announced: {words}", err=True)
     if as_json:
-        files = [
-            {"relPath": each.path, "topic": topic_of(task.exchange, each.path), "size": each.size}
-            for each in task.announced
-        ]
-        click.echo(json.dumps({"announced": files, "failed": task.failed}, indent=2))
+        click.echo(json.dumps({"announced": task.announced, "failed": task.failed}, indent=2))
     else:
         count = len(task.announced)
         where = f"at {decode_broker_url(broker)}, to be fetched from {task.base_url}"

@@ -10,12 +10,12 @@ import click
 from .configuration import json_option
 from .mesh_options import (
     SEED_SPELLING,
-    check_exchange,
     choose_base_url,
     make_client_id,
     posting_options,
     read_headers,
     read_post_settings,
+    read_telling,
 )
 
 REPORT_INTERVAL_S = 60.0
@@ -60,9 +60,8 @@ def command(
         folder=folder,
         mqtt=read_post_settings(options, make_client_id("watch"), window=WINDOW),
         base_url=choose_base_url(options["post_base_url"], folder),
-        exchange=check_exchange(options["exchange"]),
+        telling=read_telling(options),
         inline_most_bytes=options["inline_max"] if options["inline"] else 0,
-        encoding=options["encoding"],
         headers=read_headers(options["headers"]),
         removals=removals,
         existing=existing,

@@ -4,10 +4,7 @@ import logging
 from collections import deque
 
 from ..link.message import Message
-from .announcement import Announcement
-from .paths import topic_of
 from .publisher import Publisher
-from .v03 import CONTENT_TYPE, InlineEncoding, encode_v03
 from .waiting import Waiting, WaitingRow
 
 log = logging.getLogger(__name__)
@@ -16,10 +13,9 @@ BATCH = 256
 REFUSED_PAUSE_S = 30.0
 
 
-def make_row(announcement: Announcement, *, exchange: str, encoding: InlineEncoding, now_ns: int) -> WaitingRow:
-    """Return what the queue keeps of ``announcement``: all that is sent."""
-    topic = topic_of(exchange, announcement.path)
-    return WaitingRow(topic, encode_v03(announcement, encoding=encoding), CONTENT_TYPE, "", 0, now_ns)
+def make_row(message: Message, now_ns: int) -> WaitingRow:
+    """Return what the queue keeps of ``message``: all that is sent."""
+    return WaitingRow(message.topic, message.payload, message.content_type or "", "", 0, now_ns)
 
 
 class Outgoing:

@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from ..core.strict import Reason, Refused
 from ..errors import DataError
@@ -23,6 +24,8 @@ from .index import Index
 from .paths import check_path, topic_of
 from .statefile import FILE_NAME, FOLDER
 from .v03 import CONTENT_TYPE, InlineEncoding, encode_v03
+from .wis2 import encode_wis2
+from .wis2_topics import wis2_topic
 
 INLINE_MOST_BYTES = 1024
 PIECE_BYTES = 1 << 20
@@ -140,6 +143,26 @@ def make_message(announcement: Announcement, *, exchange: str, encoding: InlineE
     """Return the MQTT message that tells ``announcement`` in the dialect v03."""
     topic = topic_of(exchange, announcement.path)
     return Message(topic, encode_v03(announcement, encoding=encoding), content_type=CONTENT_TYPE)
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How announcements are told: in which dialect, and under which topics."""
+
+    exchange: str = "xpublic"
+    encoding: InlineEncoding = "guess"
+    format: Literal["v03", "wis2"] = "v03"
+    centre_id: str = ""
+    """Who tells, in WIS2: its own files are told under ``origin/a/wis2/<centre-id>/``."""
+
+    def make_message(self, announcement: Announcement) -> Message:
+        """Return the message that tells ``announcement``; ``Refused`` for what WIS2 has no name or no words for."""
+        if self.format == "v03":
+            return make_message(announcement, exchange=self.exchange, encoding=self.encoding)
+        topic = wis2_topic(announcement, centre_id=self.centre_id)
+        if topic is None:
+            raise Refused(Reason.PATH, "its place is no topic of WIS2, such as wis2/<centre-id>/data/core/weather/…")
+        return Message(topic, encode_wis2(announcement, centre_id=self.centre_id), content_type=CONTENT_TYPE)
 
 
 def choose_pub_time(known: Entry | None, now_ns: int) -> int:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ..core.strict import Refused
 from ..errors import ConfigError, Locked, SameskyError, SetupError
 from ..link.mqtt import MqttSettings
 from .announcement import Announcement, Entry
@@ -29,6 +30,7 @@ from .outgoing import Outgoing, make_row
 from .pending import Pending
 from .publish import (
     ReadFile,
+    Telling,
     choose_pub_time,
     find_files,
     make_announcement,
@@ -38,7 +40,6 @@ from .publish import (
 from .publisher import Publisher
 from .statefile import FOLDER
 from .tree import Tree
-from .v03 import InlineEncoding
 from .waiting import Waiting
 
 if TYPE_CHECKING:
@@ -65,9 +66,8 @@ class WatchSettings:
     folder: Path
     mqtt: MqttSettings
     base_url: str
-    exchange: str = "xpublic"
+    telling: Telling = field(default_factory=Telling)
     inline_most_bytes: int = 0
-    encoding: InlineEncoding = "guess"
     headers: Mapping[str, object] = field(default_factory=dict)
     removals: bool = False
     """Whether files that go are announced as removed."""
@@ -268,15 +268,15 @@ class Watching:
         return make_announcement(file, base_url=settings.base_url, pub_time=pub_time, headers=settings.headers)
 
     def _queue(self, announcements: list[Announcement]) -> None:
-        settings, now_ns = self._settings, time.time_ns()
-        self._outgoing.add(
-            [
-                make_row(each, exchange=settings.exchange, encoding=settings.encoding, now_ns=now_ns)
-                for each in announcements
-            ]
-        )
+        rows, now_ns = [], time.time_ns()
         for each in announcements:
-            log.info("watch_announcing path=%r operation=%s size_bytes=%s", each.path, each.operation, each.size)
+            try:
+                rows.append(make_row(self._settings.telling.make_message(each), now_ns))
+            except Refused as refusal:
+                log.warning("watch_refused path=%r reason=%r", each.path, str(refusal))
+            else:
+                log.info("watch_announcing path=%r operation=%s size_bytes=%s", each.path, each.operation, each.size)
+        self._outgoing.add(rows)
 
     # ------------------------------------------------------------------ removals
 
