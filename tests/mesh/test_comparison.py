@@ -487,7 +487,18 @@ def test_an_index_that_cannot_be_read_is_trouble_for_a_while() -> None:
     assert len(talk.pass_time(20)) == 10
 
 
-def _refuse_to_read(directory: str, *, after: str = "", limit: int = 1000) -> list[Entry]:
+def test_an_index_that_cannot_be_read_after_a_pause_is_trouble_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = Talk(make_tree(30), make_tree(40))
+    talk.answering._all.left, talk.answering._all.at = 0.0, talk.now + 1.5
+    assert talk.connect() == []
+    with monkeypatch.context() as patch:
+        patch.setattr(talk.ours, "sums_since", _refuse_to_read)
+        assert talk.pass_time(3) == []
+        assert "locked" in talk.comparison.trouble
+    assert len(talk.pass_time(20)) == 10
+
+
+def _refuse_to_read(*_: object, **__: object) -> list[Entry]:
     raise Locked("the index is locked")
 
 

@@ -189,7 +189,11 @@ class Comparison:
             return self._begin(now) if now >= self._next_walk else []
         if self._asked is not None:
             return self._ask_again(self._asked, now) if now >= self._asked.deadline else []
-        return self._ask(now) if now >= self._resume_at else []
+        try:
+            return self._ask(now) if now >= self._resume_at else []
+        except SameskyError as error:
+            self._give_up(str(error), now)
+            return []
 
     def on_answer(self, message: Message, now: float) -> tuple[list[Message], list[Announcement]]:
         """A message came to ``reply_to``: what to ask now, and what we lack, as announcements of the neighbour."""
