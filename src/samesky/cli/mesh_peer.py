@@ -96,7 +96,9 @@ USUAL_PORT = 8000
 @click.option("--max-size", type=click.IntRange(min=1), default=1 << 30, show_default=True, help="Largest file, bytes.")
 @click.option("--durable/--not-durable", default=True, help="Not: leave it to the system when files reach the disk.")
 @click.option("--format", "post_format", type=click.Choice(["v03", "wis2"]), default="v03", show_default=True)
-@click.option("--centre-id", metavar="NAME", help="With --format wis2: who announces, such as ca-eccc-msc.")
+@click.option(
+    "--centre-id", metavar="NAME", help="With --format wis2: who announces, such as ca-eccc-msc; files below wis2/."
+)
 @credentials_option
 @ca_file_option
 @json_option

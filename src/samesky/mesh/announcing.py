@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
 
+from ..core.strict import Refused
 from ..link.message import Link, Message
 from .announcement import Announcement
 from .paths import topic_of
@@ -51,7 +52,11 @@ class Announcing:
 
     def add(self, announcement: Announcement, row_id: int, content: bytes | None) -> None:
         """Announce this file; ``content`` travels with it when it is small enough and that is wanted."""
-        bare = make_message(self.posting, announcement)
+        try:
+            bare = make_message(self.posting, announcement)
+        except Refused as refusal:
+            self.trouble = f"{announcement.path} can't be announced: {refusal}"
+            bare = None
         if bare is None:
             self._on_done([row_id])
             return
@@ -122,7 +127,9 @@ def make_message(posting: Posting, announcement: Announcement) -> Message | None
     ours = _at(announcement, posting.base_url) if posting.base_url else announcement
     if posting.format == "wis2":
         topic = wis2_topic(ours, centre_id=posting.centre_id)
-        return Message(topic, encode_wis2(ours), content_type=CONTENT_TYPE) if topic else None
+        return (
+            Message(topic, encode_wis2(ours, centre_id=posting.centre_id), content_type=CONTENT_TYPE) if topic else None
+        )
     exchange = posting.exchange
     if posting.split:
         exchange += f"{zlib.crc32(ours.path.encode()) % posting.split:02d}"

@@ -15,15 +15,14 @@ from ..errors import SameskyError
 from ..link.http import Get, HttpClient, Reply
 from .announcement import Announcement
 from .partial_file import PartialFile
+from .shares import Shares
 from .tree import Tree
 from .turns import Turns
 
 WHOLE_BYTES = 1 << 18
 """Files up to this size are kept in memory while they come."""
-MOST_UNDER_WAY = 256
 MOST_WHOLE_BYTES = 16 << 20
 """Announced bytes of the files that are in memory, or on their way there, and not stored yet."""
-_SMOOTHING = 0.1
 _PENALTY_S = 30.0
 
 
@@ -52,12 +51,16 @@ class NotFetched:
 class Job:
     """One file to fetch. ``add_source`` when somebody else has it too."""
 
-    __slots__ = ("announcement", "hopeful", "on_done", "on_memory", "partial", "sources", "tried")
+    __slots__ = ("announcement", "hopeful", "level", "on_done", "on_memory", "partial", "sources", "tried")
 
     def __init__(
-        self, announcement: Announcement, on_done: "Callable[[Job, Fetched | NotFetched], None]", most_bytes: int
+        self,
+        announcement: Announcement,
+        level: int,
+        on_done: "Callable[[Job, Fetched | NotFetched], None]",
+        most_bytes: int,
     ) -> None:
-        self.announcement = announcement
+        self.announcement, self.level = announcement, level
         self.on_done = on_done
         self.sources = [announcement.url]
         self.tried: set[str] = set()
@@ -81,8 +84,8 @@ class Fetching:
         self._most_bytes, self._clock = most_bytes, clock
         self._waiting: Turns[Job] = Turns()
         self._under_way: dict[Job, Get] = {}
+        self._shares: Shares[Job] = Shares()
         self._memory = 0
-        self._seconds: dict[str, float] = {}
         self.received_bytes = 0
 
     @property
@@ -91,11 +94,11 @@ class Fetching:
         return len(self._under_way)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._under_way)
+        return len(self._waiting) + len(self._shares) + len(self._under_way)
 
     def add(self, announcement: Announcement, level: int, on_done: Callable[[Job, Fetched | NotFetched], None]) -> Job:
         """Fetch this file when it is its turn."""
-        job = Job(announcement, on_done, self._most_bytes)
+        job = Job(announcement, level, on_done, self._most_bytes)
         self._waiting.push(level, job)
         self._start_more()
         return job
@@ -115,20 +118,28 @@ class Fetching:
         self._under_way.clear()
 
     def _start_more(self) -> None:
-        while self._waiting and len(self._under_way) < MOST_UNDER_WAY and self._memory < MOST_WHOLE_BYTES:
-            job = self._waiting.pop()
-            self._memory += job.on_memory
-            self._start(job)
+        while self._waiting and self._memory < MOST_WHOLE_BYTES:
+            self._start_or_hold(self._waiting.pop())
 
-    def _start(self, job: Job) -> None:
+    def _start_or_hold(self, job: Job) -> None:
         source = self._choose_source(job)
+        if self._shares.has_room(_host(source)):
+            self._memory += job.on_memory
+            self._start(job, source)
+        else:
+            self._shares.hold(_host(source), job.level, job)
+
+    def _start(self, job: Job, source: str) -> None:
         job.tried.add(source)
+        self._shares.begin(_host(source), job.on_memory)
         began = self._clock()
         most = self._most_bytes if job.announcement.size is None else job.announcement.size
 
         def done(get: Get, reply: Reply) -> None:
-            self._note_speed(source, self._clock() - began, reply)
+            took_s = _PENALTY_S if reply.failure is not None else self._clock() - began
+            self._shares.end(_host(source), job.on_memory, took_s)
             self._on_reply(job, source, reply)
+            self._start_held(_host(source))
 
         try:
             get = Get(source, most, done)
@@ -137,6 +148,7 @@ class Fetching:
             self._client.get(get)
         except (OSError, SameskyError, ValueError) as error:  # ValueError: somebody changed the attribute
             failure = NotFetched("storage", str(error), hopeful=True)
+            self._shares.end(_host(source), job.on_memory, 0.0)
             asyncio.get_running_loop().call_soon(self._end, job, failure)
             return
         self._under_way[job] = get
@@ -158,9 +170,15 @@ class Fetching:
         if isinstance(outcome, NotFetched) and outcome.reason in (Reason.CHECKSUM, Reason.SIZE):
             self._client.ask_one_by_one(source)  # it may have mixed up its answers
         if isinstance(outcome, NotFetched) and any(url not in job.tried for url in job.sources):
-            self._start(job)
+            self._start(job, self._choose_source(job))
         else:
             self._end(job, outcome)
+
+    def _start_held(self, host: str) -> None:
+        """There may be room for those who wait for this host."""
+        while self._memory < MOST_WHOLE_BYTES and (job := self._shares.take(host)) is not None:
+            self._memory += job.on_memory
+            self._start(job, self._choose_source(job))
 
     def _end(self, job: Job, outcome: Fetched | NotFetched) -> None:
         self._under_way.pop(job, None)
@@ -202,18 +220,8 @@ class Fetching:
         """Of the sources that weren't tried, the one of the quickest host."""
         if len(job.sources) == 1:  # nearly always
             return job.sources[0]
-        return min(
-            (url for url in job.sources if url not in job.tried), key=lambda url: self._seconds.get(_host(url), 0.0)
-        )
-
-    def _note_speed(self, url: str, took_s: float, reply: Reply) -> None:
-        """A moving mean of how long a host takes; one that failed counts as very slow for a while."""
-        if len(self._seconds) > 1000:
-            self._seconds.clear()
-        took_s = _PENALTY_S if reply.failure is not None else took_s
-        host = _host(url)
-        before = self._seconds.get(host, took_s)
-        self._seconds[host] = before + _SMOOTHING * (took_s - before)
+        untried = (url for url in job.sources if url not in job.tried)
+        return min(untried, key=lambda url: self._shares.seconds(_host(url)))
 
 
 def _judge_whole(announcement: Announcement, content: bytes, source: str) -> Fetched | NotFetched:

@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from time import monotonic, time, time_ns
 
 from ..core.status import State
@@ -76,6 +77,7 @@ class Peering:
         self._scanning: asyncio.Task[None] | None = None
         self._scan_due = 0.0
         self._scanned = False
+        self._closing = False
 
     async def __aenter__(self) -> "Peering":
         try:
@@ -117,6 +119,7 @@ class Peering:
         self._stack.push_async_callback(self._journal.close)
         self._open_links()
         ticking = self._loop.create_task(self._tick_for_ever(), name="samesky-mesh-tick")
+        self._stack.push_async_callback(self._end_scan)
         self._stack.callback(ticking.cancel)
 
     def _follow(self, number: int) -> Followed:
@@ -308,7 +311,8 @@ class Peering:
     async def _scan(self) -> None:
         """Look what is in the tree, in a thread: what nobody announced, was changed or is gone."""
         try:
-            await self._loop.run_in_executor(None, scan_tree, self.settings.folder)
+            scan = partial(scan_tree, self.settings.folder, on_progress=lambda _: not self._closing)
+            await self._loop.run_in_executor(None, scan)
         except SameskyError as error:
             self._trouble = str(error)
             _log.warning("mesh_scan_failed tree=%s error=%r", self.settings.folder, str(error))
@@ -316,6 +320,11 @@ class Peering:
             self._scanned = True
             for followed in self.followed:
                 self._begin_comparing(followed)
+
+    async def _end_scan(self) -> None:
+        self._closing = True
+        if self._scanning is not None:
+            await asyncio.wait([self._scanning])
 
     # ------------------------------------------------------------------ status
 

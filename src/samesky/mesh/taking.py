@@ -88,7 +88,8 @@ class Taking:
 
     def _decode(self, followed: Followed, row: WaitingRow, message: Message | None) -> Announcement | None:
         try:
-            return decode(row.topic, row.payload, row.content_type or None, now_ns=time_ns())
+            properties = message.properties if message is not None else ()
+            return decode(row.topic, row.payload, row.content_type or None, now_ns=time_ns(), properties=properties)
         except Refused as refusal:
             self._refuse(followed, row, message, refusal)
             return None
