@@ -96,9 +96,7 @@ USUAL_PORT = 8000
 @click.option("--max-size", type=click.IntRange(min=1), default=1 << 30, show_default=True, help="Largest file, bytes.")
 @click.option("--durable/--not-durable", default=True, help="Not: leave it to the system when files reach the disk.")
 @click.option("--format", "post_format", type=click.Choice(["v03", "wis2"]), default="v03", show_default=True)
-@click.option(
-    "--centre-id", metavar="NAME", help="With --format wis2: who announces, such as ca-eccc-msc; files below wis2/."
-)
+@click.option("--centre-id", metavar="NAME", help="For wis2: who announces, such as ca-eccc-msc.")
 @credentials_option
 @ca_file_option
 @json_option
@@ -146,7 +144,7 @@ async def _report(peering: "Peering", as_json: bool) -> None:
     said: list[object] = []
     loop = asyncio.get_running_loop()
     next_report = 0.0
-    while True:
+    while peering.failure is None:
         status = peering.status()
         states: list[object] = [(each.state, each.same) for each in status.neighbours]
         if states != said or loop.time() >= next_report:
@@ -157,6 +155,7 @@ async def _report(peering: "Peering", as_json: bool) -> None:
                 click.echo("\n".join(_sentences(status)))
             _warn_of_lag(peering, status)
         await asyncio.sleep(LOOK_INTERVAL_S)
+    raise peering.failure
 
 
 def _sentences(status: "MeshStatus") -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ..core.strict import Refused
 from ..link.message import Link, Message
+from . import wis2
 from .announcement import Announcement
 from .paths import topic_of
 from .peer_settings import Posting
@@ -127,9 +128,9 @@ def make_message(posting: Posting, announcement: Announcement) -> Message | None
     ours = _at(announcement, posting.base_url) if posting.base_url else announcement
     if posting.format == "wis2":
         topic = wis2_topic(ours, centre_id=posting.centre_id)
-        return (
-            Message(topic, encode_wis2(ours, centre_id=posting.centre_id), content_type=CONTENT_TYPE) if topic else None
-        )
+        if topic is None:
+            return None
+        return Message(topic, encode_wis2(ours, centre_id=posting.centre_id), content_type=wis2.CONTENT_TYPE)
     exchange = posting.exchange
     if posting.split:
         exchange += f"{zlib.crc32(ours.path.encode()) % posting.split:02d}"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from time import time_ns
 from typing import NamedTuple
 
-from ..errors import SameskyError
+from ..errors import DataError, SameskyError
 from ..link.message import Message
 from .announcement import Announcement, Entry
 from .fetching import Fetched, Job
@@ -81,6 +81,7 @@ class Written:
     to_announce: list[WaitingRow] = field(default_factory=list)
     next_due_ns: int | None = None
     error: str = ""
+    damage: DataError | None = None
 
 
 class Journal:
@@ -216,6 +217,7 @@ class Journal:
             self._read_rows(cycle, written)
         except SameskyError as error:
             written.error = str(error)
+            written.damage = error if isinstance(error, DataError) else None
             return written, cycle
         return written, Cycle()
 

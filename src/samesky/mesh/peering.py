@@ -15,7 +15,7 @@ from time import monotonic, time, time_ns
 
 from ..core.status import State
 from ..core.strict import Refused
-from ..errors import SameskyError
+from ..errors import DataError, SameskyError
 from ..link.http import HttpClient
 from ..link.message import (
     Arrived,
@@ -66,6 +66,8 @@ class Peering:
         self.settings = settings
         self.refused: deque[tuple[float, str, str, bytes]] = deque(maxlen=KEPT_REFUSALS)
         """The last inputs that were refused: (Unix time, topic, reason, the first 4 KiB)."""
+        self.failure: DataError | None = None
+        """The tree's state is damaged: end this peer; the next one mends it when it starts."""
         self._make_link = make_link
         self._stack = AsyncExitStack()
         self._arrivals: deque[tuple[Followed | None, Event]] = deque()
@@ -132,7 +134,7 @@ class Peering:
                 tree=self.index,
                 ask_topic=ask_topic(neighbour.exchange),
                 reply_to=answer_topic(neighbour.exchange, neighbour.mqtt.client_id),
-                selects=subtopics.takes,
+                selects=lambda path: subtopics.takes(path) and not self.index.is_pruned(path),
                 covers=subtopics.covers,
                 wants=lambda announcement: peer.would_take(announcement, now_ns=time_ns()),
                 take_removals=self.settings.rules.take_removals,
@@ -265,6 +267,7 @@ class Peering:
         if written.error and written.error != self._trouble:
             _log.warning("mesh_not_written tree=%s error=%r", self.settings.folder, written.error)
         self._trouble = written.error
+        self.failure = self.failure or written.damage
         self._working.on_written(written)
         self._working.refill()
 
