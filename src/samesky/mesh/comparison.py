@@ -35,7 +35,7 @@ INTERVAL_S = 3600.0
 DEEP_INTERVAL_S = 86_400.0
 """Every so often each file is looked at, whatever the sums say: they don't tell when a file was announced again, and
 might be wrong."""
-PATIENCE_S = 10.0
+PATIENCE_S = 5.0
 """Until an unanswered question is asked again."""
 MOST_TRIES = 3
 FIRST_PAUSE_S = 10.0
