@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from ..core.strict import Refused
 from ..link.message import Link, Message
-from . import wis2
 from .announcement import Announcement
 from .paths import topic_of
 from .peer_settings import Posting
@@ -130,7 +129,7 @@ def make_message(posting: Posting, announcement: Announcement) -> Message | None
         topic = wis2_topic(ours, centre_id=posting.centre_id)
         if topic is None:
             return None
-        return Message(topic, encode_wis2(ours, centre_id=posting.centre_id), content_type=wis2.CONTENT_TYPE)
+        return Message(topic, encode_wis2(ours, centre_id=posting.centre_id), content_type=CONTENT_TYPE)
     exchange = posting.exchange
     if posting.split:
         exchange += f"{zlib.crc32(ours.path.encode()) % posting.split:02d}"
