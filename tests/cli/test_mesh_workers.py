@@ -44,14 +44,11 @@ def hashes(folder: Path) -> dict[str, str]:
     return {str(each.relative_to(folder)): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
 
 
-needs_base_url = pytest.mark.xfail(run=False, reason="`peer --no-download` has to leave the baseUrl as it came")
-
-
 @pytest.mark.parametrize(
     "mode",
     [
         pytest.param(["--share", "g"], id="shared"),
-        pytest.param(["--post-exchange-split"], id="split", marks=needs_base_url),
+        pytest.param(["--post-exchange-split"], id="split"),
     ],
 )
 def test_workers_bring_every_file_once(

@@ -53,7 +53,7 @@ USUAL_PORT = 8000
     metavar="URL",
     help="Where others fetch the tree from (default: the server of --serve, else http://<this host>:8000/<tree>).",
 )
-@click.option("--serve", type=ListenType(), help="Serve the tree by HTTP as well; its status is at /.samesky/status.")
+@click.option("--serve", type=ListenType(), help="Serve the tree by HTTP as well; its status is at /.samesky/.")
 @exchange_option
 @click.option("--post-exchange", metavar="NAME", help="The first level of our own topics (default: --exchange).")
 @click.option(
@@ -135,7 +135,12 @@ def _serve(settings: "PeerSettings", listen: Listen, peering: "Peering") -> Any:
 
         return Page(CONTENT_TYPE, render_metrics(peering.status()))
 
-    pages = {"/.samesky/status": status, "/.samesky/metrics": metrics}
+    def page() -> Page:
+        from ..mesh.status_page import CONTENT_TYPE, render_status_page
+
+        return Page(CONTENT_TYPE, render_status_page(peering.status()))
+
+    pages = {"/.samesky/": page, "/.samesky/status": status, "/.samesky/metrics": metrics}
     return WebServer(settings.folder, host=listen.host, port=listen.port, pages=pages)
 
 
@@ -315,7 +320,7 @@ def _read_posting(options: dict[str, Any], folder: Path, client_id: str) -> "Pos
     return Posting(
         name=str(broker),
         mqtt=replace(mqtt, tell_published=True),
-        base_url=options["post_base_url"] or _guess_base_url(options["serve"], folder),
+        base_url=_read_base_url(options, folder),
         exchange=check_exchange(options["post_exchange"] or options["exchange"]),
         split=options["post_exchange_split"] or 0,
         inline_most_bytes=options["inline_max"] if options["inline"] else 0,
@@ -323,6 +328,13 @@ def _read_posting(options: dict[str, Any], folder: Path, client_id: str) -> "Pos
         format=options["post_format"],
         centre_id=options["centre_id"] or "",
     )
+
+
+def _read_base_url(options: dict[str, Any], folder: Path) -> str:
+    """Where others fetch from; empty when nothing is fetched here: announcements are passed on with what they say."""
+    if not options["download"]:
+        return ""
+    return options["post_base_url"] or _guess_base_url(options["serve"], folder)
 
 
 def _guess_base_url(listen: Listen | None, folder: Path) -> str:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+from ..core.strict import HIGHEST_INTEGER
 from .statefile import StateFile
 
 _FETCH, _ANNOUNCE = 0, 1
@@ -107,12 +108,10 @@ class Waiting:
 
     def next_to_announce(self, limit: int) -> list[WaitingRow]:
         """Hand out at most ``limit`` rows whose file is stored but perhaps not announced, highest priority first."""
-        query = (
-            f"SELECT id FROM waiting WHERE consumer = ? AND state = {_ANNOUNCE} "
-            "ORDER BY priority DESC, due_ns, id LIMIT ?"
-        )
-        ids = [id for (id,) in self._read(query, self._consumer, limit + len(self._taken)) if id not in self._taken]
-        return self._take(ids[:limit])
+        ids: list[int] = []
+        for priority in self._priorities(_ANNOUNCE):  # one by one, as the index has them: nothing is to be sorted
+            ids += self._due(priority, limit - len(ids), HIGHEST_INTEGER, _ANNOUNCE)
+        return self._take(ids)
 
     def postpone(self, ids_and_due: Iterable[tuple[int, int]]) -> None:
         """Give rows back, each (id, due_ns) to be handed out when it is due, with one try more."""
@@ -139,19 +138,19 @@ class Waiting:
             connection.execute(f"DELETE FROM waiting WHERE {_IDS}", (json.dumps(gone),))
         self._taken.difference_update(gone)
 
-    def _priorities(self) -> list[int]:
-        """The priorities that rows to fetch have, highest first: one look into the index for each."""
+    def _priorities(self, state: int = _FETCH) -> list[int]:
+        """The priorities that rows have, highest first: one look into the index for each."""
         found: list[int] = []
-        query = f"SELECT MAX(priority) FROM waiting WHERE consumer = ? AND state = {_FETCH} AND priority < ?"
+        query = f"SELECT MAX(priority) FROM waiting WHERE consumer = ? AND state = {state} AND priority < ?"
         below: int | float = float("inf")
         while (highest := self._read(query, self._consumer, below)[0][0]) is not None:
             found.append(highest)
             below = highest
         return found
 
-    def _due(self, priority: int, limit: int, now_ns: int) -> list[int]:
+    def _due(self, priority: int, limit: int, now_ns: int, state: int = _FETCH) -> list[int]:
         query = (
-            f"SELECT id FROM waiting WHERE consumer = ? AND state = {_FETCH} AND priority = ? AND due_ns <= ? "
+            f"SELECT id FROM waiting WHERE consumer = ? AND state = {state} AND priority = ? AND due_ns <= ? "
             "ORDER BY due_ns, id LIMIT ?"
         )
         rows = self._read(query, self._consumer, priority, now_ns, limit + len(self._taken))
