@@ -22,6 +22,8 @@ AT_ONCE = 100
 """Directories in one question."""
 
 Ask = Callable[[Question], Answer]
+_Counted = tuple[str, tuple[int, ...]]
+"""A directory, and how many files each peer has in it."""
 
 
 @dataclass(slots=True)
@@ -89,7 +91,9 @@ def survey(peers: Sequence[Surveyed]) -> Survey:
         peer.base_url, peer.newest = answer.base_url, answer.newest
         peer.whole = _checked(answer.directories, [""])[0].whole
     found = list(_differing_directories(peers)) if len({each.whole for each in peers}) > 1 else []
-    left, few, many = MOST_LISTED, [], []
+    few: list[_Counted] = []
+    many: list[_Counted] = []
+    left = MOST_LISTED
     for path, sums in found:
         count = sum(each.count for each in sums)
         (few if count <= left else many).append((path, tuple(each.count for each in sums)))
@@ -160,9 +164,7 @@ def _differing_children(answers: Iterable[DirectoryAnswer]) -> list[str]:
     return [name for name in names if len({each.get(name, NOTHING) for each in children}) > 1]
 
 
-def _by_files(
-    peers: Sequence[Surveyed], directories: Sequence[tuple[str, tuple[int, ...]]]
-) -> Iterator[DirectoryDifference]:
+def _by_files(peers: Sequence[Surveyed], directories: Sequence[_Counted]) -> Iterator[DirectoryDifference]:
     """Look at every file of these directories."""
     for at in range(0, len(directories), AT_ONCE):
         paths = [path for path, _ in directories[at : at + AT_ONCE]]
