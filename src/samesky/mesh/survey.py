@@ -96,8 +96,12 @@ def survey(peers: Sequence[Surveyed]) -> Survey:
     left = MOST_LISTED
     for path, sums in found:
         count = sum(each.count for each in sums)
-        (few if count <= left else many).append((path, tuple(each.count for each in sums)))
-        left -= min(count, left)
+        counted = (path, tuple(each.count for each in sums))
+        if count <= left:
+            left -= count
+            few.append(counted)
+        else:
+            many.append(counted)
     differences = [*_by_files(peers, few), *(_by_counts(peers, path, counts) for path, counts in many)]
     return Survey(tuple(peers), tuple(sorted(differences, key=lambda each: each.path)), complete=not many)
 
