@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -332,3 +334,16 @@ def test_totals_stay_below_the_modulus(index: Index) -> None:
     index.apply([entry(f"a/{number}") for number in range(50)])
     assert 0 <= index.sums()["a"].total < MODULUS
     assert join_path(*split_path("a/b/c")) == "a/b/c"
+
+
+def test_nothing_is_lost_when_others_open_and_close_the_index_meanwhile(tmp_path: Path) -> None:
+    """POSIX locks are those of a process: closing any descriptor of the file would drop all that SQLite has on it."""
+    opening = f"from pathlib import Path; from samesky.mesh.index import Index; index = Index(Path({str(tmp_path)!r}))"
+    with Index(tmp_path) as index:
+        index.apply([entry("a")])
+        Index(tmp_path).close()
+        for _ in range(2):
+            subprocess.run([sys.executable, "-c", f"{opening}; index.close()"], check=True)
+            index.apply([entry("b")])
+        told = subprocess.run([sys.executable, "-c", f"{opening}; print(index.count)"], check=True, capture_output=True)
+    assert told.stdout.strip() == b"2"

@@ -9,6 +9,7 @@ All of it can be had again, from the tree and from the neighbours. So a file tha
 id.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -171,7 +172,7 @@ class _Errors:
 
 
 def _open(path: Path, durable: bool) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))  # a name for the user's errors, not SQLite's
+    _ensure_file(path)
     connection = sqlite3.connect(
         path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
     )
@@ -186,6 +187,19 @@ def _open(path: Path, durable: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _ensure_file(path: Path) -> None:
+    """Make the file, for us alone to read, if it isn't there; the system's words are better than SQLite's.
+
+    One that is there is never opened here: closing it would drop all locks that SQLite has on it in this process, and
+    the next process to close it would take itself for the last one, and remove the log with others' transactions.
+    """
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path)) from None
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
