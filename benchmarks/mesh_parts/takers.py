@@ -21,7 +21,7 @@ from .origin import WIS2_TOPIC, File, Message, announce_v03, announce_wis2
 ROOT = Path(__file__).parents[2]
 DEEP_QUEUES = ("max_queued_messages 1000000", "max_inflight_messages 1000", "set_tcp_nodelay true")
 """What the seed recommends for mosquitto, and no waiting for full packets."""
-WORKERS = 2
+WORKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def run_sarracenia(folder: Path, source: MosquittoBroker, *, component: str) -> 
     tree.mkdir(parents=True)
     with make_broker(folder / "broker") as own:
         own_url = f"mqtt://owner:owner@{HOST}:{own.port}"
-        lines = [f"post_broker mqtt://owner@{HOST}:{own.port}", "post_exchange xpublic", "post_topicPrefix v03"]
+        lines = [f"post_broker mqtt://owner@{HOST}:{own.port}", "post_exchange xpublic", "post_topicPrefix v03.post"]
         lines += [f"post_baseUrl http://{HOST}:1/", f"post_baseDir {tree}", "callback importcopy"]
         with Sarracenia(folder / "home", url, own_url) as user:
             flow = user.subscribe("bench", url, tree, *(lines if component == "sarra" else ()), component=component)
