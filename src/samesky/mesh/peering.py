@@ -33,6 +33,7 @@ from ..link.mqtt import MqttLink, MqttSettings
 from .announcing import Announcing
 from .answers import Answering, answer_topic, ask_topic
 from .comparison import Comparison
+from .directory_sums import TreeSums
 from .fetching import Fetching
 from .followed import Followed
 from .index import Index
@@ -99,6 +100,7 @@ class Peering:
         self._stack.callback(self.tree.close)
         self.index = Index(settings.folder)
         self._stack.callback(self.index.close)
+        self._sums = TreeSums(self.index)
         self._client = HttpClient(settings.urls)
         self._stack.push_async_callback(self._client.close)
         self._fetching = Fetching(self._client, self.tree, most_bytes=settings.rules.most_bytes, clock=monotonic)
@@ -139,6 +141,7 @@ class Peering:
                 wants=lambda announcement: peer.would_take(announcement, now_ns=time_ns()),
                 take_removals=self.settings.rules.take_removals,
                 interval_s=self.settings.compare_interval_s,
+                sums=self._sums,
                 neighbour=self.index.file.read_neighbour(neighbour.name),
             )
         return Followed(neighbour, number, comparison)
@@ -148,7 +151,7 @@ class Peering:
         self._answering: Answering | None = None
         if settings.posting is not None:
             posting = settings.posting
-            self._answering = Answering(self.index, self.index.id, posting.base_url, posting.exchange)
+            self._answering = Answering(self.index, self.index.id, posting.base_url, posting.exchange, sums=self._sums)
             asked = (Subscription(ask_topic(posting.exchange)),) if settings.download else ()
             self._post_link = self._make_link(posting.mqtt, asked, self._teller(None))
             self._working.announcing = Announcing(posting, self._post_link, on_done=self._journal.done)
