@@ -37,7 +37,7 @@ def measure(folder: Path, *, files: int) -> list[Claim]:
         tap = stack.enter_context(Wire(answering.broker.port, "tap"))
         tap.subscribe(f"{EXCHANGE}/samesky/#")
         asking.start()
-        heard = _listen(tap)
+        heard = listen_until_proven(tap, asking)
     return [
         Claim(f"two equal trees of {files:,} files compared: messages", len(heard), "", at_least=1, at_most=4),
         Claim("  their size, headers included", sum(each.packet_bytes for each in heard), "bytes", at_most=1000),
@@ -55,9 +55,13 @@ def wait_until_indexed(node: Node, files: int) -> None:
         time.sleep(0.1)
 
 
-def _listen(tap: Wire) -> list[Heard]:
-    """Everything from the first message on until nothing comes any more."""
-    heard = tap.listen(PATIENCE_S)
+def listen_until_proven(tap: Wire, asking: Node) -> list[Heard]:
+    """Everything that is said until the asking peer knows that its tree is the same, and for a while after that."""
+    heard, end = [], time.monotonic() + PATIENCE_S
+    while not any(neighbour["same"] for neighbour in asking.read_status().get("neighbours", ())):
+        heard += tap.listen(0.5)
+        if time.monotonic() > end:
+            raise TimeoutError(f"the trees aren't proven the same after {PATIENCE_S:.0f} s")
     while some := tap.listen(QUIET_S):
         heard += some
     return heard

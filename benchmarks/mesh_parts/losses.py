@@ -27,19 +27,20 @@ def measure_burst(folder: Path, *, files: int) -> list[Claim]:
     ):
         origin.join(origin.broker_url)
         peer.join(origin.broker_url)
-        written = write_files(origin.tree, files)
+        (probe,) = write_files(origin.tree, 1, prefix="probe")
         origin.start()
         peer.start()
-        origin.publish([written[0].path])
-        wait_for_files([peer.tree / written[0].path], SIZE_BYTES, START_S)
-        messages = [(each.topic, each.payload) for each in origin.enter([file.path for file in written[1:]])]
+        origin.publish([probe.path])
+        wait_for_files([peer.tree / probe.path], SIZE_BYTES, START_S)
+        written = write_files(origin.tree, files)
+        messages = [(each.topic, each.payload) for each in origin.enter([file.path for file in written])]
         with Wire(origin.broker.port, "publisher") as wire:
             began = time.monotonic()
             wire.publish_all(messages)
         ended = wait_for_files([peer.tree / file.path for file in written], SIZE_BYTES, DEADLINE_S)
         return [
             Claim(f"{files:,} files at once through mosquitto's default queues: complete", ended - began, "s"),
-            *_outcome([origin, peer], nginx, files),
+            *_outcome([origin, peer], nginx, files + 1),
         ]
 
 
