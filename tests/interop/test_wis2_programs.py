@@ -122,7 +122,6 @@ def test_what_we_notify_passes_the_test_suite_and_both_programs_download_it(
         assert sorted(file.read_bytes() for file in found) == sorted(FILES.values())
 
 
-@pytest.mark.xfail(strict=True, reason="we announce a newer version of a file with rel canonical, not update")
 def test_our_updates_are_followed(ours: Node, theirs: Node, pywis: PywisPubsub, tmp_path: Path) -> None:
     """Both programs keep what they have unless the link's rel is ``update``."""
     ours.start_peer(theirs, format="wis2", centre_id="ca-eccc-msc")

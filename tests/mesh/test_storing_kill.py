@@ -1,4 +1,4 @@
-"""A process that stores is killed again and again: every file is whole, none is forgotten, and none gets too late a time."""
+"""A process that stores is killed again and again: each file is whole, none forgotten, none with too late a time."""
 
 import hashlib
 import multiprocessing
@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+from tests.stands.waiting import wait_for
 
 from samesky.mesh.announcement import Announcement, integrity_of
 from samesky.mesh.index import Index
@@ -13,7 +14,6 @@ from samesky.mesh.scan import scan_tree
 from samesky.mesh.storing import Item, Storing
 from samesky.mesh.tree import Tree
 from samesky.mesh.waiting import Waiting, WaitingRow
-from tests.stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def check_rows(folder: Path) -> None:
 
 
 def check_tree(folder: Path) -> None:
-    files = [path for path in (folder / "d").iterdir()]
+    files = list((folder / "d").iterdir())
     with Index(folder) as index:
         assert index.count == len(files)
         for file in files:

@@ -29,8 +29,14 @@ def test_a_file_is_meant_when_a_broker_would_send_its_announcement(
 
 @pytest.mark.parametrize(
     ("directory", "covered"),
-    [("", True), ("2019013003", True), ("2019013003/GTS", True), ("2019013003/RADAR", False)]
-    + [("2019013003/GTS/KWNB/IU/deep", True), ("2019013003/GTS/KWNB/IS", False)],
+    [
+        ("", True),
+        ("2019013003", True),
+        ("2019013003/GTS", True),
+        ("2019013003/RADAR", False),
+        ("2019013003/GTS/KWNB/IU/deep", True),
+        ("2019013003/GTS/KWNB/IS", False),
+    ],
 )
 def test_a_directory_is_covered_when_what_is_meant_may_be_below_it(directory: str, covered: bool) -> None:
     assert Subtopics(["+/GTS/+/IU/#"]).covers(directory) is covered

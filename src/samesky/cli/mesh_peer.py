@@ -16,6 +16,7 @@ import click
 
 from .configuration import json_option
 from .mesh_options import (
+    SEED_SPELLING,
     Listen,
     ListenType,
     ca_file_option,
@@ -40,6 +41,7 @@ USUAL_PORT = 8000
 
 @click.command(
     "peer",
+    context_settings=SEED_SPELLING,
     short_help="Keep what neighbours announce, and announce it.",
     epilog="Example: samesky mesh peer --broker mqtt://guest:guestpw@blacklab --post-broker mqtt://owner:ownerpw@here "
     "--serve 8000",

@@ -79,6 +79,8 @@ class Announcement:
     """Where a link points, or what a renamed file was called."""
     extra: Mapping[str, object] = field(default_factory=dict, repr=False)
     """Fields that are passed on as they came."""
+    replaces: bool = False
+    """Whether the announcer had another content of this path before; only WIS2 has a word for it."""
 
     @property
     def version(self) -> Version:

@@ -50,10 +50,14 @@ class Announcing:
         """Whether more may be added; what can't stays in the queue until it is asked for again."""
         return len(self._waiting) < MOST_WAITING
 
-    def add(self, announcement: Announcement, row_id: int, content: bytes | None) -> None:
-        """Announce this file; ``content`` travels with it when it is small enough and that is wanted."""
+    def add(self, announcement: Announcement, row_id: int, content: bytes | None, *, as_it_came: bool = False) -> None:
+        """Announce this file; ``content`` travels with it when it is small enough and that is wanted.
+
+        ``as_it_came``: it isn't here, but where the announcement says.
+        """
+        ours = announcement if as_it_came or not self.posting.base_url else _at(announcement, self.posting.base_url)
         try:
-            bare = make_message(self.posting, announcement)
+            bare = make_message(self.posting, ours)
         except Refused as refusal:
             self.trouble = f"{announcement.path} can't be announced: {refusal}"
             bare = None
@@ -61,7 +65,7 @@ class Announcing:
             self._on_done([row_id])
             return
         inline = content is not None and 0 < len(content) <= self.posting.inline_most_bytes
-        message = make_message(self.posting, replace(announcement, content=content)) if inline else None
+        message = make_message(self.posting, replace(ours, content=content)) if inline else None
         self._waiting.append(_Ready(message or bare, bare if message else None, row_id))
         if not self._gathering:
             self.send()
@@ -122,9 +126,8 @@ class Announcing:
         return True
 
 
-def make_message(posting: Posting, announcement: Announcement) -> Message | None:
-    """The message that tells of ``announcement`` with our base URL; None for what the format has no words for."""
-    ours = _at(announcement, posting.base_url) if posting.base_url else announcement
+def make_message(posting: Posting, ours: Announcement) -> Message | None:
+    """The message that tells of a file in the format that we post; None for what it has no topic for."""
     if posting.format == "wis2":
         topic = wis2_topic(ours, centre_id=posting.centre_id)
         if topic is None:
@@ -151,4 +154,5 @@ def _at(announcement: Announcement, base_url: str) -> Announcement:
         announcement.operation,
         announcement.target,
         announcement.extra,
+        announcement.replaces,
     )

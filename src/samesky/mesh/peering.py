@@ -81,6 +81,7 @@ class Peering:
         self._scan_due = 0.0
         self._scanned = False
         self._closing = False
+        self._questions: deque[Message] = deque()
 
     async def __aenter__(self) -> "Peering":
         try:
@@ -220,12 +221,10 @@ class Peering:
 
     def _on_post_event(self, event: Event) -> None:
         match event:
+            case Arrived(message) if self._scanned:
+                self._answer(message)
             case Arrived(message):
-                answer = self._answering.on_ask(message) if self._answering is not None else None
-                assert self._post_link is not None
-                if answer is not None:
-                    self._post_link.publish(answer)
-                self._post_link.acknowledge(message)
+                self._questions.append(message)  # until it is known what is in the tree; each asker waits for one
             case Connected():
                 self._post_trouble = ""
                 if self._working.announcing is not None:
@@ -236,6 +235,13 @@ class Peering:
                 self._post_trouble = f"not allowed to {action} on {topic}: {reason}"
                 if self._working.announcing is not None:
                     self._working.announcing.on_refused(self._post_trouble)
+
+    def _answer(self, message: Message) -> None:
+        assert self._post_link is not None
+        answer = self._answering.on_ask(message) if self._answering is not None else None
+        if answer is not None:
+            self._post_link.publish(answer)
+        self._post_link.acknowledge(message)
 
     def _on_answer(self, followed: Followed, message: Message) -> None:
         comparison, link = followed.comparison, followed.link
@@ -324,6 +330,8 @@ class Peering:
             _log.warning("mesh_scan_failed tree=%s error=%r", self.settings.folder, str(error))
         if not self._scanned:
             self._scanned = True
+            while self._questions:
+                self._answer(self._questions.popleft())
             for followed in self.followed:
                 self._begin_comparing(followed)
 

@@ -103,9 +103,16 @@ def _read_whole(descriptor: int, inline_most_bytes: int) -> tuple[int, bytes, by
 
 
 def make_announcement(
-    file: ReadFile, *, base_url: str, pub_time: int, headers: Mapping[str, object] = _NO_HEADERS
+    file: ReadFile,
+    *,
+    base_url: str,
+    pub_time: int,
+    headers: Mapping[str, object] = _NO_HEADERS,
+    known: Entry | None = None,
 ) -> Announcement:
     """Return what is told of ``file``: it can be had below ``base_url``, and enters the mesh at ``pub_time`` (ns).
+
+    ``known`` is what the tree's index knew of its path before.
 
     ``headers`` are further fields, which every peer passes on.
     """
@@ -117,6 +124,7 @@ def make_announcement(
         base_url=base_url,
         content=file.content,
         extra=dict(headers),
+        replaces=known is not None and known.state == "here" and known.content != file.sha512,
     )
 
 
@@ -181,8 +189,9 @@ def enter_files(
     made: list[Announcement] = []
     with index.file.writing() if index else nullcontext():
         for file in files:
-            pub_time = choose_pub_time(index.read(file.path) if index else None, time.time_ns())
-            made.append(make_announcement(file, base_url=base_url, pub_time=pub_time, headers=headers))
+            known = index.read(file.path) if index else None
+            pub_time = choose_pub_time(known, time.time_ns())
+            made.append(make_announcement(file, base_url=base_url, pub_time=pub_time, headers=headers, known=known))
         if index:
             index.apply(map(make_entry, made, files))
     return made

@@ -52,6 +52,8 @@ class Outcome:
     words: str = ""
     entry: Entry | None = None
     """What is in the index now; None when ``refused`` or ``failed``."""
+    replaced: bool = False
+    """Whether another content was there before."""
 
 
 class Storing:
@@ -184,7 +186,7 @@ class _Batch:
             found = self._tree.place(self._names[number], announcement.path)
             entry = _entry_of(announcement, item.sha512, found)
         self._keep(entry)
-        return Outcome("stored", entry=entry)
+        return Outcome("stored", entry=entry, replaced=known is not None and known.state == "here")
 
     def _find_newer(self, item: Item, known: Entry | None) -> Entry | None:
         """What a person or a program has put there since the tree was scanned, if that is newer than the item.

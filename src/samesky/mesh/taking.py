@@ -22,6 +22,7 @@ from .peer import Peer, Remove, Skip, Take, Touch
 from .peer_settings import PeerSettings
 from .v03 import CONTENT_TYPE, encode_v03
 from .waiting import WaitingRow
+from .wis2 import is_not_to_be_cached
 from .working import Working
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Taking:
         self._settings, self._working = settings, working
         self._index, self._fetching = index, fetching
         self._peer = Peer(settings.rules)
+        self._is_cache = settings.posting is not None and settings.posting.format == "wis2"
 
     def on_messages(self, arrived: Sequence[tuple[Followed, Message]]) -> None:
         """Announcements came; each is acknowledged when nothing is lost any more if we end."""
@@ -151,7 +153,7 @@ class Taking:
 
     def _start(self, followed: Followed, work: Work) -> None:
         announcement = work.announcement
-        if not self._settings.download:
+        if not self._settings.download or (self._is_cache and is_not_to_be_cached(announcement)):
             self._working.pass_on(work)
         elif announcement.content is not None and _is_whole(announcement, announcement.content):
             self._working.store(work, _inline(announcement, announcement.content))

@@ -265,7 +265,9 @@ class Watching:
     def _tell(self, file: ReadFile, known: Entry | None) -> Announcement:
         pub_time = choose_pub_time(known, time.time_ns())
         settings = self._settings
-        return make_announcement(file, base_url=settings.base_url, pub_time=pub_time, headers=settings.headers)
+        return make_announcement(
+            file, base_url=settings.base_url, pub_time=pub_time, headers=settings.headers, known=known
+        )
 
     def _queue(self, announcements: list[Announcement]) -> None:
         rows, now_ns = [], time.time_ns()

@@ -97,6 +97,13 @@ def encode_wis2(announcement: Announcement, *, centre_id: str = "") -> bytes:
     raise Refused(Reason.SIZE, f"the message would have more than {MAX_ANNOUNCEMENT_BYTES} bytes")
 
 
+def is_not_to_be_cached(announcement: Announcement) -> bool:
+    """Whether its producer wants no copies to be kept: a cache passes it on with the link it has (WNM, ``cache``)."""
+    came_with = announcement.extra.get("wis2")
+    properties = came_with.get("properties") if isinstance(came_with, dict) else None
+    return isinstance(properties, dict) and properties.get("cache") is False
+
+
 def _choose_link(links: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the link that says where the data is, or that it is no more; both at once make no sense."""
     telling = [link for link in links if link["rel"] in _OPERATIONS]
@@ -197,8 +204,11 @@ def _make_links(announcement: Announcement, kept: object) -> list[object]:
     first = _without(others[0], _TOLD_OF_LINK) if others else {}
     if _OPERATIONS.get(str(first.get("rel"))) == announcement.operation:
         link = {**first, "href": announcement.url}
+        if announcement.replaces:
+            link["rel"] = "update"  # else those who have the file keep what they have
     else:
-        link = {"href": announcement.url, "rel": "canonical" if announcement.operation == "put" else "deletion"}
+        rel = "deletion" if announcement.operation == "remove" else "update" if announcement.replaces else "canonical"
+        link = {"href": announcement.url, "rel": rel}
         link["type"] = _MEDIA_TYPES.get(splitext(announcement.path)[1].lower(), "application/octet-stream")
     if announcement.size is not None:
         link["length"] = announcement.size

@@ -196,7 +196,7 @@ class Working:
 
     def _go_on(self, written: Written) -> None:
         for work in written.cycle.passed_on:
-            self._announce(work, work.announcement, None)
+            self._announce(work, work.announcement, None, as_it_came=True)
         for work, fetched, outcome in written.outcomes:
             if fetched is not None:
                 self._fetching.release(fetched)
@@ -207,7 +207,9 @@ class Working:
         match outcome.state:
             case "stored":
                 _note_stored(followed, work, fetched)
-                announcement = work.announcement if fetched is None else verified(work.announcement, fetched)
+                announcement = work.announcement
+                if fetched is not None:
+                    announcement = verified(announcement, fetched, replaces=outcome.replaced)
                 self._announce(work, announcement, fetched.content if fetched is not None else None)
                 self._remove_renamed(followed, work.announcement)
             case "failed":
@@ -225,13 +227,15 @@ class Working:
         if announcement.operation == "rename" and announcement.target and self._settings.rules.take_removals:
             self.on_removal(followed, Announcement(announcement.target, announcement.pub_time, operation="remove"))
 
-    def _announce(self, work: Work, announcement: Announcement, content: bytes | None) -> None:
+    def _announce(
+        self, work: Work, announcement: Announcement, content: bytes | None, *, as_it_came: bool = False
+    ) -> None:
         """The file is in its place: tell the next. The row stays until our broker has it."""
         self._forget(work)
         if self.announcing is None:
             self.done([work.row_id])
         elif self.announcing.has_room:
-            self.announcing.add(announcement, work.row_id, content)
+            self.announcing.add(announcement, work.row_id, content, as_it_came=as_it_came)
         else:
             self._more_to_announce = True
             self.journal.release([work.row_id])
@@ -278,7 +282,7 @@ class Working:
             del self._works[work.announcement.path]
 
 
-def verified(announcement: Announcement, fetched: Fetched) -> Announcement:
+def verified(announcement: Announcement, fetched: Fetched, *, replaces: bool = False) -> Announcement:
     """The announcement with what was found to be true of the file, and without where it came from."""
     return Announcement(
         path=announcement.path,
@@ -289,6 +293,7 @@ def verified(announcement: Announcement, fetched: Fetched) -> Announcement:
         operation=announcement.operation,
         target=announcement.target,
         extra=announcement.extra,
+        replaces=replaces,
     )
 
 
