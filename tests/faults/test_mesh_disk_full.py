@@ -35,14 +35,24 @@ def test_a_full_disk_shows_no_half_file_and_room_is_used_soon(tmp_path: Path, di
             paths = write_files(roomy, Random(1), FILES, size_bytes=SIZE_BYTES)
             roomy.publish(paths)
 
-            def trouble() -> str:
-                return str(tight.read_status().get("last_error", "no answer"))
+            def told() -> str:
+                return str(tight.read_status())
 
-            wait_for(lambda: "full" in trouble(), 30, what="the full disk", explain=lambda: say(tight))
+            wait_for(
+                lambda: "disk is full" in told() or "No space left" in told(),
+                30,
+                what="the full disk",
+                explain=lambda: say(tight),
+            )
             tight.check()
             assert 0 < reader.read_count < FILES
             disk.grow("64m")
             wait_until_same([roomy, tight], FILES, 30)
         assert reader.faults == []
         assert find_unfinished(tight) == []
-        wait_for(lambda: not trouble(), 15, what="the end of the trouble", explain=lambda: say(tight))
+        wait_for(
+            lambda: tight.read_status().get("last_error") == "",
+            15,
+            what="the end of the trouble",
+            explain=lambda: say(tight),
+        )
