@@ -21,6 +21,8 @@ from stands.mesh_node import Announcer, MeshNode, read_tree
 from stands.mesh_web_server import RunningWebServer
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 TOPIC = "xpublic/v03/post/20261121"
 CONTENT = b"good content"
 GOOD = "20261121/good.txt"

@@ -25,6 +25,8 @@ from samesky.station.serving import Serving
 
 from .conftest import find
 
+pytestmark = pytest.mark.slow
+
 USERS = {"home": "h", "copy": "c"}
 HOME_RIGHTS = """\
 user home

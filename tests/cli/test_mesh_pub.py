@@ -18,6 +18,8 @@ from stands.mesh_listener import Listener
 from stands.ports import free_port
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MosquittoBroker]:

@@ -21,6 +21,8 @@ from samesky.station.envelope import seal
 from samesky.station.messages import decode_answer
 from samesky.station.requests import decode_request
 
+pytestmark = pytest.mark.slow
+
 MUTATIONS = int(os.environ.get("SAMESKY_MUTATIONS", "40000"))
 SEED = int(os.environ.get("SAMESKY_MUTATION_SEED", "20240229"))
 

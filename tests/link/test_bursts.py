@@ -17,6 +17,8 @@ from samesky.link.message import Arrived, Connected, Denied, Disconnected, Event
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.link.tls import TlsSettings
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = ["max_queued_messages 100000", "max_inflight_messages 1000"]
 CONNACK = encode_frame(0x20, b"\x00\x00\x00")
 

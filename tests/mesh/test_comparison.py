@@ -28,6 +28,8 @@ from stands.mesh_trees import (
     make_tree,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def _cost(talk: Talk) -> tuple[int, int]:
     """How many messages were said, and how many bytes they have with their topics."""

@@ -1,5 +1,6 @@
 """Whole peers: two or three nodes with real brokers, in one process."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from samesky.link.broker import MosquittoBroker
 from samesky.mesh.announcement import Announcement, integrity_of
 from samesky.mesh.peer import Rules, Selection
 from stands.mesh_node import Announcer, MeshNode, read_tree
+from stands.mesh_web import ScriptedWeb, answering, whole
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -238,3 +240,31 @@ def test_what_could_not_be_announced_is_announced_when_the_broker_is_back(
     brokers[1].start()
     second = stack.enter_context(MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port], name="second"))
     wait_for(lambda: second.status().announced == 20, 10, what="the announcements", explain=second.describe)
+
+
+def test_what_is_announced_again_while_it_is_fetched_is_fetched_once_and_has_the_later_time(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    asked: list[str] = []
+    going_on = threading.Event()
+
+    def answer(request: str) -> bytes:
+        asked.append(request)
+        assert going_on.wait(20)
+        return whole(b"content")
+
+    second = stack.enter_context(MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port]))
+    wait_until_connected(second)
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    web = stack.enter_context(ScriptedWeb(answering(answer)))
+    told = Announcement(PATH, time.time_ns(), integrity_of(b"content"), 7, web.url)
+    later = replace(told, pub_time=told.pub_time + 1000)
+    announcer.announce(told)
+    wait_for(lambda: asked, 10, what="the question")
+    announcer.announce(later)
+    wait_for(lambda: second.status().neighbours[0].skipped.get("pending"), 10, explain=second.describe)
+    going_on.set()
+    wait_until_has(second, PATH, b"content")
+    wait_for(lambda: second.status().announced == 1, 10, explain=second.describe)
+    assert second.call(lambda peering: peering.index.read(PATH)).pub_time == later.pub_time
+    assert len(asked) == 1

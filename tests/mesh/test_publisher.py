@@ -17,6 +17,8 @@ from samesky.mesh.v03 import decode_v03
 from stands.ports import free_port
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 NOW_NS = 1_700_000_000_000_000_000
 URL = "http://blacklab:8000/data"
 

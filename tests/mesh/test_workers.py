@@ -13,6 +13,8 @@ from samesky.mesh import workers as workers_module
 from samesky.mesh.workers import Supervisor, Worker, plan_shared, plan_split
 from stands.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 
 def test_each_worker_has_a_name_of_its_own_and_all_share_one_subscription() -> None:
     workers = plan_shared(3, "cwao", ["--broker", "mqtt://b"], group="g", first=["--serve", ":8000"])

@@ -23,6 +23,8 @@ from samesky.station.tree_store import FILE_NAME, TreeStore
 from stands.databases import SqliteDatabase
 from stands.small_archive import describe_columns
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from stands.mariadb import MariadbServer
 

@@ -14,7 +14,7 @@ from .mesh_options import SEED_SPELLING
     "prune",
     short_help="Remove directories of past hours.",
     context_settings=SEED_SPELLING,
-    epilog="Example, for a crontab: 21 * * * * samesky mesh prune --hours 13 /srv/data",
+    epilog="Example: samesky mesh prune --hours 13 /srv/data (every hour, by cron)",
 )
 @click.argument("folder", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option(

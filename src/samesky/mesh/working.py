@@ -6,6 +6,7 @@ when there is room in memory, what waits there is handed to ``on_rows``.
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import time, time_ns
 
 from ..core.strict import Reason, Refused
@@ -83,9 +84,14 @@ class Working:
         if announcement.integrity is not None and announcement.integrity == pending.announcement.integrity:
             if pending.job is not None:
                 pending.job.add_source(announcement.url)
-            if announcement.pub_time <= pending.announcement.pub_time:
-                return "pending"
+            if announcement.pub_time > pending.announcement.pub_time:
+                self._note_later(pending, announcement)
+            return "pending"
         return "older" if announcement.version <= pending.announcement.version else ""
+
+    def _note_later(self, pending: Work, announcement: Announcement) -> None:
+        """What is being fetched was announced again meanwhile: the same bytes, with the later time."""
+        pending.announcement = replace(pending.announcement, pub_time=announcement.pub_time, extra=announcement.extra)
 
     def begin(self, work: Work) -> None:
         """Something is to be done; what was being done for the same path is no longer needed."""
@@ -153,6 +159,7 @@ class Working:
         """A cycle of the journal is over."""
         self._acknowledge(written)
         self._announce_all(written)
+        self._forget_trouble(written)
         if written.next_due_ns is not None or written.cycle.refill:
             self._next_due_ns = written.next_due_ns
         if written.cycle.refill and len(written.rows) < written.cycle.refill:
@@ -163,6 +170,12 @@ class Working:
             self._more_to_announce = len(written.to_announce) == written.cycle.refill_announcements
             for row in written.to_announce:
                 self._announce_row(row)
+
+    def _forget_trouble(self, written: Written) -> None:
+        """What was stored is no trouble any more."""
+        for work, _, outcome in written.outcomes:
+            if outcome.state == "stored" and not self._followed[work.neighbour].queue:
+                self._followed[work.neighbour].last_error = ""
 
     def _fail(self, work: Work, failure: NotFetched) -> None:
         """Try again later, or give up: a comparison will bring it again if it is anywhere."""
