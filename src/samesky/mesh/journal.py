@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 FAILURE_PAUSE_S = 5.0
 REFILL = 1000
+PATIENCE_S = 0.004
+"""What brings no file waits so long for one: most files are fetched sooner, and are written with their rows then."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,13 +95,15 @@ class Journal:
         consumer: str,
         *,
         durable: bool,
+        announces: bool,
         on_written: Callable[[Written], None],
     ) -> None:
-        self._tree, self._consumer, self._durable = tree, consumer, durable
+        self._tree, self._consumer, self._durable, self._announces = tree, consumer, durable, announces
         self._on_written = on_written
         self._loop = asyncio.get_running_loop()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="samesky-mesh-writing")
         self._next = Cycle()
+        self._timer: asyncio.TimerHandle | None = None
         self._running = False
         self._paused = False
         self._closed = False
@@ -120,12 +124,12 @@ class Journal:
     def store(self, work: Work, fetched: Fetched) -> None:
         """Put a file in its place."""
         self._next.stored.append((work, fetched))
-        self._begin()
+        self._begin_now()
 
     def remove(self, work: Work) -> None:
         """Remove a file."""
         self._next.stored.append((work, None))
-        self._begin()
+        self._begin_now()
 
     def pass_on(self, work: Work) -> None:
         """There is nothing to store: the announcement is all."""
@@ -170,6 +174,7 @@ class Journal:
     async def close(self) -> None:
         """Write what has gathered, and end the thread."""
         while self._running or (self._next and not self._paused):
+            self._begin_now()
             await asyncio.sleep(0.01)
         self._closed = True
         if self._opened is not None:
@@ -179,6 +184,14 @@ class Journal:
     # ------------------------------------------------------------------ cycles
 
     def _begin(self) -> None:
+        """Write soon."""
+        if self._timer is None and not self._running:
+            self._timer = self._loop.call_later(PATIENCE_S, self._begin_now)
+
+    def _begin_now(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._running or self._paused or self._closed or not self._next:
             return
         self._running = True
@@ -193,11 +206,14 @@ class Journal:
             self._paused = True
             self._loop.call_later(FAILURE_PAUSE_S, self._resume)
         self._on_written(written)
-        self._begin()
+        if self._next.stored:
+            self._begin_now()
+        elif self._next:
+            self._begin()
 
     def _resume(self) -> None:
         self._paused = False
-        self._begin()
+        self._begin_now()
 
     def _put_back(self, left: Cycle) -> None:
         mine = self._next
@@ -211,21 +227,28 @@ class Journal:
     def _write(self, cycle: Cycle) -> tuple[Written, Cycle]:
         """Write a cycle; returns what came of it, and what couldn't be written."""
         written = Written(Cycle())
+        # A file that is here before its row was written needs none but that of its announcement.
+        at_once = {id(work) for work, _ in cycle.stored if not work.row_id}
+        fresh = [work for work in cycle.added if id(work) in at_once]
+        cycle.added = [work for work in cycle.added if id(work) not in at_once]
         try:
             self._write_rows(cycle, written)
             self._write_files(cycle, written)
+            self._note_fresh(fresh, cycle, written)
             self._read_rows(cycle, written)
         except SameskyError as error:
+            if not written.outcomes:
+                cycle.added += fresh
             written.error = str(error)
             written.damage = error if isinstance(error, DataError) else None
-            return written, cycle
-        return written, Cycle()
+        return written, cycle
 
     def _write_rows(self, cycle: Cycle, written: Written) -> None:
         """The rows that are new, and those that are done with; each list is emptied when it is written."""
         opened = self._open()
         index, waiting = opened.state, opened.waiting
-        with index.file.writing():
+        must_last = bool(cycle.added or cycle.kept)  # their messages are acknowledged
+        with index.file.writing() if must_last else index.file.writing_lightly():
             ids = waiting.add([work.row for work in cycle.added], take=True)
             for work, row_id in zip(cycle.added, ids, strict=True):
                 work.row_id = row_id
@@ -243,9 +266,20 @@ class Journal:
             opened.waiting.to_announce([work.row_id for work in cycle.passed_on])
             written.cycle.passed_on, cycle.passed_on = cycle.passed_on, []
         if cycle.stored:
-            outcomes = opened.storing.store([_make_item(work, fetched) for work, fetched in cycle.stored])
+            items = [_make_item(work, fetched, announces=self._announces) for work, fetched in cycle.stored]
+            outcomes = opened.storing.store(items)
             written.outcomes = [(*each, outcome) for each, outcome in zip(cycle.stored, outcomes, strict=True)]
             cycle.stored = []
+
+    def _note_fresh(self, fresh: list[Work], cycle: Cycle, written: Written) -> None:
+        """Those that couldn't be stored get a row in the next cycle, before they are postponed."""
+        if not fresh:
+            return
+        outcomes = {id(work): outcome for work, _, outcome in written.outcomes}
+        for work in fresh:
+            outcome = outcomes[id(work)]
+            work.row_id = outcome.row_id
+            (cycle if outcome.state == "failed" else written.cycle).added.append(work)
 
     def _read_rows(self, cycle: Cycle, written: Written) -> None:
         waiting = self._open().waiting
@@ -276,7 +310,8 @@ class _Opened(NamedTuple):
     storing: Storing
 
 
-def _make_item(work: Work, fetched: Fetched | None) -> Item:
+def _make_item(work: Work, fetched: Fetched | None, *, announces: bool) -> Item:
+    row = work.row if announces and not work.row_id else None
     if fetched is None:
-        return Item(work.announcement, row_id=work.row_id)
-    return Item(work.announcement, fetched.content, fetched.name, fetched.sha512, work.row_id)
+        return Item(work.announcement, row_id=work.row_id, row=row)
+    return Item(work.announcement, fetched.content, fetched.name, fetched.sha512, work.row_id, row)

@@ -119,7 +119,11 @@ class Peering:
         self._working.on_rows = self._taking.on_rows
         self._working.on_removal = lambda followed, removal: self._taking.on_lacking(followed, [removal])
         self._journal = self._working.journal = Journal(
-            self.tree, settings.consumer, durable=settings.durable, on_written=self._on_written
+            self.tree,
+            settings.consumer,
+            durable=settings.durable,
+            announces=settings.posting is not None,
+            on_written=self._on_written,
         )
         self._stack.push_async_callback(self._journal.close)
         self._open_links()

@@ -65,6 +65,7 @@ class StateFile:
 
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.path = folder / FOLDER / FILE_NAME
+        self._durable = durable
         self._depth = 0
         with self.errors():
             self.path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -145,6 +146,22 @@ class StateFile:
                 raise
             finally:
                 self._depth = 0
+
+    @contextmanager
+    def writing_lightly(self) -> Iterator[sqlite3.Connection]:
+        """As `writing`, for what may be undone by a power cut and is done again then: nobody waits for the disk."""
+        if not self._durable or self._depth:
+            with self.writing() as connection:
+                yield connection
+            return
+        with self.errors():
+            self.connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self.writing() as connection:
+                yield connection
+        finally:
+            with self.errors():
+                self.connection.execute("PRAGMA synchronous = FULL")
 
     def errors(self) -> "_Errors":
         """``with file.errors()``: what SQLite and the system raise there becomes what a user can understand."""

@@ -15,10 +15,10 @@ from typing import Literal
 from ..core.strict import Refused
 from ..errors import SameskyError
 from .announcement import Announcement, Entry, Integrity
-from .index import Index, split_path
+from .index import Index
 from .scan import entry_of_file
 from .tree import Tree
-from .waiting import Waiting
+from .waiting import Waiting, WaitingRow
 
 FEW = 4
 """Up to so many files are brought to the disk one by one, without whatever else is to be written there."""
@@ -37,6 +37,8 @@ class Item:
     sha512: bytes = b""
     row_id: int = 0
     """The waiting row that is moved on; 0 when there is none."""
+    row: WaitingRow | None = None
+    """The row to write when there is none yet, and the file is stored: `Outcome.row_id` tells which it is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +54,8 @@ class Outcome:
     words: str = ""
     entry: Entry | None = None
     """What is in the index now; None when ``refused`` or ``failed``."""
+    row_id: int = 0
+    """The row that is to be announced; 0 when there is none."""
     replaced: bool = False
     """Whether another content was there before."""
 
@@ -59,7 +63,9 @@ class Outcome:
 class Storing:
     """Stores into ``tree``, whose ``index`` and ``waiting`` (without one, there are no rows) share a connection.
 
-    ``durable``: when a batch returns, it is on the disk. For one thread, the one that `index` is for.
+    ``durable``: a file is on the disk before it has its name, so no power cut leaves a part of one, and the index is
+    when a batch returns. A name itself may be lost with the power: the next scan misses the file, a comparison brings it
+    (waiting for each name as well doubled the time). For one thread, the one that `index` is for.
     """
 
     def __init__(self, tree: Tree, index: Index, waiting: Waiting | None = None, *, durable: bool = False) -> None:
@@ -79,8 +85,6 @@ class Storing:
                 self._tree.sync()
             with self._index.file.writing():
                 batch.put_in_place()
-                if self._durable:
-                    batch.sync_names()
                 batch.note()
         except SameskyError as error:
             batch.fail(error)
@@ -131,26 +135,27 @@ class _Batch:
                 except SameskyError as error:
                     self._outcomes[number] = Outcome("failed", str(error))
 
-    def sync_names(self) -> None:
-        """Have the new names on the disk."""
-        directories = {split_path(path)[0] for path in self._changed}
-        if len(directories) > FEW:
-            self._tree.sync()
-        else:
-            for directory in directories:
-                self._tree.sync_directory(directory)
-
     def note(self) -> None:
         """Write the new entries, and move the rows on."""
         self._index.apply(self._changed.values(), known=self._known)
         if self._waiting is None:
             return
         rows: dict[bool, list[int]] = {True: [], False: []}
-        for item, outcome in zip(self._items, self.outcomes(), strict=True):
+        new: dict[int, WaitingRow] = {}
+        for number, (item, outcome) in enumerate(zip(self._items, self.outcomes(), strict=True)):
             if item.row_id and outcome.state != "failed":
                 rows[outcome.state == "stored"].append(item.row_id)
+            elif item.row is not None and outcome.state == "stored":
+                new[number] = item.row
+        self._add_rows(self._waiting, new)
         self._waiting.to_announce(rows[True])
         self._waiting.done(rows[False])
+
+    def _add_rows(self, waiting: Waiting, new: dict[int, WaitingRow]) -> None:
+        for number, row_id in zip(new, waiting.add(list(new.values()), take=True, stored=True), strict=True):
+            outcome = self._outcomes[number]
+            assert outcome is not None
+            self._outcomes[number] = replace(outcome, row_id=row_id)
 
     def fail(self, error: SameskyError) -> None:
         """The transaction came to nothing; files that were renamed are in place all the same, whole and verified."""

@@ -165,23 +165,6 @@ class Tree:
                 error = ctypes.get_errno()
                 raise OSError(error, os.strerror(error))
 
-    def sync_directory(self, directory: str) -> None:
-        """Have the names in ``directory`` on the disk, and its own name, and those above it; if it is there."""
-        with Trouble("a directory can't be brought to the disk"):
-            while True:
-                try:
-                    descriptor = open_beneath(self._root, directory or ".", os.O_RDONLY | os.O_DIRECTORY)
-                except FileNotFoundError:
-                    pass
-                else:
-                    try:
-                        os.fsync(descriptor)
-                    finally:
-                        os.close(descriptor)
-                if not directory:
-                    return
-                directory = directory.rpartition("/")[0]
-
     # ------------------------------------------------------------------ looking at the tree
 
     def open_file(self, path: str) -> int:

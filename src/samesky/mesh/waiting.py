@@ -65,15 +65,19 @@ class Waiting:
         counts = dict(self._read(query, self._consumer))
         return Depth(counts.get(_FETCH, 0), counts.get(_ANNOUNCE, 0))
 
-    def add(self, rows: Sequence[WaitingRow], *, take: bool = False) -> list[int]:
-        """Write ``rows``, to be fetched, in one transaction; returns their ids. With ``take`` they are handed out."""
+    def add(self, rows: Sequence[WaitingRow], *, take: bool = False, stored: bool = False) -> list[int]:
+        """Write ``rows`` in one transaction and return their ids. With ``take`` they are handed out.
+
+        They are to be fetched; with ``stored`` their files are here already, and only to be announced.
+        """
+        state = _ANNOUNCE if stored else _FETCH
         with self._file.writing() as connection:
             last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'waiting'").fetchone()
             first = last[0] + 1 if last else 1
             ids = list(range(first, first + len(rows)))
             connection.executemany(
                 "INSERT INTO waiting (topic, payload, content_type, neighbour, priority, due_ns, tries, id, "
-                f"consumer, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {_FETCH})",
+                f"consumer, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, {state})",
                 [(*row[:-1], id, self._consumer) for id, row in zip(ids, rows, strict=True)],
             )
         if take:
