@@ -64,7 +64,7 @@ class Storing:
     """Stores into ``tree``, whose ``index`` and ``waiting`` (without one, there are no rows) share a connection.
 
     ``durable``: a file is on the disk before it has its name, so no power cut leaves a part of one, and the index is
-    when a batch returns. A name itself may be lost with the power: the next scan misses the file, a comparison brings it
+    when a batch returns. A name itself may be lost with the power: the next scan misses it, a comparison brings it
     (waiting for each name as well doubled the time). For one thread, the one that `index` is for.
     """
 
