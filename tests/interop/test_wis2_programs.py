@@ -40,7 +40,7 @@ FILES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def environments() -> None:
-    if not SCHEMA.exists():
+    if not SCHEMA.exists() and "CI" not in os.environ:
         pytest.skip("the published schema isn't beside this repository")
     try:
         for name in ("pywis-pubsub", "wis2downloader"):

@@ -1,6 +1,7 @@
 """WIS2's published schema and examples, which lie beside the repository in ``shared/data/wis2`` and aren't copied."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ EXAMPLES = sorted((FOLDER / "examples").glob("*.json"))
 
 
 def require_folder() -> None:
-    """Skip the test where the schema isn't."""
-    if not FOLDER.is_dir():
+    """Skip the test where the schema isn't; in CI it has to be."""
+    if not FOLDER.is_dir() and "CI" not in os.environ:
         pytest.skip(f"WIS2's schema isn't in {FOLDER}")
 
 
