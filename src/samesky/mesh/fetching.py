@@ -21,7 +21,7 @@ from .turns import Turns
 
 WHOLE_BYTES = 1 << 18
 """Files up to this size are kept in memory while they come."""
-MOST_WHOLE_BYTES = 16 << 20
+MOST_WHOLE_BYTES = 8 << 20
 """Announced bytes of the files that are in memory, or on their way there, and not stored yet."""
 _PENALTY_S = 30.0
 

@@ -31,7 +31,7 @@ LOCK_NAME = "mesh.lock"
 MARK_NAME = "mesh.is-damaged"
 VERSION = 1
 BUSY_TIMEOUT_S = 30.0
-CACHE_KIB = 8192
+CACHE_KIB = 4096
 
 _TABLES = (
     # `changes` counts what changed a sum; `forgotten` is what it was when directories were last forgotten.

@@ -27,7 +27,7 @@ from .working import Working
 
 _log = logging.getLogger(__name__)
 
-MOST_WORKS = 4000
+MOST_WORKS = 3000
 """Announcements that are dealt with at once; more wait in the queue, on the disk."""
 LATE_PRIORITY = 1000
 """By how much an announcement that comes late is less urgent."""

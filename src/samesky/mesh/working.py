@@ -24,7 +24,7 @@ from .waiting import WaitingRow
 
 _log = logging.getLogger(__name__)
 
-ROOM_FOR_MORE = 2000
+ROOM_FOR_MORE = 1500
 """When fewer works than this are under way, more are taken from the queue."""
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 3600.0
