@@ -14,7 +14,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,33 +22,13 @@ import pytest
 
 from samesky.link.broker import MosquittoBroker
 from samesky.mesh.announcement import Announcement, integrity_of
-from stands.mesh_node import Announcer, MeshNode
+from stands.mesh_node import Announcer, MeshNode, wait_until_connected
 from stands.mesh_web import ScriptedWeb, Visitor, answering, whole
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
 PATH = "2026112117/CWAO/IU/a.bufr"
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def brokers(tmp_path: Path, stack: ExitStack) -> list[MosquittoBroker]:
-    return [stack.enter_context(MosquittoBroker(dir=tmp_path / f"broker-{number}")) for number in range(3)]
-
-
-def wait_until_connected(*nodes: MeshNode) -> None:
-    def connected(node: MeshNode) -> bool:
-        status = node.status()
-        return status.post_state == "live" and all(each.state != "disconnected" for each in status.neighbours)
-
-    for node in nodes:
-        wait_for(lambda node=node: connected(node), 20, what="the connections", explain=node.describe)
 
 
 def test_the_third_node_of_a_chain_gets_everything(

@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,24 +11,13 @@ import pytest
 from samesky.link.broker import MosquittoBroker
 from samesky.mesh.announcement import Announcement, integrity_of
 from samesky.mesh.peer import Rules, Selection
-from stands.mesh_node import Announcer, MeshNode, read_tree
+from stands.mesh_node import Announcer, MeshNode, read_tree, wait_until_connected
 from stands.mesh_web import ScriptedWeb, answering, whole
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
 PATH = "2026112117/CWAO/IU/a.bufr"
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def brokers(tmp_path: Path, stack: ExitStack) -> list[MosquittoBroker]:
-    return [stack.enter_context(MosquittoBroker(dir=tmp_path / f"broker-{number}")) for number in range(3)]
 
 
 def has(node: MeshNode, path: str, content: bytes) -> bool:
@@ -39,19 +27,6 @@ def has(node: MeshNode, path: str, content: bytes) -> bool:
 
 def wait_until_has(node: MeshNode, path: str, content: bytes, deadline_s: float = 10.0) -> None:
     wait_for(lambda: has(node, path, content), deadline_s, what=f"{path} at {node.name}", explain=node.describe)
-
-
-def wait_until_connected(*nodes: MeshNode) -> None:
-    for node in nodes:
-        wait_for(
-            lambda node=node: (
-                all(each.state != "disconnected" for each in node.status().neighbours)
-                and node.status().post_state == "live"
-            ),
-            10,
-            what=f"the connections of {node.name}",
-            explain=node.describe,
-        )
 
 
 def test_a_file_that_one_announces_goes_on_to_all_with_the_checksum_and_the_time_it_had(
@@ -268,3 +243,24 @@ def test_what_is_announced_again_while_it_is_fetched_is_fetched_once_and_has_the
     wait_for(lambda: second.status().announced == 1, 10, explain=second.describe)
     assert second.call(lambda peering: peering.index.read(PATH)).pub_time == later.pub_time
     assert len(asked) == 1
+
+
+def test_a_thousand_announcements_of_what_is_here_are_neither_fetched_nor_said_again(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    first = stack.enter_context(MeshNode(tmp_path / "1", brokers[0].port))
+    second = stack.enter_context(MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port]))
+    wait_until_connected(first, second)
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    told = announcer.put(first, PATH, b"content")
+    wait_for(lambda: second.status().announced == 1, 10, explain=second.describe)
+    for base_url in (first.url, second.url):
+        for _ in range(500):
+            announcer.announce(replace(told, base_url=base_url))
+
+    def dropped() -> bool:
+        skipped = second.status().neighbours[0].skipped
+        return skipped.get("same", 0) == skipped.get("own", 0) == 500
+
+    wait_for(dropped, 20, what="all of them", explain=second.describe)
+    assert (second.status().neighbours[0].fetched, second.status().announced) == (1, 1)

@@ -23,6 +23,8 @@ from samesky.mesh.serve import WebServer
 from samesky.mesh.status import MeshStatus
 from samesky.mesh.v03 import CONTENT_TYPE, encode_v03
 
+from .waiting import wait_for
+
 LOOPBACK = UrlRules(hosts=("127.0.0.1",))
 _numbers = itertools.count()
 
@@ -157,6 +159,17 @@ class Announcer:
         announcement = Announcement(path, time.time_ns(), integrity_of(content), len(content), node.url)
         self.announce(announcement)
         return announcement
+
+
+def wait_until_connected(*nodes: MeshNode) -> None:
+    """Return when each of ``nodes`` is connected to its neighbours' brokers and to its own."""
+
+    def connected(node: MeshNode) -> bool:
+        status = node.status()
+        return status.post_state == "live" and all(each.state != "disconnected" for each in status.neighbours)
+
+    for node in nodes:
+        wait_for(lambda node=node: connected(node), 20, what="the connections", explain=node.describe)
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:
