@@ -15,6 +15,7 @@ from ..errors import SetupError
 if TYPE_CHECKING:
     from ..link.broker_url import BrokerUrl
     from ..link.mqtt import MqttSettings
+    from ..link.tls import TlsSettings
     from ..mesh.publish import Telling
 
     _ListenParameter = click.ParamType["Listen"]
@@ -205,11 +206,15 @@ def read_telling(options: Mapping[str, Any]) -> "Telling":
 
 def read_post_settings(options: Mapping[str, Any], client_id: str, *, window: int) -> "MqttSettings":
     """The connection to ``--post-broker``, with no session: what it doesn't get is announced again, or compared."""
+    broker = read_broker(options["post_broker"], options["credentials"])
+    return broker.make_settings(client_id, tls=read_tls(options), session_expiry_s=0, window=window)
+
+
+def read_tls(options: Mapping[str, Any]) -> "TlsSettings | None":
+    """The authorities of ``--ca-file``; None for those that the system trusts."""
     from ..link.tls import TlsSettings
 
-    tls = TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
-    broker = read_broker(options["post_broker"], options["credentials"])
-    return broker.make_settings(client_id, tls=tls, session_expiry_s=0, window=window)
+    return TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
 
 
 def make_client_id(command: str) -> str:

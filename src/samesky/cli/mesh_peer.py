@@ -3,8 +3,6 @@
 import asyncio
 import json
 import logging
-import os
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,10 +19,12 @@ from .mesh_options import (
     ListenType,
     ca_file_option,
     check_exchange,
+    choose_base_url,
     credentials_option,
     exchange_option,
     needing,
     read_broker,
+    read_tls,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ REPORT_INTERVAL_S = 60.0
 LOOK_INTERVAL_S = 1.0
 SWITCH_INTERVAL_S = 0.0005
 """How long a busy thread keeps the others waiting: with Python's 5 ms a file waits for four of them in turn."""
-USUAL_PORT = 8000
 
 
 @click.command(
@@ -110,11 +109,10 @@ def command(**options: Any) -> None:
     What is announced and not here, or other here, is fetched, checked and put in its place whole. Every while the tree
     is compared with those of the neighbours, and what is missing is fetched. Runs until Ctrl-C.
     """
-    settings = _read_settings(options)
-    sys.exit(asyncio.run(_run(settings, options["serve"], options["as_json"])))
+    asyncio.run(_run(_read_settings(options), options["serve"], options["as_json"]))
 
 
-async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -> int:
+async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -> None:
     from ..mesh.peering import Peering
 
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -125,7 +123,6 @@ async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -
             await stack.enter_async_context(_serve(settings, listen, peering))
         click.echo(_describe(settings, listen), err=as_json)
         await _report(peering, as_json)
-    return 0
 
 
 def _serve(settings: "PeerSettings", listen: Listen, peering: "Peering") -> Any:
@@ -288,7 +285,6 @@ def _neighbour(
     from dataclasses import replace
 
     from ..link.message import Subscription
-    from ..link.tls import TlsSettings
     from ..mesh.paths import subtopic_filter
     from ..mesh.peer_settings import RECEIVE_MAXIMUM, SESSION_EXPIRY_S, Neighbour
 
@@ -296,7 +292,7 @@ def _neighbour(
     wis2 = [text for text in subtopics if text.split("/")[0] in ("origin", "cache")]
     filters = [text if text in wis2 else subtopic_filter(exchange, text) for text in subtopics or ("#",)]
     share = f"$share/{options['share']}/" if options["share"] else ""
-    tls = TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
+    tls = read_tls(options)
     mqtt = broker.make_settings(client_id, tls=tls, session_expiry_s=SESSION_EXPIRY_S, receive_maximum=RECEIVE_MAXIMUM)
     return Neighbour(
         name=str(broker),
@@ -312,7 +308,6 @@ def _neighbour(
 def _read_posting(options: dict[str, Any], folder: Path, client_id: str) -> "Posting | None":
     from dataclasses import replace
 
-    from ..link.tls import TlsSettings
     from ..mesh.peer_settings import Posting
 
     if options["post_broker"] is None:
@@ -320,8 +315,7 @@ def _read_posting(options: dict[str, Any], folder: Path, client_id: str) -> "Pos
     if options["post_format"] == "wis2" and not options["centre_id"]:
         raise click.UsageError("--format wis2 needs --centre-id: who announces, such as ca-eccc-msc")
     broker = read_broker(options["post_broker"], options["credentials"])
-    tls = TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
-    mqtt = broker.make_settings(f"{client_id}-post", tls=tls, session_expiry_s=0, window=500)
+    mqtt = broker.make_settings(f"{client_id}-post", tls=read_tls(options), session_expiry_s=0, window=500)
     return Posting(
         name=str(broker),
         mqtt=replace(mqtt, tell_published=True),
@@ -339,11 +333,6 @@ def _read_base_url(options: dict[str, Any], folder: Path) -> str:
     """Where others fetch from; empty when nothing is fetched here: announcements are passed on with what they say."""
     if not options["download"]:
         return ""
-    return options["post_base_url"] or _guess_base_url(options["serve"], folder)
-
-
-def _guess_base_url(listen: Listen | None, folder: Path) -> str:
-    """Our server's address; without one, that of the seed's, which serves the folder around the tree on port 8000."""
-    if listen is not None:
-        return listen.url
-    return f"http://{socket.gethostname()}:{USUAL_PORT}/{os.path.basename(os.path.abspath(folder))}"
+    if options["post_base_url"] is None and options["serve"] is not None:
+        return str(options["serve"].url)
+    return choose_base_url(options["post_base_url"], folder)

@@ -86,7 +86,6 @@ class Fetching:
         self._under_way: dict[Job, Get] = {}
         self._shares: Shares[Job] = Shares()
         self._memory = 0
-        self.received_bytes = 0
 
     @property
     def under_way(self) -> int:
@@ -165,7 +164,6 @@ class Fetching:
         return get
 
     def _on_reply(self, job: Job, source: str, reply: Reply) -> None:
-        self.received_bytes += reply.received
         outcome = self._judge(job, source, reply)
         if isinstance(outcome, NotFetched) and outcome.reason in (Reason.CHECKSUM, Reason.SIZE):
             self._client.ask_one_by_one(source)  # it may have mixed up its answers

@@ -55,7 +55,6 @@ CHECK_AFTER_S = 30.0
 BATCH = 500
 KEPT_REFUSALS = 200
 KEPT_BYTES = 4096
-CLOSE_S = 5.0
 
 MakeLink = Callable[[MqttSettings, tuple[Subscription, ...], OnEvent], Link]
 

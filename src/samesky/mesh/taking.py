@@ -139,7 +139,7 @@ class Taking:
                 self._skip(told, reason)
             case Touch(pub_time):
                 assert entry is not None
-                self._working.touch(entry, pub_time)
+                self._working.journal.touch(entry, pub_time)
                 self._skip(told, "same")
             case Take(late):
                 priority = followed.neighbour.priority - (LATE_PRIORITY if late else 0)
@@ -149,14 +149,14 @@ class Taking:
             case Remove():
                 work = Work(announcement, followed.number, row, message, row.id)
                 self._working.begin(work)
-                self._working.remove(work)
+                self._working.journal.remove(work)
 
     def _start(self, followed: Followed, work: Work) -> None:
         announcement = work.announcement
         if not self._settings.download or (self._is_cache and is_not_to_be_cached(announcement)):
-            self._working.pass_on(work)
+            self._working.journal.pass_on(work)
         elif announcement.content is not None and _is_whole(announcement, announcement.content):
-            self._working.store(work, _inline(announcement, announcement.content))
+            self._working.journal.store(work, _inline(announcement, announcement.content))
         elif not announcement.url:
             followed.refused.add("nowhere")
             self._working.finish(work)
@@ -178,7 +178,7 @@ class Taking:
         """Nothing is to be done."""
         followed.acknowledge(message)
         if row.id:
-            self._working.done([row.id])
+            self._working.journal.done([row.id])
 
 
 def _row_of(followed: Followed, topic: str, payload: bytes, content_type: str) -> WaitingRow:

@@ -4,7 +4,6 @@ Belongs to the loop's thread. What couldn't be fetched goes back to the queue an
 when there is room in memory, what waits there is handed to ``on_rows``.
 """
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import time, time_ns
@@ -21,8 +20,6 @@ from .journal import REFILL, Journal, Work, Written
 from .peer_settings import PeerSettings
 from .storing import Outcome
 from .waiting import WaitingRow
-
-_log = logging.getLogger(__name__)
 
 ROOM_FOR_MORE = 1500
 """When fewer works than this are under way, more are taken from the queue."""
@@ -110,22 +107,6 @@ class Working:
         self._more_in_queue = True
         self.journal.keep(row, message, followed.number)
 
-    def touch(self, entry: Entry, pub_time: int) -> None:
-        """Note a later time of a file that is here."""
-        self.journal.touch(entry, pub_time)
-
-    def remove(self, work: Work) -> None:
-        """Remove the file."""
-        self.journal.remove(work)
-
-    def pass_on(self, work: Work) -> None:
-        """Announce it as it came."""
-        self.journal.pass_on(work)
-
-    def store(self, work: Work, fetched: Fetched) -> None:
-        """Put the file in its place."""
-        self.journal.store(work, fetched)
-
     def finish(self, work: Work) -> None:
         """Nothing is left to be done of this."""
         self._forget(work)
@@ -135,10 +116,6 @@ class Working:
         """Rows that were handed out go back to the queue."""
         self._more_in_queue = True
         self.journal.release(row_ids)
-
-    def done(self, row_ids: list[int]) -> None:
-        """Nothing is left to be done of these rows."""
-        self.journal.done(row_ids)
 
     # ------------------------------------------------------------------ what comes of it
 
@@ -246,7 +223,7 @@ class Working:
         """The file is in its place: tell the next. The row stays until our broker has it."""
         self._forget(work)
         if self.announcing is None:
-            self.done([work.row_id])
+            self.journal.done([work.row_id])
         elif self.announcing.has_room:
             self.announcing.add(announcement, work.row_id, content, as_it_came=as_it_came)
         else:
@@ -271,12 +248,12 @@ class Working:
         try:
             announcement = decode(row.topic, row.payload, row.content_type or None, now_ns=time_ns())
         except Refused:
-            self.done([row.id])
+            self.journal.done([row.id])
             return
         entry = self._index.read(announcement.path)
         if self._settings.download:
             if entry is None or entry.pub_time != announcement.pub_time:
-                self.done([row.id])  # something newer is here, and was announced
+                self.journal.done([row.id])  # something newer is here, and was announced
                 return
             announcement = as_entered(announcement, entry)
         self.announcing.add(announcement, row.id, None)
@@ -297,30 +274,26 @@ class Working:
 
 def verified(announcement: Announcement, fetched: Fetched, *, replaces: bool = False) -> Announcement:
     """The announcement with what was found to be true of the file, and without where it came from."""
+    integrity = announcement.integrity or Integrity("sha512", fetched.sha512)
+    return _as_found(announcement, integrity, fetched.size, replaces=replaces)
+
+
+def as_entered(announcement: Announcement, entry: Entry) -> Announcement:
+    """The announcement with what the index, which knows of the same pub_time, says of the file."""
+    return _as_found(announcement, entry.integrity, entry.size, replaces=False)
+
+
+def _as_found(announcement: Announcement, integrity: Integrity | None, size: int, *, replaces: bool) -> Announcement:
     return Announcement(
         path=announcement.path,
         pub_time=announcement.pub_time,
-        integrity=announcement.integrity or Integrity("sha512", fetched.sha512),
-        size=fetched.size,
+        integrity=integrity,
+        size=size,
         base_url=announcement.base_url,
         operation=announcement.operation,
         target=announcement.target,
         extra=announcement.extra,
         replaces=replaces,
-    )
-
-
-def as_entered(announcement: Announcement, entry: Entry) -> Announcement:
-    """The announcement with what the index says of the file."""
-    return Announcement(
-        path=announcement.path,
-        pub_time=entry.pub_time,
-        integrity=entry.integrity,
-        size=entry.size,
-        base_url=announcement.base_url,
-        operation=announcement.operation,
-        target=announcement.target,
-        extra=announcement.extra,
     )
 
 
