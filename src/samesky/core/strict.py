@@ -64,6 +64,9 @@ class Reason(StrEnum):
     INLINE = "inline"
     OLDER = "older"
     LATE = "late"
+    PARENT = "parent"
+    AMBIGUOUS = "ambiguous"
+    SHARED = "shared"
 
 
 class Refused(DataError):
