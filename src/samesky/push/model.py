@@ -70,7 +70,7 @@ class TableModel:
     keeps_id: bool = False
     """Whether the site's id stays as it is at the centre ("node 69 will always be node 69"); needs ``of_site``."""
     active_until: str = ""
-    """The column with the end of what a row stands for. A row is active when it is NULL, or not before the last push."""
+    """The column with the end of what a row stands for; active rows have NULL there, or a time since the last push."""
 
     def column(self, name: str) -> ColumnModel:
         """The column ``name``; KeyError when there is none."""
