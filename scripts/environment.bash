@@ -4,7 +4,16 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
-PATH=$PATH:/usr/sbin:/sbin # where Debian keeps mosquitto and mariadbd
+
+# Puts where Debian keeps mosquitto, mariadbd and PostgreSQL's programs (one folder a version) behind what PATH has.
+add_program_folders() {
+  local folder
+  for folder in /usr/sbin /sbin /usr/lib/postgresql/*/bin; do
+    [[ ! -d $folder || :$PATH: == *:$folder:* ]] || PATH=$PATH:$folder
+  done
+}
+
+add_program_folders
 
 say() { printf '%s: %s\n' "${0##*/}" "$*" >&2; }
 
@@ -43,7 +52,9 @@ ensure_programs() {
     read -r program package <<<"$pair"
     command -v "$program" >/dev/null || missing+=("$package")
   done
-  ((${#missing[@]} == 0)) || install_packages "${missing[@]}"
+  ((${#missing[@]} == 0)) && return
+  install_packages "${missing[@]}"
+  add_program_folders
 }
 
 install_packages() {
