@@ -16,7 +16,7 @@ TARGET = "bin/user"
 _VENDORED = ("__init__.py", "errors.py", "config.py", "core", "link", "station")
 _OF_THE_MESH = ("broker_url", "http", "http1", "http_connection", "http_exchange", "http_host", "resolving", "urls")
 _LEFT_OUT = frozenset(
-    {"link/memory.py", "link/broker.py", "station/comparison.py", "station/extension/build.py"}
+    {"link/memory.py", "link/broker.py", "link/rest.py", "station/comparison.py", "station/extension/build.py"}
     | {f"link/{name}.py" for name in _OF_THE_MESH}
 )
 # The module of an older extension of this family, so that its stanza works as it is.
