@@ -130,7 +130,8 @@ def read_site(path: Path) -> Readings:
 
 def read_centre(path: Path, site_name: str) -> Readings:
     """All readings of one site in the database of a centre."""
-    return _read_readings(path, f"{_MEANING} JOIN Site ON Site.id = Reading.siteId WHERE Site.name = ?", (site_name,))
+    of_site = "JOIN samesky_site ON samesky_site.id = Reading.siteId WHERE samesky_site.name = ?"
+    return _read_readings(path, f"{_MEANING} {of_site}", (site_name,))
 
 
 def _read_readings(path: Path, statement: str, values: tuple[object, ...]) -> Readings:
