@@ -16,6 +16,7 @@ sys.path.append(str(Path(__file__).parent))
 if TYPE_CHECKING:
     from samesky.link.broker import MosquittoBroker
     from stands.mariadb import MariadbServer
+    from stands.postgresql import PostgresqlServer
 
 # Two tests run at a time on two cores, beside databases and brokers, so a slow draw says nothing about a strategy.
 # CI tries the same inputs every time: what it finds, everybody finds.
@@ -54,4 +55,13 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MariadbServer
     from stands.mariadb import MariadbServer
 
     with MariadbServer(tmp_path_factory.mktemp("mariadb")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[PostgresqlServer]":
+    """One PostgreSQL server for the session; take a database of your own with `create_database`."""
+    from stands.postgresql import PostgresqlServer
+
+    with PostgresqlServer(tmp_path_factory.mktemp("postgresql")) as server:
         yield server
