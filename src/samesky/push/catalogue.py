@@ -1,17 +1,23 @@
-"""The dimension rows of a site on the wire (the *catalogue*), and what the centre makes of them."""
+"""The dimension rows of a site on the wire: its *catalogue*. What the centre answers is in `catalogue_plan`."""
 
+import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import chain
+from typing import cast
 
-from ..core.columns import Table
-from .bodies import MOST_BYTES
-from .mapping import Refusal, TablePlan
+from ..core.columns import Table, decode_tables, encode_tables
+from ..core.strict import Reason, Refused
+from .bodies import MOST_BYTES, compress, expand
+from .catalogue_plan import CataloguePlan as CataloguePlan
+from .digests import DIGEST_BYTES, pack_rows
+from .mapping import Refusal
 from .model import Model, TableModel
+from .page import put_in_order
+from .values import find_faults, take_doubles
 
 MOST_ROWS = 200_000
 """The most rows of one table of a catalogue, unless the caller says otherwise."""
-MOST_NOTES = 100
-"""How many rows of each table are told one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +30,13 @@ class Catalogue:
 
     def ids(self, table: str) -> frozenset[int]:
         """The ids of the rows of ``table`` that the site has, whether or not they are good."""
-        raise NotImplementedError
+        good = cast(list[int], self.tables[table].column("id")) if table in self.tables else []
+        return frozenset(chain(good, (refusal.site_id for refusal in self.refused if refusal.table == table)))
 
 
 def encode_catalogue(tables: Mapping[str, Table]) -> bytes:
     """Return the catalogue as the body of a request, equal bytes each time. Raises ValueError as `encode_page` does."""
-    raise NotImplementedError
+    return compress(encode_tables(tables.values()))
 
 
 def decode_catalogue(
@@ -40,7 +47,18 @@ def decode_catalogue(
     Rows that no table can hold are among ``refused``, and the rest goes on. Raises ``Refused`` for the whole (rows 1
     to 17 of the design's table of bad inputs), and nothing else.
     """
-    raise NotImplementedError
+    decoded = decode_tables(expand(payload, most_bytes=most_bytes), max_rows=most_rows, max_bytes=most_bytes)
+    given = {table.name: table for table in decoded}
+    dimensions = {table.name: table for table in model.dimensions()}
+    if not given.keys() <= dimensions.keys():
+        raise Refused(Reason.COLUMN, "the catalogue has a table that is no dimension at the centre")
+    tables: dict[str, Table] = {}
+    refused: list[Refusal] = []
+    for name, table in dimensions.items():
+        if name in given:
+            tables[name], faulty = _take_good(table, put_in_order(table, given[name]))
+            refused.extend(faulty)
+    return Catalogue(tables, tuple(refused))
 
 
 def digest_catalogue(model: Model, tables: Mapping[str, Table]) -> str:
@@ -48,7 +66,16 @@ def digest_catalogue(model: Model, tables: Mapping[str, Table]) -> str:
 
     The site sends nothing when it is the one that the centre has kept of the last catalogue that was taken wholly.
     """
-    raise NotImplementedError
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for table in model.dimensions():
+        if table.name in tables:
+            rows = tables[table.name]
+            ids = cast(list[int], rows.column("id"))
+            order = sorted(range(rows.count), key=ids.__getitem__)
+            values = tuple([column[place] for place in order] for column in rows.values)
+            packed = pack_rows(table, Table(table.name, rows.columns, values))
+            digest.update(f"{table.name} {' '.join(table.names)} {rows.count} {len(packed)}\n".encode() + packed)
+    return digest.hexdigest()
 
 
 def chosen_by_activity(model: Model) -> frozenset[str]:
@@ -57,61 +84,33 @@ def chosen_by_activity(model: Model) -> frozenset[str]:
     These have an end (``active_until``), or are part of what has one by their natural key (a location of a house), or
     are referred to by such (rooms, room types). Nodes and sensors aren't: they are the site's, whatever they hang on.
     """
-    raise NotImplementedError
+    chosen: set[str] = set()
+    for table in model.dimensions():  # parents come first, so one pass finds what is part of a part
+        parents = {table.references[name] for name in table.natural_key if name in table.references}
+        if table.active_until or parents & chosen:
+            chosen.add(table.name)
+    for table in reversed(list(model.dimensions())):
+        if table.name in chosen:
+            chosen.update(table.references.values())
+    return frozenset(chosen)
 
 
 def absent_ids(model: Model, table: TableModel, known: Iterable[int], sent: Collection[int]) -> frozenset[int]:
     """Return which of the ``known`` site ids are surely gone, given the ids ``sent`` in a whole catalogue."""
-    raise NotImplementedError
+    return frozenset() if table.name in chosen_by_activity(model) else frozenset(known).difference(sent)
 
 
-@dataclass(frozen=True, slots=True)
-class TableOutcome:
-    """What becomes of one table: counts, and words for what isn't as it was."""
-
-    table: str
-    created: int = 0
-    changed: int = 0
-    adopted: int = 0
-    same: int = 0
-    refused: tuple[Refusal, ...] = ()
-    refused_count: int = 0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CataloguePlan:
-    """What the centre did with a catalogue, or would do (``dry_run``): the answer to the site, and to a person."""
-
-    tables: tuple[TableOutcome, ...] = field(default=())
-    dry_run: bool = False
-
-    @classmethod
-    def of(
-        cls, model: Model, plans: Iterable[TablePlan], *, refused: Iterable[Refusal] = (), dry_run: bool = False
-    ) -> "CataloguePlan":
-        """Return the answer for ``plans`` and the rows ``refused`` before them (`Catalogue.refused`, PARENT …)."""
-        raise NotImplementedError
-
-    @property
-    def taken_wholly(self) -> bool:
-        """Whether nothing was refused: only then may the centre keep the catalogue's digest."""
-        raise NotImplementedError
-
-    @property
-    def another_database(self) -> tuple[str, ...]:
-        """The tables refused as those of another database; if there are any, no pages may follow."""
-        raise NotImplementedError
-
-    def describe(self) -> list[str]:
-        """Return lines for a person: what is new, changed and refused, and the counts of the rest."""
-        raise NotImplementedError
-
-    def as_dict(self) -> dict[str, object]:
-        """Return it as the JSON of the answer."""
-        raise NotImplementedError
-
-    @classmethod
-    def from_dict(cls, answer: object) -> "CataloguePlan":
-        """Return the plan in the centre's answer. Raises ``Refused`` for anything else."""
-        raise NotImplementedError
+def _take_good(table: TableModel, rows: Table) -> tuple[Table, list[Refusal]]:
+    """The rows that ``table`` can hold, and the others; `Refused` for ids that are none, and so can't be told."""
+    ids = rows.column("id")
+    if not set(map(type, ids)) <= {int}:
+        raise Refused(Reason.REQUIRED if None in ids else Reason.TYPE, f"table {table.name} has a row without an id")
+    if len(set(ids)) != len(ids):
+        raise Refused(Reason.DUPKEY, f"table {table.name} has an id twice")
+    faults = {fault.row: fault for fault in reversed(find_faults(table, rows, now=0, most=rows.count))}
+    refused = [
+        Refusal(table.name, cast(int, ids[row]), fault.reason, f"its {fault.column} can't be stored: {fault.words}")
+        for row, fault in sorted(faults.items())
+    ]
+    good = rows.only([row not in faults for row in range(rows.count)]) if faults else rows
+    return take_doubles(table, good), refused

@@ -7,8 +7,10 @@ first, and applies each `TablePlan` before it asks for the next, since children 
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from typing import cast
 
 from ..core.strict import Reason
+from .matching import Matches, match_rows
 from .model import TableModel
 
 Row = Mapping[str, object]
@@ -82,7 +84,23 @@ def translate_references(
 
     ``maps`` has the site's id -> the centre's id for every table referred to. NULL stays NULL; ``id`` stays the site's.
     """
-    raise NotImplementedError
+    references = [(column, parent, maps.get(parent, {})) for column, parent in table.references.items()]
+    translated: list[dict[str, object]] = []
+    refused: list[Refusal] = []
+    for row in rows:
+        values = dict(row)
+        for column, parent, ids in references:
+            if (site_id := row[column]) is None:
+                continue
+            centre_id = ids.get(cast(int, site_id))
+            if centre_id is None:
+                words = f"its {column} is the {parent} {site_id}, which the centre has not been sent or has refused"
+                refused.append(Refusal(table.name, cast(int, row["id"]), Reason.PARENT, words))
+                break
+            values[column] = centre_id
+        else:
+            translated.append(values)
+    return translated, tuple(refused)
 
 
 def plan_table(
@@ -105,4 +123,79 @@ def plan_table(
       natural key now takes their place.
     * ``accept_renames``: believe the site, however many of its rows changed their natural key at once.
     """
-    raise NotImplementedError
+    matches = match_rows(table, rows, known=known, candidates=candidates, absent=absent, accept_renames=accept_renames)
+    by_id = {cast(int, row["id"]): row for row in candidates}
+    draft = _Draft(table, known, used_by_others)
+    for row in rows:
+        site_id = cast(int, row["id"])
+        if site_id in matches.doubts:
+            draft.refuse(site_id, *matches.doubts[site_id])
+        elif site_id in matches.matched:
+            draft.add_match(site_id, row, by_id[matches.matched[site_id]])
+        else:
+            draft.add_new(site_id, row)
+    return draft.finish(matches)
+
+
+class _Draft:
+    """A `TablePlan` while it grows, row by row."""
+
+    def __init__(self, table: TableModel, known: Mapping[int, int], used_by_others: AbstractSet[int]) -> None:
+        self._table = table
+        self._known = known
+        self._used_by_others = used_by_others
+        self._changes: list[Change] = []
+        self._creates: list[Create] = []
+        self._adopts: list[Adopt] = []
+        self._refused: list[Refusal] = []
+        self._same = 0
+
+    def refuse(self, site_id: int, reason: Reason, words: str) -> None:
+        """The row is left as it is at the centre, or left out."""
+        self._refused.append(Refusal(self._table.name, site_id, reason, words))
+
+    def add_new(self, site_id: int, row: Row) -> None:
+        """The centre has no such row."""
+        left_out = () if self._table.keeps_id else ("id",)
+        self._creates.append(Create(site_id, {name: row[name] for name in self._table.names if name not in left_out}))
+
+    def add_match(self, site_id: int, row: Row, there: Row) -> None:
+        """The centre has the row, as ``there``."""
+        centre_id = cast(int, there["id"])
+        adopted = self._known.get(site_id) != centre_id
+        if adopted:
+            self._adopts.append(Adopt(site_id, centre_id))
+        differing = [name for name in self._table.names if name != "id" and row[name] != there[name]]
+        if not differing:
+            self._same += not adopted
+        elif centre_id in self._used_by_others:
+            words = f"its {', '.join(differing)} differ from the centre's row {centre_id}, which other sites use too"
+            self.refuse(site_id, Reason.SHARED, words)
+        else:
+            self._changes.append(
+                Change(
+                    site_id,
+                    centre_id,
+                    {name: there[name] for name in differing},
+                    {name: row[name] for name in differing},
+                )
+            )
+
+    def finish(self, matches: Matches) -> TablePlan:
+        """Return the plan; mappings go whose row of the centre is another's now, and those that are made anew."""
+        taken = {centre_id: site_id for site_id, centre_id in matches.matched.items()}
+        made_anew = {create.site_id for create in self._creates} | {adopt.site_id for adopt in self._adopts}
+        forgets = [
+            site_id
+            for site_id, centre_id in self._known.items()
+            if site_id in made_anew or taken.get(centre_id, site_id) != site_id
+        ]
+        return TablePlan(
+            self._table.name,
+            forgets=tuple(forgets),
+            changes=tuple(self._changes),
+            creates=tuple(self._creates),
+            adopts=tuple(self._adopts),
+            same=self._same,
+            refused=tuple(self._refused),
+        )
