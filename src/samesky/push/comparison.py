@@ -1,0 +1,229 @@
+"""How a site compares one table with its centre, has what differs sent again, and says what was proven. No I/O here.
+
+Both ends tell digests (`digest_question`): of everything; if these differ, of each month; of each day in the months
+that differ; of each group (a day and a node) in those days. Groups that differ are sent again whole, and asked for
+again (`settling`). The centre never deletes a row, so it may have more than the site; and it may refuse a row. What
+differs for such a reason is remembered (`explanations`), so that one question is enough the next time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import NamedTuple
+
+from ..core.strict import EARLIEST_TIME
+from .digest_question import WHOLE, By, DigestQuestion, Digests
+from .digests import NO_ROWS, Group, GroupDigest, Key, combine, combine_days, day_of, month_of
+from .explanations import NOTHING, Explained, Explaining, Tally, add_up
+from .proof import Proof, describe_group
+from .settling import Resend, Settling
+
+GROUPS_A_QUESTION = 4000
+"""Digests of so many groups are asked for at once, if days can be cut so small: some 200 kB."""
+
+
+class Window(NamedTuple):
+    """The rows that are compared: ``from_s`` <= time < ``to_s``."""
+
+    from_s: int
+    to_s: int
+
+
+def window_of(earliest_s: int | None, position: Sequence[object] | None) -> Window | None:
+    """What can be compared: from the site's earliest row to the second of the centre's position; None if nothing can.
+
+    Rows of that very second behind the position differ then, and are sent: the next run would have sent them anyhow.
+    """
+    if earliest_s is None or not position or type(position[0]) is not int:
+        return None
+    window = Window(max(earliest_s, EARLIEST_TIME), position[0] + 1)
+    return window if window.from_s < window.to_s else None
+
+
+def compare(
+    table: str,
+    window: Window | None,
+    *,
+    site: Digests,
+    centre: Digests,
+    explained: Explained,
+    now: float,
+    resend: Resend | None = None,
+    deep: bool = False,
+    retry: bool = False,
+    say: Callable[[str], None] = lambda _: None,
+) -> Proof:
+    """Compare ``table`` in ``window`` at both ends, have what differs sent again if ``resend`` is given, and tell.
+
+    ``site`` and ``resend`` read one snapshot. ``now``: Unix seconds. ``deep``: no digest that was kept is believed, at
+    either end. ``retry``: what the centre refused or altered is sent again, though no row changed (a node that it
+    didn't know may be known now). ``say`` is told what is being done, now and then. Raises whatever ``site``,
+    ``centre`` and ``resend`` raise; what was found until then is remembered.
+    """
+    if window is None:
+        return Proof(table=table, same=True, rows=0, rows_at_centre=0, digest=NO_ROWS.digest.hex(), at=now)
+    explaining = Explaining(explained, now=now, retry=retry)
+    comparison = _Comparison(table, window, _End(site, window), _End(centre, window), explaining, resend, say)
+    return comparison.run(deep=deep)
+
+
+class _End:
+    """One end, asked about one table in one window."""
+
+    def __init__(self, digests: Digests, window: Window) -> None:
+        self._digests = digests
+        self._window = window
+        self.questions = 0
+
+    def whole(self) -> GroupDigest:
+        """The digest of everything."""
+        return self._ask(By.ALL).get(WHOLE, NO_ROWS)
+
+    def parts(self, by: By, within: tuple[int, ...] = (), *, deep: bool = False) -> dict[int, GroupDigest]:
+        """The digests of months or days."""
+        return {key: each for key, each in self._ask(by, within, deep).items() if isinstance(key, int)}
+
+    def groups(self, days: Sequence[int]) -> dict[Group, GroupDigest]:
+        """The digests of all groups of these days."""
+        answer = self._ask(By.GROUP, tuple(days)) if days else {}
+        return {key: each for key, each in answer.items() if isinstance(key, tuple)}
+
+    def _ask(self, by: By, within: tuple[int, ...] = (), deep: bool = False) -> Mapping[Key, GroupDigest]:
+        self.questions += 1
+        from_s, to_s = self._window
+        return self._digests.read_digests(DigestQuestion(from_s=from_s, to_s=to_s, by=by, within=within, deep=deep))
+
+
+@dataclass(slots=True)
+class _Comparison:
+    """Each method but `run` returns the centre's digest of a part as it is when all is done, and what was found."""
+
+    table: str
+    window: Window
+    here: _End
+    there: _End
+    explaining: Explaining
+    resend: Resend | None
+    say: Callable[[str], None]
+    written: int = 0
+
+    def run(self, *, deep: bool) -> Proof:
+        """Everything; where that differs, month by month."""
+        months = self._read_deeply() if deep else None
+        here, there = (combine(months[0]), combine(months[1])) if months else (self.here.whole(), self.there.whole())
+        tally = self.explaining.explain(By.ALL, WHOLE, here, there)
+        if tally is None:
+            there, tally = self._compare_months(*(months or (self.here.parts(By.MONTH), self.there.parts(By.MONTH))))
+            self.explaining.remember(By.ALL, WHOLE, here, there, tally)
+        return self._prove(here, there, tally)
+
+    def _read_deeply(self) -> tuple[dict[int, GroupDigest], dict[int, GroupDigest]]:
+        """The digests of all months at both ends, made anew: a month a question, as that takes long."""
+        here: dict[int, GroupDigest] = {}
+        there: dict[int, GroupDigest] = {}
+        for month in _months_of(self.window):
+            self.say(f"{self.table}: reading all rows of {_spell(month)} at both ends")
+            here |= self.here.parts(By.MONTH, (month,), deep=True)
+            there |= self.there.parts(By.MONTH, (month,), deep=True)
+        return here, there
+
+    def _compare_months(
+        self, here: Mapping[int, GroupDigest], there: Mapping[int, GroupDigest]
+    ) -> tuple[GroupDigest, Tally]:
+        tally, after = NOTHING, dict(there)
+        for month in sorted({*here, *there}):
+            digests = here.get(month, NO_ROWS), there.get(month, NO_ROWS)
+            found = self.explaining.explain(By.MONTH, month, *digests)
+            if found is None:
+                self.say(f"{self.table}: looking for what differs in {_spell(month)}")
+                after[month], found = self._compare_days(month, *digests)
+                self.explaining.remember(By.MONTH, month, digests[0], after[month], found)
+            tally += found
+        return combine(after), tally
+
+    def _compare_days(self, month: int, here: GroupDigest, there: GroupDigest) -> tuple[GroupDigest, Tally]:
+        days_here = self.here.parts(By.DAY, (month,))
+        after = self.there.parts(By.DAY, (month,)) if there.count else {}
+        found = {
+            day: self.explaining.explain(By.DAY, day, days_here.get(day, NO_ROWS), after.get(day, NO_ROWS))
+            for day in {*days_here, *after}
+        }
+        tally = add_up(each for each in found.values() if each is not None)
+        groups_here = self.here.groups(sorted(day for day, each in found.items() if each is None))
+        for part in _cut(groups_here):
+            days = sorted({day for day, _ in part})
+            groups_there = self.there.groups(days) if after.keys() & set(days) else {}
+            tallies = self._compare_groups(part, groups_there)
+            of_days = combine_days(groups_there)
+            for day in days:
+                after[day] = of_days.get(day, NO_ROWS)
+                self.explaining.remember(By.DAY, day, days_here[day], after[day], tallies[day])
+            tally += add_up(tallies.values())
+        return combine(after), tally
+
+    def _compare_groups(self, here: dict[Group, GroupDigest], there: dict[Group, GroupDigest]) -> dict[int, Tally]:
+        """The tallies of the days; ``there`` is what the centre has when this is done."""
+        differing = [group for group in sorted(here) if self._explain_group(group, here, there) is None]
+        if differing and self.resend is not None:
+            settling = Settling(here, there, self.there.groups, self.resend, self.explaining)
+            settling.settle(differing)
+            self.written += settling.written
+        tallies = {day: NOTHING for day, _ in here}
+        for group in sorted({*here, *there}):
+            found = self._explain_group(group, here, there)
+            tallies[group[0]] += _describe_difference(group, here, there) if found is None else found
+        return tallies
+
+    def _explain_group(
+        self, group: Group, here: Mapping[Group, GroupDigest], there: Mapping[Group, GroupDigest]
+    ) -> Tally | None:
+        return self.explaining.explain(By.GROUP, group, here.get(group, NO_ROWS), there.get(group, NO_ROWS))
+
+    def _prove(self, here: GroupDigest, there: GroupDigest, tally: Tally) -> Proof:
+        return Proof(
+            table=self.table,
+            same=not (tally.refused or tally.altered or tally.different),
+            rows=here.count,
+            rows_at_centre=there.count,
+            digest=here.digest.hex(),
+            at=self.explaining.now,
+            from_s=self.window.from_s,
+            to_s=self.window.to_s,
+            extra_at_centre=tally.extra,
+            refused=tally.refused,
+            altered_groups=tally.altered,
+            different_groups=tally.different,
+            missing=tally.missing,
+            examples=tuple(describe_group(*group) for group in tally.examples),
+            resent_rows=self.written,
+            questions=self.there.questions,
+        )
+
+
+def _describe_difference(group: Group, here: Mapping[Group, GroupDigest], there: Mapping[Group, GroupDigest]) -> Tally:
+    """What is known of a group that differs for an unknown reason."""
+    missing = here.get(group, NO_ROWS).count - there.get(group, NO_ROWS).count
+    return Tally(different=1, missing=max(0, missing), examples=(group,))
+
+
+def _cut(groups: Mapping[Group, GroupDigest]) -> Iterator[dict[Group, GroupDigest]]:
+    """The groups of whole days, `GROUPS_A_QUESTION` at most where a day hasn't more."""
+    part: dict[Group, GroupDigest] = {}
+    for _, of_day in groupby(sorted(groups), key=itemgetter(0)):
+        day = {group: groups[group] for group in of_day}
+        if part and len(part) + len(day) > GROUPS_A_QUESTION:
+            yield part
+            part = {}
+        part |= day
+    if part:
+        yield part
+
+
+def _months_of(window: Window) -> list[int]:
+    days = range(day_of(window.from_s), day_of(window.to_s - 1) + 1)
+    return sorted(set(map(month_of, days)))
+
+
+def _spell(month: int) -> str:
+    return f"{month // 100}-{month % 100:02}"
