@@ -82,7 +82,7 @@ def test_a_downloaded_file_is_stored_from_where_it_is(stand: Stand) -> None:
     descriptor = stand.tree.open_incoming("download")
     os.write(descriptor, b"large")
     os.close(descriptor)
-    assert stand.store(replace(item, content=None, name="download")) == ["stored"]
+    assert stand.store(item._replace(content=None, name="download")) == ["stored"]
     assert stand.content("a/b") == b"large"
     assert (stand.tree.folder / "a/b").stat().st_mtime_ns == NOW
     assert stand.incoming() == []
@@ -190,7 +190,7 @@ def test_a_conflict_is_refused_and_the_others_of_the_batch_are_stored(stand: Sta
 
 def test_a_file_announced_without_a_checksum_gets_the_one_it_has(stand: Stand) -> None:
     item = stand.item("a", b"x")
-    assert stand.store(replace(item, announcement=replace(item.announcement, integrity=None))) == ["stored"]
+    assert stand.store(item._replace(announcement=replace(item.announcement, integrity=None))) == ["stored"]
     assert stand.index.read("a").integrity == Integrity("sha512", item.sha512)
 
 

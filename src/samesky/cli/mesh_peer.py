@@ -1,6 +1,7 @@
 """`samesky mesh peer`: follow neighbours, keep what they announce, and announce it."""
 
 import asyncio
+import gc
 import json
 import logging
 import sys
@@ -38,6 +39,9 @@ REPORT_INTERVAL_S = 60.0
 LOOK_INTERVAL_S = 1.0
 SWITCH_INTERVAL_S = 0.0005
 """How long a busy thread keeps the others waiting: with Python's 5 ms a file waits for four of them in turn."""
+GARBAGE_THRESHOLD = 50_000
+"""A thousand files under way are some 20,000 objects, none of them garbage: with Python's 700 they are looked through
+again and again, and a file in ten waits for that."""
 
 
 @click.command(
@@ -116,6 +120,8 @@ async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -
     from ..mesh.peering import Peering
 
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    gc.freeze()  # what was imported stays
+    gc.set_threshold(GARBAGE_THRESHOLD)
     logging.getLogger("samesky").setLevel(min(logging.getLogger().level, logging.INFO))
     async with AsyncExitStack() as stack:
         peering = await stack.enter_async_context(Peering(settings))

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 Operation = Literal["put", "remove", "rename", "link", "mkdir", "rmdir"]
@@ -34,9 +34,8 @@ Version = tuple[int, bytes]
 """Of two versions of a file the greater is kept, by every peer alike: pubTime, then the checksum."""
 
 
-@dataclass(frozen=True, slots=True)
-class Integrity:
-    """A file's checksum."""
+class Integrity(NamedTuple):
+    """A file's checksum. A named tuple, as is all of which every file has one: it is made in a third of the time."""
 
     method: str
     """One of `METHODS`."""

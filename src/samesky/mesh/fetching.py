@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..core.strict import Reason
 from ..errors import SameskyError
@@ -26,8 +27,7 @@ MOST_WHOLE_BYTES = 8 << 20
 _PENALTY_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(NamedTuple):
     """A whole file that is what was announced: in memory, or in the incoming file ``name``."""
 
     content: bytes | None

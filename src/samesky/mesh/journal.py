@@ -70,7 +70,8 @@ class Cycle:
         return any(getattr(self, name) for name in _LISTS) or self.refill > 0 or self.refill_announcements > 0
 
 
-_LISTS = ("added", "kept", "stored", "passed_on", "touched", "postponed", "finished", "done", "released")
+_ROW_LISTS = ("added", "kept", "touched", "postponed", "finished", "done")
+_LISTS = (*_ROW_LISTS, "stored", "passed_on", "released")
 
 
 @dataclass(slots=True)
@@ -245,6 +246,8 @@ class Journal:
 
     def _write_rows(self, cycle: Cycle, written: Written) -> None:
         """The rows that are new, and those that are done with; each list is emptied when it is written."""
+        if not any(getattr(cycle, name) for name in _ROW_LISTS):
+            return  # nearly always on an idle peer, and an empty transaction would hold its file up
         opened = self._open()
         index, waiting = opened.state, opened.waiting
         must_last = bool(cycle.added or cycle.kept)  # their messages are acknowledged
@@ -256,7 +259,7 @@ class Journal:
             index.touch(cycle.touched)
             waiting.postpone([(work.row_id, due_ns) for work, due_ns in cycle.postponed])
             waiting.done([*cycle.done, *(work.row_id for work in cycle.finished)])
-        for name in ("added", "kept", "touched", "postponed", "finished", "done"):
+        for name in _ROW_LISTS:
             setattr(written.cycle, name, getattr(cycle, name))
             setattr(cycle, name, [])
 

@@ -9,8 +9,8 @@ rename and the commit, a scan of the tree finds the file with the version it had
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from ..core.strict import Refused
 from ..errors import SameskyError
@@ -26,8 +26,7 @@ FEW = 4
 State = Literal["stored", "same", "older", "refused", "failed"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Item:
+class Item(NamedTuple):
     """A file that was fetched and verified, or (a removal) what to do without one."""
 
     announcement: Announcement
@@ -41,8 +40,7 @@ class Item:
     """The row to write when there is none yet, and the file is stored: `Outcome.row_id` tells which it is."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of an `Item`.
 
     ``stored``: it is done, and its row is to be announced. Else its row is gone: ``same``, this content was here
@@ -155,7 +153,7 @@ class _Batch:
         for number, row_id in zip(new, waiting.add(list(new.values()), take=True, stored=True), strict=True):
             outcome = self._outcomes[number]
             assert outcome is not None
-            self._outcomes[number] = replace(outcome, row_id=row_id)
+            self._outcomes[number] = outcome._replace(row_id=row_id)
 
     def fail(self, error: SameskyError) -> None:
         """The transaction came to nothing; files that were renamed are in place all the same, whole and verified."""

@@ -284,16 +284,18 @@ def as_entered(announcement: Announcement, entry: Entry) -> Announcement:
 
 
 def _as_found(announcement: Announcement, integrity: Integrity | None, size: int, *, replaces: bool) -> Announcement:
-    return Announcement(
-        path=announcement.path,
-        pub_time=announcement.pub_time,
-        integrity=integrity,
-        size=size,
-        base_url=announcement.base_url,
-        operation=announcement.operation,
-        target=announcement.target,
-        extra=announcement.extra,
-        replaces=replaces,
+    return Announcement(  # by position: by name takes twice as long, and this is done for every file
+        announcement.path,
+        announcement.pub_time,
+        integrity,
+        size,
+        announcement.base_url,
+        "",
+        None,
+        announcement.operation,
+        announcement.target,
+        announcement.extra,
+        replaces,
     )
 
 
