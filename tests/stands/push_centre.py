@@ -1,149 +1,86 @@
-"""A centre as its owner runs it: sites and keys made with the commands, `samesky push serve` in a process apart."""
+"""A centre with sites, without a server around it: catalogues and pages are handed to its database."""
 
-import json
-import os
-import re
-import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
-from pathlib import Path
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from .children import die_with_parent
-from .ports import free_port
-from .waiting import wait_for
+from samesky.core.columns import Table
+from samesky.push.building import BUILDING
+from samesky.push.catalogue import Catalogue
+from samesky.push.central_database import CentralDatabase, Stored
+from samesky.push.databases import Database
+from samesky.push.model import Model
 
-HOST = "127.0.0.1"
-START_DEADLINE_S = 60
-END_DEADLINE_S = 20
-COMMAND_DEADLINE_S = 60
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-_KEY = re.compile(r"\b[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{40,}")
+DAY = 1_700_006_400  # 2023-11-15 00:00 UTC
 
-
-def run_samesky(*arguments: object, stdin: str = "") -> str:
-    """Run a command of ours to its end; returns what it wrote, fails with what it said."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "samesky", *map(str, arguments)],
-        env=make_environment(),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_DEADLINE_S,
-    )
-    assert done.returncode == 0, f"samesky {arguments} ended with {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
+SMALL_SITE: Mapping[str, Sequence[Mapping[str, object]]] = {
+    "Deployment": [{"id": 1, "name": "Winter"}],
+    "House": [{"id": 1, "deploymentId": 1, "address": "Hill Farm"}],
+    "RoomType": [{"id": 1, "name": "Bedroom"}, {"id": 2, "name": "Kitchen"}],
+    "Room": [{"id": 1, "roomTypeId": 1, "name": "North"}, {"id": 2, "roomTypeId": 2, "name": "Kitchen"}],
+    "Location": [{"id": 1, "houseId": 1, "roomId": 1}, {"id": 2, "houseId": 1, "roomId": 2}],
+    "NodeType": [{"id": 0, "name": "Base", "time": DAY}],
+    "Node": [{"id": 69, "locationId": 1, "nodeTypeId": 0}, {"id": 70, "locationId": 2, "nodeTypeId": 0}],
+    "SensorType": [
+        {"id": 0, "name": "Temperature", "code": "Tmp", "units": "C", "c0": 0.0, "active": 1},
+        {"id": 2, "name": "Humidity", "code": "Hum", "units": "%RH", "c0": 1.5, "active": 1},
+    ],
+    "Sensor": [{"id": 5, "sensorTypeId": 0, "nodeId": 69, "calibrationSlope": 1.0, "calibrationOffset": -0.25}],
+}
+"""The dimension rows of a site; columns that aren't given are NULL."""
 
 
-def make_environment() -> dict[str, str]:
-    """The environment in which a child finds the package that the tests have."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])}
+@contextmanager
+def open_centre(url: str, model: Model = BUILDING) -> Iterator[CentralDatabase]:
+    """A centre in the database at ``url``, its tables made."""
+    with Database(url) as database:
+        central = CentralDatabase(database, model)
+        central.ensure_schema()
+        yield central
 
 
-class PushCentre:
-    """A centre with its database at ``database_url``, on a loopback port that stays the same. A context manager.
-
-    ``options`` are more lines for ``[push.central]``.
-    """
-
-    def __init__(self, folder: Path, database_url: str, *, options: str = "") -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.database_url = database_url
-        self.port = free_port()
-        self.config = folder / "central.toml"
-        self.config.write_text(
-            f"[push.central]\ndatabase = {json.dumps(database_url)}\nlisten = '{HOST}:{self.port}'\n{options}\n"
-        )
-        self.config.chmod(0o600)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    @property
-    def url(self) -> str:
-        """Where sites find it."""
-        return f"http://{HOST}:{self.port}"
-
-    @property
-    def pid(self) -> int | None:
-        """The server's process, while it runs."""
-        return self._process.pid if self._process and self._process.poll() is None else None
-
-    @property
-    def log_text(self) -> str:
-        """What the server has said so far."""
-        log = self.folder / "serve.log"
-        return log.read_text(errors="replace") if log.exists() else ""
-
-    def add_site(self, name: str, *, scopes: str = "") -> str:
-        """Make a site and a key for it; returns the key."""
-        run_samesky("push", "site", "add", name, "--config", self.config)
-        return self.add_key(name, scopes=scopes)
-
-    def add_key(self, name: str, *, scopes: str = "") -> str:
-        """Make one more key for a site; returns the key."""
-        more = ["--scope", scopes] if scopes else []
-        told = run_samesky("push", "key", "add", name, "--config", self.config, *more)
-        found = _KEY.search(told)
-        assert found, f"no key in {len(told)} characters of output"
-        return found[0]
-
-    def start(self) -> None:
-        """Start the server; returns when it answers."""
-        self.launch()
-        wait_for(self.answers, START_DEADLINE_S, what="the centre's first answer", explain=lambda: self.log_text)
-
-    def launch(self) -> None:
-        """Start the server; returns at once."""
-        with (self.folder / "serve.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "samesky", "-v", "push", "serve", "--config", str(self.config)],
-                env=make_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                preexec_fn=die_with_parent(),
+def make_catalogue(rows: Mapping[str, Iterable[Mapping[str, object]]], model: Model = BUILDING) -> Catalogue:
+    """The catalogue of these rows, which are by name, as a site would send it."""
+    return Catalogue(
+        {
+            table.name: Table.from_rows(
+                table.name, table.wire, [[row.get(name) for name in table.names] for row in given]
             )
+            for table in model.tables
+            if (given := list(rows.get(table.name, ()))) or table.name in rows
+        }
+    )
 
-    def answers(self) -> bool:
-        """Whether the server answers; fails when it has ended by itself."""
-        assert self.pid, f"the centre has ended: {self.log_text[-3000:]}"
-        try:
-            self.get("/sync/v1/")
-        except (urllib.error.URLError, OSError):
-            return False
-        return True
 
-    def get(self, path: str, *, key: str = "") -> Any:
-        """The JSON at ``path``."""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, headers=headers), timeout=20) as answer:
-            return json.load(answer)
+def make_page(rows: Iterable[Sequence[object]], table: str = "Reading", model: Model = BUILDING) -> Table:
+    """The page of these rows, their values in the order of the model's columns."""
+    described = model.table(table)
+    return Table.from_rows(table, described.wire, rows)
 
-    def stop(self) -> None:
-        """End the server in order; harmless when it doesn't run."""
-        self._end(signal.SIGTERM)
 
-    def kill(self) -> None:
-        """End the server with `kill -9`."""
-        self._end(signal.SIGKILL)
+class PushedSite:
+    """A site of a centre: begins a run, sends a catalogue, then pages; ids are the site's own."""
 
-    def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None or process.poll() is not None:
-            return
-        process.send_signal(how)
-        try:
-            process.wait(END_DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    def __init__(
+        self,
+        central: CentralDatabase,
+        name: str = "hill-farm",
+        rows: Mapping[str, Iterable[Mapping[str, object]]] = SMALL_SITE,
+    ) -> None:
+        self.central = central
+        self.id = central.sites.add(name).id
+        self.run = central.begin_run(self.id).run
+        self.plan = central.apply_catalogue(self.id, make_catalogue(rows, central.model), run=self.run)
+
+    def push(
+        self, rows: Iterable[Sequence[object]], *, table: str = "Reading", position: Sequence[object] | None = None
+    ) -> Stored:
+        """Send one page."""
+        described = self.central.model.table(table)
+        return self.central.apply_page(
+            self.id, self.run, described, make_page(rows, table, self.central.model), position=position
+        )
+
+    def rows(self, table: str = "Reading", *, day: int = DAY // 86_400, second: int = 69) -> list[tuple[object, ...]]:
+        """What the centre has of one group, in the site's ids, in key order."""
+        group = self.central.read_group(self.id, self.central.model.table(table), day, second)
+        return sorted(group.rows(), key=lambda row: list(row[:3]))

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.types import TypeEngine, UserDefinedType
+from sqlalchemy.types import TypeEngine
 
 from .model import ColumnModel, Model, TableModel, ValueKind
 
@@ -36,15 +36,6 @@ class ExactText(String):
     """A text that equals another only when every character does: MariaDB's usual order takes "A" and "a " for "a"."""
 
     cache_ok = True
-
-
-class ExactDouble(UserDefinedType[float]):
-    """SQLite's type for doubles: a column of REAL affinity makes 0.0 of -0.0, one of BLOB affinity doesn't."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        return "DOUBLE_BLOB"  # "BLOB" inside the name decides the affinity (SQLite, "Datatypes", section 3.1)
 
 
 @compiles(ExactText, "mysql", "mariadb")
@@ -69,8 +60,8 @@ class CentralTables:
         self.id = self._make_id()
         self.position = self._make(
             "samesky_position",
-            *(_integer("site"), _name("table_name"), Column("position", _text(), nullable=False)),
-            _integer("stored_s"),
+            *(_integer("site"), _name("table_name"), Column("position", _text())),  # JSON: the whole key, in site's ids
+            *(_integer("row_count"), _integer("stored_s")),  # rows that were new, and when the last page was stored
             key=("site", "table_name"),
         )
         self.digest = self._make_digest()
@@ -106,7 +97,6 @@ class CentralTables:
             _integer("run"),  # the newest; pages of older ones are refused
             _name("map_version"),  # changes with every change of the site's rows in samesky_id
             Column("catalogue", _text(_NAME_SIZE)),  # the digest of the one that is stored
-            *(Column("pushed_s", BigInteger), Column("pushed_rows", BigInteger, nullable=False, server_default="0")),
             *(Column("heartbeat_s", BigInteger), Column("localtime_s", BigInteger), Column("hostname", _text(255))),
             *(Column("version", _text(_NAME_SIZE)), Column("backlog", BigInteger), Column("proofs", _text())),
             key=("id",),
@@ -132,7 +122,7 @@ class CentralTables:
         """What a site's (day, node) groups were when their rows were last read; may be emptied at any time."""
         return self._make(
             "samesky_digest",
-            *(_integer("site"), _name("table_name"), _integer("day"), Column("second", _text(255), nullable=False)),
+            *(_integer("site"), _name("table_name"), _integer("day"), _integer("second")),
             *(_integer("row_count"), _name("checksum"), _name("digest")),
             key=("site", "table_name", "day", "second"),
         )
@@ -174,7 +164,7 @@ def _type_of(column: ColumnModel, *, in_key: bool) -> TypeEngine[Any]:
         case ValueKind.INTEGER:
             return BigInteger()
         case ValueKind.DOUBLE:
-            return Double().with_variant(ExactDouble(), "sqlite")
+            return Double()
         case ValueKind.TEXT:
             return _text(column.size or (_KEY_TEXT_SIZE if in_key else 0))
         case ValueKind.TIME:

@@ -1,0 +1,292 @@
+"""The centre's database: catalogues, pages, positions and digests of its sites, each change one transaction.
+
+A page's rows and its position are stored together, so the centre alone knows how far a site has come; and the map of a
+site's ids lies beside the rows it speaks of. What comes in and goes out is in the site's own ids.
+"""
+
+import json
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from ..core.columns import Table as Rows
+from ..core.strict import Reason, Refused
+from ..errors import SameskyError
+from .bulk import Upsert
+from .catalogue import Catalogue, CataloguePlan, digest_catalogue
+from .central_catalogue import CatalogueWriter
+from .central_tables import SITE_COLUMN, CentralTables
+from .central_values import selectable, to_sql
+from .databases import Database
+from .digest_question import DigestQuestion
+from .digests import DAY_S, GroupDigest, Key
+from .fleet import Heartbeat, SiteStatus, read_fleet, store_heartbeat
+from .id_maps import IdMaps, MissingParents, new_version, read_maps, translate_to_centre, translate_to_site
+from .keys import Keys, Sites
+from .migrations import ensure_schema, read_centre_id
+from .model import Model, TableModel
+from .transactions import Transactions
+from .values import PageFault
+
+__all__ = ["CentralDatabase", "MissingParents", "Older", "RunState", "Stored"]
+
+MAPS_KEPT = 256
+"""Sites whose maps of ids are kept in memory."""
+
+
+class Older(SameskyError):
+    """A newer run of this site has begun, thus nothing more is taken from this one."""
+
+    code = "older"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """What a pusher starts from: the answer to the beginning of a run."""
+
+    run: int
+    """This run's number; the site's runs with smaller ones are fenced off."""
+    positions: Mapping[str, list[object] | None]
+    """For each append-only table, the key of the last row that was pushed in order, in the site's ids; or None."""
+    catalogue_digest: str | None
+    """Of the catalogue that was last taken wholly: an equal one needn't be sent."""
+    centre_id: str
+    """The database's own name: another one has other positions and ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of the rows of a page; they are durable."""
+
+    accepted: int
+    """Rows that are new."""
+    duplicate: int
+    """Rows that were there already, equal in every value."""
+    changed: int
+    """Rows that were there with other values."""
+    rejected: tuple[PageFault, ...] = ()
+    """Rows that can't be stored; if there are any, none was."""
+    position: list[object] | None = None
+    """The table's position now."""
+
+
+class CentralDatabase:
+    """One centre. Any number of threads and processes may use it at once.
+
+    Everything raises what `Database.worded` says: `Unreachable` and `Locked`, which may pass, `DataError`,
+    `ConfigError`; and `Refused` (NOT_FOUND) for a site that there isn't.
+    """
+
+    def __init__(self, database: Database, model: Model, *, clock: Callable[[], float] = time.time) -> None:
+        self.database = database
+        self.model = model
+        self.tables = CentralTables(model)
+        self.sites = Sites(database, self.tables)
+        self.keys = Keys(database, self.tables, clock=clock)
+        self._clock = clock
+        self._transactions = Transactions(database)
+        self._upserts = {
+            table.name: Upsert(database.dialect, table, self.tables.of(table)) for table in model.append_only()
+        }
+        self._maps: OrderedDict[int, IdMaps] = OrderedDict()
+        self._maps_lock = threading.Lock()
+
+    def ensure_schema(self) -> None:
+        """Make the tables, or migrate them; raises `ConfigError` when a newer samesky has made them."""
+        ensure_schema(self.database, self.tables)
+
+    def begin_run(self, site: int) -> RunState:
+        """Begin a run of ``site``: pages of its older runs are refused from now on."""
+        return self._transactions.write(lambda connection: self._begin_run(connection, site))
+
+    def apply_catalogue(
+        self,
+        site: int,
+        catalogue: Catalogue,
+        *,
+        run: int | None = None,
+        partial: bool = False,
+        accept_renames: bool = False,
+        dry_run: bool = False,
+    ) -> CataloguePlan:
+        """Create, change and map dimension rows of ``site``; returns what was done, or would be (``dry_run``).
+
+        ``partial``: these are some rows that were missing, not all active ones. Raises `Older` for a fenced ``run``.
+        """
+
+        def work(connection: Connection) -> CataloguePlan:
+            self._lock_catalogues(connection)
+            maps = self._find_maps(connection, self._lock_site(connection, site, run))
+            writer = CatalogueWriter(connection, self.tables, maps, site=site)
+            plan = writer.apply(catalogue, partial=partial, accept_renames=accept_renames, dry_run=dry_run)
+            if dry_run:
+                raise _Undo(plan)
+            self._note_catalogue(connection, site, catalogue if plan.taken_wholly else None, writer, partial=partial)
+            return plan
+
+        try:
+            return self._transactions.write(work)
+        except _Undo as undone:
+            return undone.plan
+
+    def apply_page(
+        self, site: int, run: int, table: TableModel, page: Rows, *, position: Sequence[object] | None = None
+    ) -> Stored:
+        """Store the rows of ``page``, each key once, and with them ``position``; equal ones of before are no error.
+
+        ``page`` has the table's columns in their order, proven by `page.decode_page`. ``position`` is the last key of a
+        page in order, None for rows that are sent again; it never goes back in time. Raises `MissingParents`, `Older`.
+        """
+        return self._transactions.write(
+            lambda connection: self._apply_page(connection, site, run, table, page, position)
+        )
+
+    def read_positions(self, site: int) -> dict[str, list[object] | None]:
+        """For each append-only table, the position of ``site``; None where nothing was pushed in order yet."""
+        return self._transactions.read(lambda connection: self._read_positions(connection, site))
+
+    def read_group(self, site: int, table: TableModel, day: int, second: int) -> Rows:
+        """The rows of ``site`` that have this day and this value in the key's second column; in the site's ids."""
+        return self._transactions.read(lambda connection: self._read_group(connection, site, table, day, second))
+
+    def read_digests(self, site: int, table: TableModel, question: DigestQuestion) -> Mapping[Key, GroupDigest]:
+        """The answer to a site's question for digests; reads only groups that changed since they were last read."""
+        raise NotImplementedError
+
+    def apply_heartbeat(self, site: int, heartbeat: Heartbeat) -> None:
+        """Keep what ``site`` says of itself."""
+
+        def work(connection: Connection) -> None:
+            self._lock_site(connection, site)
+            store_heartbeat(connection, self.tables, heartbeat, site=site, now=self._clock())
+
+        self._transactions.write(work)
+
+    def read_fleet(self, site: int | None = None) -> list[SiteStatus]:
+        """How all sites are doing, or ``site`` alone; by name."""
+        return self._transactions.read(lambda connection: read_fleet(connection, self.tables, site=site))
+
+    def _begin_run(self, connection: Connection, site: int) -> RunState:
+        known = self._lock_site(connection, site)
+        # Not only larger than the last, but of this moment: a database restored from a backup never gives one twice.
+        run = max(known.run + 1, int(self._clock() * 1000))
+        connection.execute(update(self.tables.site).where(self.tables.site.c.id == site).values(run=run))
+        positions = self._read_positions(connection, site)
+        return RunState(run, positions, known.catalogue, read_centre_id(connection, self.tables))
+
+    def _apply_page(
+        self,
+        connection: Connection,
+        site: int,
+        run: int,
+        table: TableModel,
+        page: Rows,
+        position: Sequence[object] | None,
+    ) -> Stored:
+        maps = self._find_maps(connection, self._lock_site(connection, site, run))
+        columns = translate_to_centre(table, page, maps)
+        counts = self._upserts[table.name].apply(connection, columns, site=site)
+        stored = self._store_position(connection, site, table.name, position, new_rows=counts.new)
+        return Stored(counts.new, counts.same, counts.changed, (), stored)
+
+    def _lock_site(self, connection: Connection, site: int, run: int | None = None) -> Row[Any]:
+        """The site's row, held until the transaction ends. Raises `Older` unless ``run`` is the newest, or None."""
+        row = connection.execute(
+            select(self.tables.site).where(self.tables.site.c.id == site).with_for_update()
+        ).first()
+        if row is None:
+            raise Refused(Reason.NOT_FOUND, "there is no such site")
+        if run is not None and run != row.run:
+            raise Older("A newer run of this site has begun", hint="Let it go on; begin a run when it has ended.")
+        return row
+
+    def _lock_catalogues(self, connection: Connection) -> None:
+        """One catalogue at a time: two sites that bring the same room type must end with one row of it."""
+        connection.execute(select(self.tables.centre.c.id).with_for_update())
+
+    def _find_maps(self, connection: Connection, known: Row[Any]) -> IdMaps:
+        with self._maps_lock:
+            maps = self._maps.get(known.id)
+        if maps is None or maps.version != known.map_version:
+            maps = read_maps(connection, self.tables, site=known.id, version=known.map_version)
+            with self._maps_lock:
+                self._maps[known.id] = maps
+                self._maps.move_to_end(known.id)
+                while len(self._maps) > MAPS_KEPT:
+                    self._maps.popitem(last=False)
+        return maps
+
+    def _note_catalogue(
+        self,
+        connection: Connection,
+        site: int,
+        taken: Catalogue | None,
+        writer: CatalogueWriter,
+        *,
+        partial: bool,
+    ) -> None:
+        values: dict[str, object] = {}
+        if writer.mapped_anew:
+            values["map_version"] = new_version()
+        if not partial:
+            values["catalogue"] = digest_catalogue(self.model, taken.tables) if taken else None
+        if values:
+            connection.execute(update(self.tables.site).where(self.tables.site.c.id == site).values(values))
+        if writer.remapped:  # digests are of the site's ids
+            connection.execute(delete(self.tables.digest).where(self.tables.digest.c.site == site))
+
+    def _read_positions(self, connection: Connection, site: int) -> dict[str, list[object] | None]:
+        columns = self.tables.position.c
+        asked = select(columns.table_name, columns.position).where(columns.site == site)
+        found = {table: position for table, position in connection.execute(asked) if position is not None}
+        return {
+            table.name: json.loads(found[table.name]) if table.name in found else None
+            for table in self.model.append_only()
+        }
+
+    def _store_position(
+        self, connection: Connection, site: int, table: str, position: Sequence[object] | None, *, new_rows: int
+    ) -> list[object] | None:
+        store, columns = self.tables.position, self.tables.position.c
+        of_table = (columns.site == site, columns.table_name == table)
+        row = connection.execute(select(columns.position, columns.row_count).where(*of_table)).first()
+        old = json.loads(row.position) if row is not None and row.position is not None else None
+        now = old if position is None or (old is not None and old[0] > position[0]) else list(position)
+        values = {"position": None if now is None else json.dumps(now), "stored_s": int(self._clock())}
+        if row is None:
+            connection.execute(insert(store).values(site=site, table_name=table, row_count=new_rows, **values))
+        else:
+            connection.execute(update(store).where(*of_table).values(row_count=row.row_count + new_rows, **values))
+        return now
+
+    def _read_group(self, connection: Connection, site: int, model: TableModel, day: int, second: int) -> Rows:
+        table, time_column = self.tables.of(model), model.column(model.time_column)
+        asked = select(*selectable(self.database.dialect, model, table)).where(
+            table.c[time_column.name] >= to_sql(time_column, day * DAY_S),
+            table.c[time_column.name] < to_sql(time_column, (day + 1) * DAY_S),
+            table.c[model.key[1]] == second,
+        )
+        if model.of_site:
+            asked = asked.where(table.c[SITE_COLUMN] == site)
+        rows = connection.execute(asked).all()
+        maps = self._find_maps(connection, self._read_site(connection, site))
+        found = Rows.from_rows(model.name, model.wire, rows)
+        return Rows(model.name, model.wire, tuple(translate_to_site(model, found.values, maps)))
+
+    def _read_site(self, connection: Connection, site: int) -> Row[Any]:
+        row = connection.execute(select(self.tables.site).where(self.tables.site.c.id == site)).first()
+        if row is None:
+            raise Refused(Reason.NOT_FOUND, "there is no such site")
+        return row
+
+
+class _Undo(Exception):
+    """Ends the transaction of a dry run without keeping anything."""
+
+    def __init__(self, plan: CataloguePlan) -> None:
+        self.plan = plan
