@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -54,23 +53,29 @@ def centre_options(command: Command) -> Command:
     return command
 
 
-def read_centre(config: Path | None, database: str | None = None, database_password_file: Path | None = None) -> Centre:
-    """The configuration of a centre, the options of the command line before the file's.
+def read_centre(
+    config: Path | None,
+    database: str | None = None,
+    database_password_file: Path | None = None,
+    **others: str | None,
+) -> Centre:
+    """The configuration of a centre; options of the command line (``others``: None for what isn't given) come first.
 
-    Raises `ConfigError` with every mistake in the file.
+    Raises `ConfigError` with every mistake.
     """
     from ..config import Findings, read_toml
     from ..push.central_settings import read_central
+    from ..push.described import read_model
 
     if config is None and USUAL_CONFIG.is_file():
         config = USUAL_CONFIG
     findings, tables = Findings(), read_toml(config) if config is not None else {}
-    settings, model = read_central(tables, findings), _read_model(tables, findings)
-    findings.raise_errors(str(config))
-    if database is not None:
-        settings = replace(settings, database=database)
-    if database_password_file is not None:
-        settings = replace(settings, password=database_password_file.read_text(encoding="utf-8").strip())
+    password = database_password_file.read_text(encoding="utf-8").strip() if database_password_file else None
+    given = {"database": database, "database_password": password, **others}
+    settings = read_central(tables, findings, given={name: each for name, each in given.items() if each is not None})
+    push = tables.get("push")
+    model = read_model(push.get("model") if isinstance(push, dict) else None, findings)
+    findings.raise_errors(str(config or "command line"))
     return Centre(settings, model)
 
 
@@ -84,9 +89,3 @@ def open_central(centre: Centre) -> Iterator["CentralDatabase"]:
         central = CentralDatabase(database, centre.model)
         central.ensure_schema()
         yield central
-
-
-def _read_model(tables: object, findings: object) -> "Model":
-    from ..push.building import BUILDING
-
-    return BUILDING

@@ -74,28 +74,43 @@ class CentralSettings:
     limits: Limits = Limits()
 
 
-def read_central(tables: Mapping[str, Any], findings: Findings) -> CentralSettings:
-    """Return the settings of ``[push.central]`` in samesky.toml, or the defaults; mistakes go to ``findings``."""
+def read_central(tables: Mapping[str, Any], findings: Findings, *, given: Mapping[str, str]) -> CentralSettings:
+    """Return the settings of ``[push.central]`` in samesky.toml, or the defaults; mistakes go to ``findings``.
+
+    What is ``given`` (on the command line) is in place of what the file says.
+    """
     push = tables.get("push", {})
     section = push.get("central", {}) if isinstance(push, Mapping) else None
     if not isinstance(section, Mapping):
         findings.error("push.central", "it should be a table: [push.central]")
         return CentralSettings()
-    options = Options(section, "push.central", findings)
+    file_only = {name: value for name, value in section.items() if name.removesuffix("_file") not in given}
+    options = Options({**file_only, **given}, "push.central", findings)
     options.warn_unknown(_KNOWN)
-    base_path = options.text("base_path").rstrip("/")
-    if base_path and not _BASE_PATH.fullmatch(base_path):
-        findings.error("push.central", f"base_path = {base_path!r} should be a path, such as /building")
-    usual = Limits()
+    cert, key = options.path("tls_cert"), options.path("tls_key")
+    if key and not cert:
+        findings.error("push.central", "tls_key is set without tls_cert")
     return CentralSettings(
         database=options.text("database", DEFAULT_DATABASE),
         password=options.secret("database_password", PASSWORD_VARIABLE) or "",
         listen=options.text("listen", DEFAULT_LISTEN),
-        base_path=base_path,
-        tls_cert=options.path("tls_cert"),
-        tls_key=options.path("tls_key"),
-        limits=Limits(
-            page_rows=options.integer("page_rows", usual.page_rows, 100, 50_000),
-            requests_per_s=options.number("requests_per_s", usual.requests_per_s, 0.1, 100_000),
-        ),
+        base_path=_read_base_path(options),
+        tls_cert=cert,
+        tls_key=key,
+        limits=_read_limits(options),
+    )
+
+
+def _read_base_path(options: Options) -> str:
+    path = options.text("base_path").rstrip("/")
+    if path and not _BASE_PATH.fullmatch(path):
+        options.findings.error(options.where, f"base_path = {path!r} should be a path, such as /building")
+    return path
+
+
+def _read_limits(options: Options) -> Limits:
+    usual = Limits()
+    return Limits(
+        page_rows=options.integer("page_rows", usual.page_rows, 100, 50_000),
+        requests_per_s=options.number("requests_per_s", usual.requests_per_s, 0.1, 100_000),
     )

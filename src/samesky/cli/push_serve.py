@@ -1,0 +1,74 @@
+"""`samesky push serve`: the central server."""
+
+import json
+from pathlib import Path
+
+import click
+
+from .configuration import json_option
+from .mesh_options import Listen, ListenType, needing
+from .push_options import Centre, centre_options, open_central, read_centre
+
+
+@click.command(
+    "serve",
+    short_help="Serve the centre.",
+    epilog="Example: samesky push serve --database postgresql://samesky@localhost/central --listen 127.0.0.1:6543",
+)
+@centre_options
+@click.option(
+    "-l",
+    "--listen",
+    type=ListenType(),
+    help="Where to listen; port 0 takes a free one (default: 127.0.0.1:6543, which only this machine reaches).",
+)
+@click.option("--base-path", metavar="PATH", help="Where a proxy puts the server, such as /building.")
+@click.option(
+    "--tls-cert",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Serve HTTPS with this certificate, in PEM, the authorities that sign it behind it.",
+)
+@click.option(
+    "--tls-key", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Its key, if it isn't in that file."
+)
+@json_option
+def command(
+    config: Path | None,
+    database: str | None,
+    database_password_file: Path | None,
+    listen: Listen | None,
+    base_path: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    as_json: bool,
+) -> None:
+    """Serve the central database to pushers and to whoever else has a key, until Ctrl-C.
+
+    Its tables are made, or brought up to date, at the start. Keys are made by `samesky push key`. Whoever isn't on this
+    machine should come by HTTPS: give a certificate here, or put a web server in front that has one.
+    """
+    centre = read_centre(
+        config, database, database_password_file, base_path=base_path, tls_cert=tls_cert, tls_key=tls_key
+    )
+    where = listen or ListenType().convert(centre.settings.listen, None, None)
+    _serve(centre, where, as_json)
+
+
+def _serve(centre: Centre, where: Listen, as_json: bool) -> None:
+    with needing("fastapi", "push"), needing("uvicorn", "push"):
+        from ..push.central import make_app
+        from ..push.serving import listen, serve
+    settings = centre.settings
+    with open_central(centre) as central:
+        listening = listen(where.host, where.port)
+        url = Listen(where.host, listening.getsockname()[1]).url
+        url = f"{url.replace('http:', 'https:', 1) if settings.tls_cert else url}{settings.base_path.lstrip('/')}"
+        told = json.dumps({"url": url, "port": listening.getsockname()[1], "database": central.database.name})
+        serve(
+            make_app(central, settings),
+            listening,
+            tls_cert=settings.tls_cert,
+            tls_key=settings.tls_key,
+            started=lambda: click.echo(told if as_json else f"serving {central.database.name} at {url}"),
+        )

@@ -1,0 +1,121 @@
+"""The centre's server as an ASGI application: guards, keys, ``/sync/v1`` for pushers, ``/rest`` for everybody else."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from .. import __version__
+from ..core.strict import Refused
+from ..errors import SameskyError
+from .access import Door
+from .api_document import complete_document
+from .central_database import CentralDatabase
+from .central_settings import CentralSettings
+from .guards import Guards
+from .keys import Caller
+from .problems import Problem, describe_error
+from .sync_api import SyncApi
+from .turns import Turns
+
+log = logging.getLogger(__name__)
+READS_AT_ONCE = 8
+WRITES_AT_ONCE = 8
+_SUMMARY = "The central server of field databases that are pushed here."
+
+
+def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
+    """Return the server over ``central``, whose tables are there (`ensure_schema`). It opens no port."""
+    limits = settings.limits
+    reads = Turns(READS_AT_ONCE, name="read", wait_s=limits.turn_s)
+    # SQLite has one writer at a time: waiting here is fair, and costs nothing.
+    writers = 1 if central.database.dialect == "sqlite" else WRITES_AT_ONCE
+    writes = Turns(writers, name="write", wait_s=limits.turn_s)
+
+    async def find_caller(key: str) -> Caller | None:
+        return await reads.run(lambda: central.keys.find(key))
+
+    @asynccontextmanager
+    async def live(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        reads.close()
+        writes.close()
+
+    app = FastAPI(
+        title="samesky push",
+        version=__version__,
+        summary=_SUMMARY,
+        lifespan=live,
+        redirect_slashes=False,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.add_middleware(
+        Guards, limits=limits, read_caller=Door(central.model, find_caller=find_caller), base_path=settings.base_path
+    )
+    app.add_api_route("/", _say_hello, include_in_schema=False)
+    app.include_router(SyncApi(central, limits=limits, reads=reads, writes=writes).make_router())
+    _answer_with_problems(app)
+    _describe(app, central)
+    return app
+
+
+async def _say_hello() -> JSONResponse:
+    told = {"name": "samesky push", "version": __version__, "sync": "sync/v1/", "rest": "rest/", "docs": "docs"}
+    return JSONResponse(told)
+
+
+def _answer_with_problems(app: FastAPI) -> None:
+    """Whatever ends a request is answered as problem+json."""
+    answers: dict[type[Exception], Callable[[Any], Problem]] = {
+        Problem: lambda problem: problem,
+        SameskyError: _describe_error,
+        RequestValidationError: _describe_parameters,
+        HTTPException: _describe_http,
+        Exception: _describe_fault,
+    }
+    for kind, describe in answers.items():
+        app.add_exception_handler(kind, _make_handler(describe))
+
+
+def _make_handler(describe: Callable[[Any], Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(_request: Request, error: Exception) -> Response:
+        return describe(error).response()
+
+    return answer
+
+
+def _describe_error(error: SameskyError) -> Problem:
+    if not isinstance(error, Refused):
+        log.error("central_failed error=%r hint=%r", str(error), error.hint)
+    return describe_error(error)
+
+
+def _describe_parameters(error: RequestValidationError) -> Problem:
+    names = sorted({str(mistake["loc"][-1]) for mistake in error.errors() if len(mistake["loc"]) > 1})
+    return Problem(400, "parameters", f"missing, or not as they must be: {', '.join(names)}")
+
+
+def _describe_http(error: HTTPException) -> Problem:
+    kind = {404: "not-found", 405: "method"}.get(error.status_code, "http")
+    return Problem(error.status_code, kind, str(error.detail), headers=error.headers)
+
+
+def _describe_fault(error: Exception) -> Problem:
+    return Problem(500, "fault", "a fault of the centre; its log says more")  # uvicorn logs it
+
+
+def _describe(app: FastAPI, central: CentralDatabase) -> None:
+    make = app.openapi
+
+    def make_document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = complete_document(make(), central.model)
+        return app.openapi_schema
+
+    app.openapi = make_document  # type: ignore[method-assign]

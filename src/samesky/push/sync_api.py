@@ -1,0 +1,209 @@
+"""``/sync/v1``: what a pusher says to the centre. Rows travel as columns and never meet pydantic.
+
+Ids, positions and digests are in the site's own ids; the centre translates (`central_database`).
+"""
+
+import time
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+
+from .. import __version__
+from ..core.strict import (
+    HIGHEST_INTEGER,
+    LATEST_TIME,
+    Reason,
+    Refused,
+    check_number,
+    check_text,
+    decode_json,
+    decode_json_object,
+)
+from . import api_document as document
+from .access import check_caller, check_site
+from .catalogue import MOST_ROWS as MOST_CATALOGUE_ROWS
+from .catalogue import decode_catalogue
+from .central_database import CentralDatabase
+from .central_settings import Limits
+from .digest_question import DigestQuestion, encode_digests
+from .fleet import Heartbeat
+from .guards import inflate_body
+from .keys import Scope
+from .model import TableModel
+from .page import decode_page
+from .problems import Problem
+from .turns import Turns
+
+Run = Annotated[int, Query(ge=1, le=(1 << 63) - 1, description="The run's number, as `POST /sync/v1/runs` gave it.")]
+TableName = Annotated[str, Path(max_length=64, description="An append-only table of the model.", examples=["Reading"])]
+Position = Annotated[
+    str | None,
+    Query(
+        max_length=400,
+        description="The key of the page's last row, a JSON list. It's stored with the page. None with rows that are"
+        " sent again.",
+        examples=["[1700000000,69,1]"],
+    ),
+]
+_HEARTBEAT = frozenset({"hostname", "localtime", "version", "backlog", "proofs"})
+MOST_NAME_LENGTH = 255
+MOST_VERSION_LENGTH = 64
+
+
+class SyncApi:
+    """The routes of pushers, over one centre."""
+
+    def __init__(self, central: CentralDatabase, *, limits: Limits, reads: Turns, writes: Turns) -> None:
+        self._central = central
+        self._limits = limits
+        self._reads = reads
+        self._writes = writes
+
+    def make_router(self) -> APIRouter:
+        """The routes, with what the OpenAPI page says of them."""
+        router = APIRouter(prefix="/sync/v1", tags=["sync"])
+        add = router.add_api_route
+        add("/", self.say_hello, methods=["GET"], **document.HELLO)
+        add("/runs", self.begin_run, methods=["POST"], status_code=201, **document.BEGIN_RUN)
+        add("/catalogue", self.apply_catalogue, methods=["POST"], **document.CATALOGUE)
+        add("/pages/{table}", self.apply_page, methods=["POST"], **document.PAGES)
+        add("/digests/{table}", self.read_digests, methods=["POST"], **document.DIGESTS)
+        add("/heartbeat", self.apply_heartbeat, methods=["POST"], **document.HEARTBEAT)
+        add("/status", self.read_status, methods=["GET"], **document.STATUS)
+        return router
+
+    async def say_hello(self) -> JSONResponse:
+        return JSONResponse({"name": "samesky push", "version": __version__})
+
+    async def begin_run(self, request: Request) -> JSONResponse:
+        site = check_site(request, Scope.APPEND)
+        state = await self._writes.run(lambda: self._central.begin_run(site))
+        limits = {"page_bytes": self._limits.body_bytes, "page_rows": self._limits.page_rows}
+        return JSONResponse(
+            {
+                "run": state.run,
+                "centre": state.centre_id,
+                "site": site,
+                "positions": dict(state.positions),
+                "catalogue": state.catalogue_digest,
+                "limits": limits,
+                "time": int(time.time()),
+            },
+            status_code=201,
+        )
+
+    async def apply_catalogue(
+        self, request: Request, run: Run, dry_run: bool = False, accept_renames: bool = False, partial: bool = False
+    ) -> JSONResponse:
+        site, body = check_site(request, Scope.APPEND), await request.body()
+
+        def apply() -> dict[str, object]:
+            catalogue = decode_catalogue(
+                body,
+                self._central.model,
+                most_rows=MOST_CATALOGUE_ROWS,
+                most_bytes=self._limits.inflated_bytes,
+            )
+            plan = self._central.apply_catalogue(
+                site, catalogue, run=run, dry_run=dry_run, accept_renames=accept_renames, partial=partial
+            )
+            return plan.as_dict()
+
+        return JSONResponse(await self._writes.run(apply))
+
+    async def apply_page(self, request: Request, table: TableName, run: Run, position: Position = None) -> JSONResponse:
+        site, model = check_site(request, Scope.APPEND), self._find(table)
+        key = None if position is None else decode_position(position, model)
+        body = await request.body()
+
+        def apply() -> dict[str, object]:
+            rows = decode_page(
+                body,
+                model,
+                now=time.time(),
+                most_rows=2 * self._limits.page_rows,
+                most_bytes=self._limits.inflated_bytes,
+            )
+            stored = self._central.apply_page(site, run, model, rows, position=key)
+            return {
+                "accepted": stored.accepted,
+                "duplicate": stored.duplicate,
+                "changed": stored.changed,
+                "rejected": [fault.as_dict() for fault in stored.rejected],
+                "position": stored.position,
+            }
+
+        return JSONResponse(await self._writes.run(apply))
+
+    async def read_digests(self, request: Request, table: TableName) -> JSONResponse:
+        site, model = check_site(request, Scope.APPEND, Scope.READ), self._find(table)
+        question = DigestQuestion.from_dict(decode_json_object(await self._read_json(request)))
+        digests = await self._reads.run(lambda: self._central.read_digests(site, model, question))
+        return JSONResponse(encode_digests(digests))
+
+    async def apply_heartbeat(self, request: Request) -> JSONResponse:
+        site = check_site(request, Scope.APPEND)
+        heartbeat = decode_heartbeat(await self._read_json(request))
+        await self._writes.run(lambda: self._central.apply_heartbeat(site, heartbeat))
+        return JSONResponse({"time": int(time.time())})
+
+    async def read_status(self, request: Request) -> JSONResponse:
+        caller = check_caller(request, Scope.APPEND, Scope.READ)
+        only = caller.site if caller.scopes.isdisjoint({Scope.READ, Scope.ADMIN}) else None
+        fleet = await self._reads.run(lambda: self._central.read_fleet(only))
+        return JSONResponse({"time": int(time.time()), "sites": [each.as_dict() for each in fleet]})
+
+    async def _read_json(self, request: Request) -> bytes:
+        headers = dict(request.scope["headers"])
+        return inflate_body(headers, await request.body(), most_bytes=self._limits.body_bytes)
+
+    def _find(self, name: str) -> TableModel:
+        table = self._central.model.find(name)
+        if table is None or not table.append_only:
+            raise Problem(404, "not-found", "there is no append-only table of this name")
+        return table
+
+
+def decode_position(text: str, table: TableModel) -> list[object]:
+    """Return the key in ``position``; raises `Refused` when it isn't a list of values for the table's key."""
+    position = decode_json(text.encode("utf-8", "surrogatepass"), max_bytes=1600, max_depth=1)
+    if not isinstance(position, list) or len(position) != len(table.key):
+        raise Refused(Reason.SHAPE, f"position must be a list of {', '.join(table.key)}")
+    for value, name in zip(position, table.key, strict=True):
+        wanted = type(value) is str if table.column(name).wire.kind == "text" else type(value) is int
+        if not wanted:
+            raise Refused(Reason.TYPE, f"{name} in position isn't of the column's kind")
+    return position
+
+
+def decode_heartbeat(payload: bytes) -> Heartbeat:
+    """Return what a site says of itself; raises `Refused` for anything else."""
+    told = decode_json_object(payload)
+    if set(told) != _HEARTBEAT:
+        raise Refused(Reason.SHAPE, f"a heartbeat has {', '.join(sorted(_HEARTBEAT))}, and nothing else")
+    proofs = told["proofs"]
+    if not isinstance(proofs, list) or not all(isinstance(proof, dict) for proof in proofs):
+        raise Refused(Reason.SHAPE, "proofs must be a list of objects")
+    return Heartbeat(
+        hostname=_decode_name(told["hostname"], "hostname"),
+        version=_decode_name(told["version"], "version", most=MOST_VERSION_LENGTH),
+        localtime_s=_decode_count(told["localtime"], "localtime", most=LATEST_TIME),
+        backlog=_decode_count(told["backlog"], "backlog", most=HIGHEST_INTEGER),
+        proofs=proofs,
+    )
+
+
+def _decode_name(value: object, name: str, *, most: int = MOST_NAME_LENGTH) -> str:
+    if not isinstance(value, str):
+        raise Refused(Reason.TYPE, f"{name} must be a text")
+    if len(value) > most or not all(char.isprintable() for char in value):
+        raise Refused(Reason.NAME, f"{name} must have at most {most} printable characters")
+    return check_text(value)
+
+
+def _decode_count(value: object, name: str, *, most: int) -> int:
+    if not 0 <= check_number(value, integer=True) <= most:
+        raise Refused(Reason.RANGE, f"{name} must be from 0 to {most}")
+    assert isinstance(value, int)
+    return value
