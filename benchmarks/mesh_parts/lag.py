@@ -5,6 +5,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from ..claims import Claim
@@ -19,11 +20,29 @@ PATIENCE_S = 30.0
 
 
 def measure(folder: Path, *, idle_files: int, busy_files: int) -> list[Claim]:
-    """Delays of files announced now and then, and of many."""
+    """Delays of files announced now and then, and of many: as throughput is measured, and on the disk first."""
+    run = partial(time_peer, idle_files=idle_files, busy_files=busy_files)
+    idle, busy = run(folder / "not-durable", "--not-durable")
+    durable_idle, durable_busy = run(folder / "durable", "--durable")
+    what = "announcement to visible file"
+    delay = partial(Claim, unit="ms")
+    return [
+        delay(f"{what}, idle: median", statistics.median(idle) * 1000, at_most=2.5),
+        delay(f"{what}, idle: max", idle[-1] * 1000, at_most=10),
+        delay(f"{what} at {BUSY_HZ:,} files/s: median", statistics.median(busy) * 1000),
+        delay(f"{what} at {BUSY_HZ:,} files/s: p99", _p99(busy) * 1000, at_most=50),
+        delay("  durable, idle: median", statistics.median(durable_idle) * 1000),
+        delay("  durable, idle: max", durable_idle[-1] * 1000),
+        delay(f"  durable, at {BUSY_HZ:,} files/s: p99", _p99(durable_busy) * 1000),
+    ]
+
+
+def time_peer(folder: Path, option: str, *, idle_files: int, busy_files: int) -> tuple[list[float], list[float]]:
+    """Delays in seconds, rising, of a peer with ``option``: idle, and busy."""
     with (
         served(folder / "origin", 1 + idle_files + busy_files) as (base_url, files),
         make_broker(folder / "source") as broker,
-        run_samesky(folder / "peer", broker) as taker,
+        run_samesky(folder / "peer", broker, option) as taker,
         Wire(broker.port, "publisher") as wire,
     ):
         probe, rest = files[0], files[1:]
@@ -34,12 +53,7 @@ def measure(folder: Path, *, idle_files: int, busy_files: int) -> list[Claim]:
             place_of = {file.path: str(taker.place_of(file)) for file in files}
             idle = sorted(time_files(wire, appearances, rest[:idle_files], place_of, base_url, IDLE_HZ))
             busy = sorted(time_files(wire, appearances, rest[idle_files:], place_of, base_url, BUSY_HZ))
-    return [
-        Claim("announcement to visible file, idle: median", statistics.median(idle) * 1000, "ms", at_most=2.5),
-        Claim("announcement to visible file, idle: max", idle[-1] * 1000, "ms", at_most=10),
-        Claim(f"announcement to visible file at {BUSY_HZ:,} files/s: median", statistics.median(busy) * 1000, "ms"),
-        Claim(f"announcement to visible file at {BUSY_HZ:,} files/s: p99", _p99(busy) * 1000, "ms", at_most=50),
-    ]
+    return idle, busy
 
 
 def time_files(

@@ -42,10 +42,18 @@ def make_broker(folder: Path, *, options: Sequence[str] = DEEP_QUEUES) -> Mosqui
 
 
 @contextmanager
-def run_samesky(folder: Path, source: MosquittoBroker, *options: str) -> Iterator[Taker]:
-    """`samesky mesh peer`, which announces everything again on a broker of its own."""
+def run_samesky(folder: Path, source: MosquittoBroker, *options: str, workers: int = 1) -> Iterator[Taker]:
+    """`samesky mesh peer`, or `mesh workers`, which announces everything again on a broker of its own."""
     (web_port,) = find_ports(1)  # nobody asks for what it has
-    node = Node("bench", folder, make_broker(folder / "broker"), web_port=web_port, web="other", options=options)
+    node = Node(
+        "bench",
+        folder,
+        make_broker(folder / "broker"),
+        web_port=web_port,
+        web="other",
+        options=options,
+        workers=workers,
+    )
     node.join(f"mqtt://{HOST}:{source.port}")
     try:
         node.start()

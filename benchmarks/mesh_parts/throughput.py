@@ -27,6 +27,7 @@ from .takers import (
 from .wire import Wire
 
 START_S = 60.0
+WORKERS = 3
 LEAST_RATE_HZ = 50
 """A program that is slower than this is given up."""
 Start = Callable[[Path, MosquittoBroker], AbstractContextManager[Taker]]
@@ -50,6 +51,7 @@ def measure(folder: Path, *, files: int, slow_files: int) -> list[Claim]:
         run = partial(time_program, base_url=base_url)
         ours = run(folder / "ours", partial(_ours, options=("--not-durable",)), files=written)
         durable = run(folder / "durable", partial(_ours, options=("--durable",)), files=written)
+        shared = run(folder / "shared", partial(_ours, options=("--not-durable",), workers=WORKERS), files=written)
         wis2 = run(folder / "wis2", run_wis2downloader, files=written)
         few = written[:slow_files]
         subscribe = run(folder / "subscribe", partial(run_sarracenia, component="subscribe"), files=few)
@@ -59,6 +61,7 @@ def measure(folder: Path, *, files: int, slow_files: int) -> list[Claim]:
     return [
         rate(f"{what}; queue that survives a kill", ours.rate_hz, at_least=6000),
         rate(f"{what}; durable before they are announced", durable.rate_hz, at_least=4000),
+        rate(f"  the same by {WORKERS} workers of one tree", shared.rate_hz),
         rate("  against a bare aiohttp loop that fetches and writes", ours.rate_hz, reference=bare_hz),
         rate("  against wis2downloader", ours.rate_hz, reference=wis2.rate_hz, at_least=3),
         rate("  against sr3 subscribe", ours.rate_hz, reference=subscribe.rate_hz),
@@ -105,5 +108,7 @@ def wait_until_taking(wire: Wire, taker: Taker, probe: File, base_url: str) -> N
                 raise
 
 
-def _ours(folder: Path, broker: MosquittoBroker, *, options: Sequence[str]) -> AbstractContextManager[Taker]:
-    return run_samesky(folder, broker, *options)
+def _ours(
+    folder: Path, broker: MosquittoBroker, *, options: Sequence[str], workers: int = 1
+) -> AbstractContextManager[Taker]:
+    return run_samesky(folder, broker, *options, workers=workers)

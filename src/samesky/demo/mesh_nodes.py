@@ -36,11 +36,12 @@ Broker = MosquittoBroker | IotcoreBroker
 
 
 class Program:
-    """One `samesky mesh` process, called ``name`` in messages; it can be ended or killed, and started again."""
+    """One `samesky mesh` process (or ``system``'s), called ``name`` in messages; can be killed and started again."""
 
-    def __init__(self, name: str, *, log_path: Path) -> None:
+    def __init__(self, name: str, *, log_path: Path, system: str = "mesh") -> None:
         self.name = name
         self.log_path = log_path
+        self._system = system
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -49,7 +50,7 @@ class Program:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self, *arguments: object) -> None:
-        """Start `samesky mesh` with ``arguments``, if it isn't running; returns at once.
+        """Start `samesky mesh` (or push) with ``arguments``, if it isn't running; returns at once.
 
         In a session of its own: Ctrl-C isn't for it.
         """
@@ -58,7 +59,7 @@ class Program:
         path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "samesky", "-v", "mesh", *map(str, arguments)],
+                [sys.executable, "-P", "-m", "samesky", "-v", self._system, *map(str, arguments)],
                 env=os.environ | {"PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -107,7 +108,7 @@ class Node:
     """One node below ``folder``: a broker, a tree, and a peer that takes from the brokers it is joined to.
 
     ``web`` says who serves the tree at ``web_port``: the peer itself, `samesky mesh serve` in a process of its own, or
-    somebody else. ``options`` are more options of `samesky mesh peer`.
+    somebody else. ``options`` are more options of `samesky mesh peer`, of which so many ``workers`` share the work.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Node:
         web_port: int,
         web: Literal["built-in", "apart", "other"] = "built-in",
         options: Sequence[str] = (),
+        workers: int = 1,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -130,6 +132,7 @@ class Node:
         self.web = Program(f"{name}'s web server", log_path=folder / "web.log") if web == "apart" else None
         self._serve = ("--serve", f"{HOST}:{self.web_port}") if web == "built-in" else ()
         self._options = tuple(options)
+        self._what: tuple[object, ...] = ("peer",) if workers == 1 else ("workers", workers)
         self._brokers: list[str] = []
         self._publisher: Publisher | None = None
 
@@ -157,7 +160,7 @@ class Node:
         self.broker.start()
         if self.web:
             self.web.start("serve", self.tree, "--listen", f"{HOST}:{self.web_port}")
-        self.peer.start("peer", *self._peer_options())
+        self.peer.start(*self._what, *self._peer_options())
 
     def enter(self, paths: Sequence[str]) -> list[Message]:
         """Enter files of the tree in its index; returns their announcements, for whoever publishes them."""
