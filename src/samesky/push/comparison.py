@@ -13,8 +13,8 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from ..core.strict import EARLIEST_TIME
-from .digest_question import WHOLE, By, DigestQuestion, Digests
-from .digests import NO_ROWS, Group, GroupDigest, Key, combine, combine_days, day_of, month_of
+from .digest_question import WHOLE, By, DigestQuestion, Digests, months_between
+from .digests import NO_ROWS, Group, GroupDigest, Key, combine, combine_days
 from .explanations import NOTHING, Explained, Explaining, Tally, add_up
 from .proof import Proof, describe_group
 from .settling import Resend, Settling
@@ -122,7 +122,7 @@ class _Comparison:
         """The digests of all months at both ends, made anew: a month a question, as that takes long."""
         here: dict[int, GroupDigest] = {}
         there: dict[int, GroupDigest] = {}
-        for month in _months_of(self.window):
+        for month in months_between(*self.window):
             self.say(f"{self.table}: reading all rows of {_spell(month)} at both ends")
             here |= self.here.parts(By.MONTH, (month,), deep=True)
             there |= self.there.parts(By.MONTH, (month,), deep=True)
@@ -218,11 +218,6 @@ def _cut(groups: Mapping[Group, GroupDigest]) -> Iterator[dict[Group, GroupDiges
         part |= day
     if part:
         yield part
-
-
-def _months_of(window: Window) -> list[int]:
-    days = range(day_of(window.from_s), day_of(window.to_s - 1) + 1)
-    return sorted(set(map(month_of, days)))
 
 
 def _spell(month: int) -> str:

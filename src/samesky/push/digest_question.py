@@ -64,6 +64,11 @@ class DigestQuestion:
         return cls(from_s=from_s, to_s=to_s, by=By(by), within=_read_within(document, By(by)), deep=deep)
 
 
+def months_between(from_s: int, to_s: int) -> list[int]:
+    """The months that have a second from ``from_s`` up to, but not with, ``to_s``."""
+    return sorted({month_of(day) for day in range(day_of(from_s), day_of(to_s - 1) + 1)})
+
+
 class Digests(Protocol):
     """One end, when one table is compared: the site's database, or the centre behind a link."""
 
