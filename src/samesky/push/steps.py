@@ -1,0 +1,190 @@
+"""The steps of a push, what comes of them, and the report of a run: what `pusher` and `pushing` say to each other."""
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..core.columns import Table
+from ..core.strict import Reason
+from ..errors import SameskyError
+from .catalogue_plan import CataloguePlan
+from .model import TableModel
+from .proof import Proof
+
+Key = tuple[Any, ...]
+"""The primary key of a row of an append-only table: its time first."""
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStart:
+    """What the centre tells when a run begins."""
+
+    run: int
+    centre: str
+    """Its id; another one means another centre, or one that was made anew."""
+    site: str
+    positions: Mapping[str, Key | None]
+    """The key of the last row stored of each append-only table."""
+    catalogue: str | None
+    """The digest of the last catalogue that was taken wholly."""
+    page_bytes: int
+    page_rows: int
+    time_s: float
+    """The centre's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What the centre did with the rows of one page."""
+
+    accepted: int
+    """New rows."""
+    duplicate: int
+    """Rows that it had just so."""
+    changed: int
+    """Rows that it had otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin a run at the centre -> `RunStart`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendCatalogue:
+    """Read the dimension rows that are active since ``since_s``, send them unless they have ``digest`` already.
+
+    -> `CataloguePlan`, None when nothing was sent."""
+
+    since_s: int | None
+    digest: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendRows:
+    """Read these rows of dimensions, and all that they refer to, and send them -> `SentRows`."""
+
+    wanted: Mapping[str, frozenset[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class SentRows:
+    """What came of `SendRows`."""
+
+    plan: CataloguePlan | None
+    absent: Mapping[str, frozenset[int]]
+    """Those that the site doesn't have either."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPage:
+    """Read the first ``most`` rows behind the key ``after`` (None: from the beginning) -> `Table`."""
+
+    table: TableModel
+    after: Key | None
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendPage:
+    """Send rows, and with them the position that the centre is to keep -> `Stored`."""
+
+    table: TableModel
+    rows: Table
+    position: Key | None
+    then: ReadPage | None = None
+    """What will probably be the next step: it may be done meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """Keep these rows, which the centre doesn't take, for a person to look at -> None."""
+
+    rows: "tuple[Poison, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Do nothing for so long, because of this -> None."""
+
+    seconds: float
+    cause: SameskyError
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Compare a table with the centre's, and send again what differs -> `Proof`."""
+
+    table: TableModel
+    position: Key | None
+    """Up to where both have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Tell the centre how the site is doing -> None."""
+
+    report: "RunReport"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Any other question to the centre, for the sake of trying it again: ``question()`` -> what it returns."""
+
+    question: Any
+
+
+Step = Begin | SendCatalogue | SendRows | ReadPage | SendPage | Quarantine | Wait | Compare | Heartbeat | Ask
+Steps = Generator[Step, Any, Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class Poison:
+    """A row that the centre doesn't take, and why."""
+
+    table: str
+    key: Key
+    row: Mapping[str, object]
+    reason: Reason
+    words: str
+
+
+@dataclass(slots=True)
+class TableReport:
+    """What a run did about one append-only table."""
+
+    table: str
+    position: Key | None = None
+    """The centre's, as far as we know."""
+    sent: int = 0
+    accepted: int = 0
+    duplicate: int = 0
+    changed: int = 0
+    quarantined: dict[Reason, int] = field(default_factory=dict)
+    skipped: int = 0
+    """Rows that are in the quarantine from before, and unchanged."""
+    is_pushed: bool = False
+    """Whether everything there was has been sent."""
+    future: bool = False
+    """Whether rows wait because their times are in the future."""
+    trouble: SameskyError | None = None
+    """Why this table was given up."""
+    proof: Proof | None = None
+
+    def count(self, stored: Stored, rows: int) -> None:
+        """Add what became of ``rows``."""
+        self.sent += rows
+        self.accepted += stored.accepted
+        self.duplicate += stored.duplicate
+        self.changed += stored.changed
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What a run did."""
+
+    start: RunStart | None = None
+    catalogue: CataloguePlan | None = None
+    """None: the centre had it already."""
+    tables: dict[str, TableReport] = field(default_factory=dict)
