@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .children import die_with_parent
-from .push_centre import make_environment
+from .push_serving import make_environment
 
 _SAMPLE_S = 0.02
 
