@@ -130,6 +130,8 @@ class _Matching:
         return groups
 
     def _match_one(self, site_id: int, found: list[int], twins: list[int]) -> None:
+        if len(found) > 1:  # what the site has meant by this key before, it goes on to mean
+            found = [centre_id for centre_id in found if centre_id in self._owners] or found
         doubt = self._find_doubt(found, twins)
         if doubt:
             self.matches.doubts[site_id] = Reason.AMBIGUOUS, doubt
