@@ -20,16 +20,18 @@ from ..errors import SameskyError
 from .bulk import Upsert
 from .catalogue import Catalogue, CataloguePlan, digest_catalogue
 from .central_catalogue import CatalogueWriter
-from .central_tables import SITE_COLUMN, CentralTables
-from .central_values import selectable, to_sql
+from .central_digests import KeptDigests, Patience, SiteGroups
+from .central_tables import CentralTables
 from .databases import Database
 from .digest_question import DigestQuestion
 from .digests import DAY_S, GroupDigest, Key
 from .fleet import Heartbeat, SiteStatus, read_fleet, store_heartbeat
-from .id_maps import IdMaps, MissingParents, new_version, read_maps, translate_to_centre, translate_to_site
-from .keys import Keys, Sites
+from .group_digests import GroupDigests, Unfinished
+from .id_maps import IdMaps, MissingParents, new_version, read_maps, translate_to_centre
+from .keys import Keys
 from .migrations import ensure_schema, read_centre_id
 from .model import Model, TableModel
+from .sites import Sites
 from .transactions import Transactions
 from .values import PageFault
 
@@ -86,10 +88,10 @@ class CentralDatabase:
         self.database = database
         self.model = model
         self.tables = CentralTables(model)
-        self.sites = Sites(database, self.tables)
-        self.keys = Keys(database, self.tables, clock=clock)
+        self.transactions = Transactions(database)
+        self.sites = Sites(self.transactions, self.tables, clock=clock)
+        self.keys = Keys(self.transactions, self.tables, clock=clock)
         self._clock = clock
-        self._transactions = Transactions(database)
         self._upserts = {
             table.name: Upsert(database.dialect, table, self.tables.of(table)) for table in model.append_only()
         }
@@ -102,7 +104,7 @@ class CentralDatabase:
 
     def begin_run(self, site: int) -> RunState:
         """Begin a run of ``site``: pages of its older runs are refused from now on."""
-        return self._transactions.write(lambda connection: self._begin_run(connection, site))
+        return self.transactions.write(lambda connection: self._begin_run(connection, site))
 
     def apply_catalogue(
         self,
@@ -130,7 +132,7 @@ class CentralDatabase:
             return plan
 
         try:
-            return self._transactions.write(work)
+            return self.transactions.write(work)
         except _Undo as undone:
             return undone.plan
 
@@ -142,21 +144,42 @@ class CentralDatabase:
         ``page`` has the table's columns in their order, proven by `page.decode_page`. ``position`` is the last key of a
         page in order, None for rows that are sent again; it never goes back in time. Raises `MissingParents`, `Older`.
         """
-        return self._transactions.write(
+        return self.transactions.write(
             lambda connection: self._apply_page(connection, site, run, table, page, position)
         )
 
     def read_positions(self, site: int) -> dict[str, list[object] | None]:
         """For each append-only table, the position of ``site``; None where nothing was pushed in order yet."""
-        return self._transactions.read(lambda connection: self._read_positions(connection, site))
+        return self.transactions.read(lambda connection: self._read_positions(connection, site))
 
     def read_group(self, site: int, table: TableModel, day: int, second: int) -> Rows:
         """The rows of ``site`` that have this day and this value in the key's second column; in the site's ids."""
-        return self._transactions.read(lambda connection: self._read_group(connection, site, table, day, second))
+
+        def work(connection: Connection) -> Rows:
+            return self._open_groups(connection, site, table).read_rows(day * DAY_S, (day + 1) * DAY_S, second)
+
+        return self.transactions.read(work)
 
     def read_digests(self, site: int, table: TableModel, question: DigestQuestion) -> Mapping[Key, GroupDigest]:
-        """The answer to a site's question for digests; reads only groups that changed since they were last read."""
-        raise NotImplementedError
+        """The answer to a site's question for digests; reads only groups that changed since they were last read.
+
+        Raises `group_digests.Unfinished` after a while; what was made until then is kept.
+        """
+
+        def work(connection: Connection) -> tuple[KeptDigests, Mapping[Key, GroupDigest] | Unfinished]:
+            source = self._open_groups(connection, site, table)
+            kept = KeptDigests(connection, self.tables, site=site, version=source.version)
+            try:
+                return kept, GroupDigests(table, source, kept, Patience()).read_digests(question)
+            except Unfinished as unfinished:
+                return kept, unfinished
+
+        kept, answer = self.transactions.read(work)
+        if kept.is_fresh:
+            self.transactions.write(lambda connection: kept.store(connection, self._lock_site(connection, site)))
+        if isinstance(answer, Unfinished):
+            raise answer
+        return answer
 
     def apply_heartbeat(self, site: int, heartbeat: Heartbeat) -> None:
         """Keep what ``site`` says of itself."""
@@ -165,11 +188,11 @@ class CentralDatabase:
             self._lock_site(connection, site)
             store_heartbeat(connection, self.tables, heartbeat, site=site, now=self._clock())
 
-        self._transactions.write(work)
+        self.transactions.write(work)
 
     def read_fleet(self, site: int | None = None) -> list[SiteStatus]:
         """How all sites are doing, or ``site`` alone; by name."""
-        return self._transactions.read(lambda connection: read_fleet(connection, self.tables, site=site))
+        return self.transactions.read(lambda connection: read_fleet(connection, self.tables, site=site))
 
     def _begin_run(self, connection: Connection, site: int) -> RunState:
         known = self._lock_site(connection, site)
@@ -264,19 +287,9 @@ class CentralDatabase:
             connection.execute(update(store).where(*of_table).values(row_count=row.row_count + new_rows, **values))
         return now
 
-    def _read_group(self, connection: Connection, site: int, model: TableModel, day: int, second: int) -> Rows:
-        table, time_column = self.tables.of(model), model.column(model.time_column)
-        asked = select(*selectable(self.database.dialect, model, table)).where(
-            table.c[time_column.name] >= to_sql(time_column, day * DAY_S),
-            table.c[time_column.name] < to_sql(time_column, (day + 1) * DAY_S),
-            table.c[model.key[1]] == second,
-        )
-        if model.of_site:
-            asked = asked.where(table.c[SITE_COLUMN] == site)
-        rows = connection.execute(asked).all()
+    def _open_groups(self, connection: Connection, site: int, table: TableModel) -> SiteGroups:
         maps = self._find_maps(connection, self._read_site(connection, site))
-        found = Rows.from_rows(model.name, model.wire, rows)
-        return Rows(model.name, model.wire, tuple(translate_to_site(model, found.values, maps)))
+        return SiteGroups(connection, self.database.dialect, self.tables, table, maps, site=site)
 
     def _read_site(self, connection: Connection, site: int) -> Row[Any]:
         row = connection.execute(select(self.tables.site).where(self.tables.site.c.id == site)).first()

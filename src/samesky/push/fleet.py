@@ -61,6 +61,15 @@ class SiteStatus:
         """When the last page was stored."""
         return max((table.pushed_s for table in self.tables), default=None)
 
+    def describe(self) -> str:
+        """One line for a person."""
+        if self.heartbeat_s is None:
+            return f"{self.site}: never heard of"
+        rows = f"{self.backlog:,} rows to push" if self.backlog else "nothing left to push"
+        different = sum(not proof.get("same") for proof in self.proofs)
+        proven = f"{different} tables differ" if different else "the same" if self.proofs else "not compared yet"
+        return f"{self.site}: heard of {_datetime(self.heartbeat_s)} UTC from {self.hostname}, {rows}, {proven}"
+
     def as_dict(self) -> dict[str, object]:
         """The status as JSON has it."""
         return asdict(self) | {

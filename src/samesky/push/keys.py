@@ -1,4 +1,4 @@
-"""Who may push, read and rule at a centre: its sites, and their API keys.
+"""The API keys of a centre: who may push, read and rule.
 
 A key is ``<prefix>.<secret>``: the prefix finds it, the secret of 256 random bits proves it. Only the SHA-256 of the
 secret is stored, which is enough for a secret that nobody chose.
@@ -6,43 +6,36 @@ secret is stored, which is enough for a secret that nobody chose.
 
 import hashlib
 import hmac
-import re
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, select
+from sqlalchemy import Connection, Row, insert, select, update
 
-from ..errors import ConfigError
+from ..errors import ConfigError, Locked, Unreachable
 from .central_tables import CentralTables
-from .databases import Database
+from .sites import Site
+from .transactions import Transactions
 
 USE_NOTED_EVERY_S = 60
-"""How exactly it is known when a key was last used; noting it at each request would cost a write each."""
+"""How exactly it is known when a key was last used: noting it at each request would cost a write each."""
 _PREFIX_BYTES = 6
 _SECRET_BYTES = 32
-_SITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NOBODY = "0" * 64  # compared with when there is no such key, so that this takes as long
 
 
 class Scope(StrEnum):
     """What a key allows."""
 
-    APPEND = "append"  # to push its site's rows, and to see them
-    READ = "read"  # to see the rows, and how all sites are doing
-    ADMIN = "admin"  # everything, at every site
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """A field site, as the centre knows it."""
-
-    id: int
-    name: str
-    created_s: int
+    APPEND = "append"
+    """To push its site's rows, and to see them."""
+    READ = "read"
+    """To see rows, and how the sites are doing."""
+    ADMIN = "admin"
+    """Everything, at every site."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,67 +76,30 @@ class KeyStatus:
         """Whether it opens anything at ``now``."""
         return self.revoked_s is None and (self.expires_s is None or now < self.expires_s)
 
-
-class Sites:
-    """The sites of a centre. Raises what `Database.worded` says."""
-
-    def __init__(self, database: Database, tables: CentralTables) -> None:
-        self._database = database
-        self._table = tables.site
-
-    def add(self, name: str) -> Site:
-        """Make a site; raises `ConfigError` when the name is taken, or is none."""
-        _check_site_name(name)
-        site = Site(0, name, int(time.time()))
-        with self._database.writing() as connection:
-            if _find_site(connection, self._table, name) is not None:
-                raise ConfigError(f"There is a site {name} already", hint="samesky push site list shows all.")
-            number = 1 + int(connection.execute(select(func.coalesce(func.max(self._table.c.id), 0))).scalar_one())
-            values = {"id": number, "name": name, "created_s": site.created_s, "run": 0, "map_version": ""}
-            connection.execute(self._table.insert().values(values))
-        return Site(number, name, site.created_s)
-
-    def list(self) -> list[Site]:
-        """All sites, by name."""
-        columns = self._table.c
-        with self._database.reading() as connection:
-            rows = connection.execute(select(columns.id, columns.name, columns.created_s).order_by(columns.name)).all()
-        return [Site(*row) for row in rows]
-
-    def find(self, name: str) -> Site:
-        """The site ``name``; raises `ConfigError` when there is none."""
-        with self._database.reading() as connection:
-            row = _find_site(connection, self._table, name)
-        if row is None:
-            raise ConfigError(f"There is no site {name}", hint="samesky push site list shows all.")
-        return Site(row.id, row.name, row.created_s)
-
-    def rename(self, name: str, to: str) -> Site:
-        """Give a site another name; its rows and keys stay. Raises `ConfigError` as `add` and `find` do."""
-        _check_site_name(to)
-        site = self.find(name)
-        with self._database.writing() as connection:
-            if _find_site(connection, self._table, to) is not None:
-                raise ConfigError(f"There is a site {to} already", hint="samesky push site list shows all.")
-            connection.execute(self._table.update().where(self._table.c.id == site.id).values(name=to))
-        return Site(site.id, to, site.created_s)
+    def as_dict(self) -> dict[str, object]:
+        """What is known, as JSON has it."""
+        return asdict(self) | {"scopes": list(self.scopes)}
 
 
 class Keys:
-    """The API keys of a centre. ``clock`` gives Unix seconds. Raises what `Database.worded` says."""
+    """The keys of a centre. Raises what `Database.worded` says; ``clock`` gives Unix seconds."""
 
-    def __init__(self, database: Database, tables: CentralTables, *, clock: Callable[[], float] = time.time) -> None:
-        self._database = database
-        self._sites = tables.site
+    def __init__(
+        self, transactions: Transactions, tables: CentralTables, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._transactions = transactions
         self._table = tables.api_key
+        self._with_site = select(tables.api_key, tables.site.c.name).select_from(
+            tables.api_key.outerjoin(tables.site, tables.api_key.c.site == tables.site.c.id)
+        )
         self._clock = clock
 
     def add(
         self, site: Site | None, *, scopes: Iterable[Scope], label: str = "", lifetime_s: int | None = None
     ) -> NewKey:
-        """Make a key of ``site``, or of the whole centre when it is None; what it returns is told once.
+        """Make a key of ``site``, or of the whole centre when it is None; what it returns is told this once.
 
-        Raises `ConfigError` for a key that would allow nothing.
+        Raises `ConfigError` for a key without a scope, or one that may append, but to no site.
         """
         wanted = sorted(set(scopes))
         if not wanted:
@@ -161,36 +117,32 @@ class Keys:
             "created_s": now,
             "expires_s": None if lifetime_s is None else now + lifetime_s,
         }
-        with self._database.writing() as connection:
-            connection.execute(self._table.insert().values(values))
+        self._transactions.write(lambda connection: connection.execute(insert(self._table).values(values)))
         return NewKey(prefix, f"{prefix}.{secret}")
 
     def list(self) -> list[KeyStatus]:
         """All keys, the newest first."""
-        joined = self._table.outerjoin(self._sites, self._table.c.site == self._sites.c.id)
-        asked = select(self._table, self._sites.c.name).select_from(joined)
-        with self._database.reading() as connection:
-            rows = connection.execute(asked.order_by(self._table.c.created_s.desc(), self._table.c.prefix)).all()
-        return [_read_status(row) for row in rows]
+        asked = self._with_site.order_by(self._table.c.created_s.desc(), self._table.c.prefix)
+        return self._transactions.read(lambda connection: [_read_status(row) for row in connection.execute(asked)])
 
     def revoke(self, prefix: str) -> None:
         """End a key for good. ``prefix`` may be the whole key; raises `ConfigError` when there is none of it."""
         columns, prefix = self._table.c, prefix.partition(".")[0]
-        with self._database.writing() as connection:
+
+        def work(connection: Connection) -> None:
             if connection.execute(select(columns.prefix).where(columns.prefix == prefix)).first() is None:
                 raise ConfigError("There is no key with this prefix", hint="samesky push key list shows all.")
-            ended = self._table.update().where(columns.prefix == prefix, columns.revoked_s.is_(None))
-            connection.execute(ended.values(revoked_s=int(self._clock())))
+            good = (columns.prefix == prefix, columns.revoked_s.is_(None))
+            connection.execute(update(self._table).where(*good).values(revoked_s=int(self._clock())))
+
+        self._transactions.write(work)
 
     def find(self, text: str) -> Caller | None:
         """Whose key ``text`` is; None when it is unknown, wrong, expired or revoked, which take equally long."""
         prefix, _, secret = text.partition(".")
-        prefix = prefix[:64]
-        joined = self._table.outerjoin(self._sites, self._table.c.site == self._sites.c.id)
-        asked = select(self._table, self._sites.c.name).select_from(joined).where(self._table.c.prefix == prefix)
-        with self._database.reading() as connection:
-            row = connection.execute(asked).first()
-        proven = hmac.compare_digest(_digest(secret), row.digest if row else _NOBODY)
+        asked = self._with_site.where(self._table.c.prefix == (prefix[:64] if prefix.isalnum() else ""))
+        row = self._transactions.read(lambda connection: connection.execute(asked).first())
+        proven = hmac.compare_digest(_digest(secret), row.digest if row is not None else _NOBODY)
         now = self._clock()
         if row is None or not proven or not _read_status(row).is_good(now):
             return None
@@ -199,8 +151,11 @@ class Keys:
         return Caller(prefix, row.site, row.name or "", frozenset(map(Scope, row.scopes.split())))
 
     def _note_use(self, prefix: str, now: int) -> None:
-        with self._database.writing() as connection:
-            connection.execute(self._table.update().where(self._table.c.prefix == prefix).values(used_s=now))
+        used = update(self._table).where(self._table.c.prefix == prefix).values(used_s=now)
+        try:
+            self._transactions.write(lambda connection: connection.execute(used))
+        except (Locked, Unreachable):
+            pass  # nobody is kept out because this can't be written down
 
 
 def _read_status(row: Row[Any]) -> KeyStatus:
@@ -211,15 +166,4 @@ def _read_status(row: Row[Any]) -> KeyStatus:
 
 
 def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
-
-
-def _check_site_name(name: str) -> None:
-    if not _SITE_NAME.fullmatch(name):
-        raise ConfigError(
-            "A site's name has 1 to 64 letters, digits, dots, dashes and underscores", hint="Such as hill-farm."
-        )
-
-
-def _find_site(connection: Connection, table: Table, name: str) -> Row[Any] | None:
-    return connection.execute(select(table).where(table.c.name == name)).first()
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,151 @@
+"""One site's rows of one table at the centre, as `group_digests` reads them, and the digests that are kept of them."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
+
+from ..core.columns import Table as Rows
+from .central_tables import SITE_COLUMN, CentralTables
+from .central_values import selectable, to_sql
+from .databases import Dialect
+from .digests import Group
+from .group_digests import Kept
+from .id_maps import IdMaps, translate_to_site
+from .model import TableModel
+
+ANSWER_WITHIN_S = 20.0
+"""So long digests are made for one question; those that are ready then are kept, and the site asks again."""
+_AT_ONCE = 200  # groups in one statement
+
+
+class SiteGroups:
+    """A `GroupSource`: one view of the rows of one site; ids are the site's, whatever the centre's are."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        dialect: Dialect,
+        tables: CentralTables,
+        table: TableModel,
+        maps: IdMaps,
+        *,
+        site: int,
+    ) -> None:
+        self._connection = connection
+        self._dialect = dialect
+        self._table = tables.of(table)
+        self._model = table
+        self._maps = maps
+        self._site = site
+        self._second = table.key[1]
+        self.version = maps.version
+
+    def read_checksums(self, from_s: int, to_s: int) -> Mapping[Group, tuple[int, int]]:
+        """How many rows each group has with ``from_s`` <= time < ``to_s``, and the database's checksum of these."""
+        from .checksums import read_checksums
+
+        found = read_checksums(
+            self._connection, self._dialect, self._model, from_s=from_s, to_s=to_s, site_id=self._site_number()
+        )
+        ids = self._second_to_site()
+        return {(day, ids.get(second, second)): told for (day, second), told in found.items()}
+
+    def read_rows(self, from_s: int, to_s: int, second: int | None) -> Rows:
+        """The rows with ``from_s`` <= time < ``to_s`` and, unless None, ``second`` in the key's second column."""
+        table, model = self._table, self._model
+        time_column = model.column(model.time_column)
+        asked = select(*selectable(self._dialect, model, table)).where(
+            table.c[time_column.name] >= to_sql(time_column, from_s),
+            table.c[time_column.name] < to_sql(time_column, to_s),
+        )
+        if model.of_site:
+            asked = asked.where(table.c[SITE_COLUMN] == self._site)
+        if second is not None:
+            asked = asked.where(table.c[self._second] == self._second_to_centre(second))
+        found = Rows.from_rows(model.name, model.wire, self._connection.execute(asked).all())
+        return Rows(model.name, model.wire, tuple(translate_to_site(model, found.values, self._maps)))
+
+    def _site_number(self) -> int | None:
+        return self._site if self._model.of_site else None
+
+    def _second_to_site(self) -> Mapping[int, int]:
+        parent = self._model.references.get(self._second)
+        return self._maps.to_site(parent) if parent else {}
+
+    def _second_to_centre(self, second: int) -> int:
+        parent = self._model.references.get(self._second)
+        return self._maps.of(parent).get(second, second) if parent else second
+
+
+class KeptDigests:
+    """A `DigestCache` for one site. What is written waits in memory until `store`, which needs a transaction."""
+
+    def __init__(self, connection: Connection, tables: CentralTables, *, site: int, version: str) -> None:
+        self._connection = connection
+        self._table = tables.digest
+        self._site = site
+        self._version = version  # of the map of ids with which the rows were read
+        self._fresh: dict[tuple[str, Group], Kept] = {}
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether there is anything to store."""
+        return bool(self._fresh)
+
+    def read(self, table: str, from_day: int, to_day: int) -> Mapping[Group, Kept]:
+        """What is kept of ``from_day`` <= day < ``to_day``."""
+        columns = self._table.c
+        asked = select(columns.day, columns.second, columns.row_count, columns.checksum, columns.digest).where(
+            columns.site == self._site, columns.table_name == table, columns.day >= from_day, columns.day < to_day
+        )
+        return {
+            (day, second): Kept(count, int(checksum), bytes.fromhex(digest))
+            for day, second, count, checksum, digest in self._connection.execute(asked)
+        }
+
+    def write(self, table: str, kept: Mapping[Group, Kept]) -> None:
+        """Keep these, in place of older ones."""
+        self._fresh.update({(table, group): each for group, each in kept.items()})
+
+    def store(self, connection: Connection, site: Row[Any]) -> None:
+        """Store what was written, while ``site`` is held; not if its ids have changed since the rows were read."""
+        if site.map_version != self._version:
+            return
+        columns = self._table.c
+        for part in _chunks(sorted(self._fresh.items())):
+            same = or_(
+                *(
+                    and_(columns.table_name == table, columns.day == day, columns.second == second)
+                    for (table, (day, second)), _ in part
+                )
+            )
+            connection.execute(delete(self._table).where(columns.site == self._site, same))
+            connection.execute(insert(self._table), [self._row(table, group, kept) for (table, group), kept in part])
+
+    def _row(self, table: str, group: Group, kept: Kept) -> dict[str, object]:
+        day, second = group
+        return {
+            "site": self._site,
+            "table_name": table,
+            "day": day,
+            "second": second,
+            "row_count": kept.count,
+            "checksum": str(kept.checksum),
+            "digest": kept.digest.hex(),
+        }
+
+
+class Patience:
+    """Says whether there is time left, from its making on."""
+
+    def __init__(self, seconds: float = ANSWER_WITHIN_S) -> None:
+        self._until = time.monotonic() + seconds
+
+    def __call__(self) -> bool:
+        return time.monotonic() < self._until
+
+
+def _chunks(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    return (items[start : start + _AT_ONCE] for start in range(0, len(items), _AT_ONCE))
