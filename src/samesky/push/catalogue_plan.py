@@ -1,7 +1,7 @@
 """What the centre makes of a catalogue: its answer to the site, and lines for a person who asked for the plan."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -128,7 +128,7 @@ def _tell(table: TableModel, plan: TablePlan, before: Sequence[Refusal]) -> Tabl
         adopted=len(plan.adopts),
         same=plan.same,
         refused_count=len(refused),
-        refused=tuple(refused[:MOST_TOLD]),
+        refused=tuple(replace(each, words=each.words[:_MOST_CHARACTERS]) for each in refused[:MOST_TOLD]),
         notes=tuple(note[:_MOST_CHARACTERS] for note in notes[:MOST_TOLD]),
     )
 
