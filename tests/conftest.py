@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stands.mariadb import MariadbServer
     from stands.postgresql import PostgresqlServer
 
-# Two tests run at a time on two cores, beside databases and brokers, so a slow draw says nothing about a strategy.
+# Three tests run at a time on two cores, beside databases and brokers, so a slow draw says nothing about a strategy.
 # CI tries the same inputs every time: what it finds, everybody finds.
 settings.register_profile(
     "samesky",
