@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .bodies import CONTENT_TYPE
-from .model import Model
+from .model import ColumnModel, Model, TableModel, ValueKind
 from .problems import MEDIA_TYPE
 
 Words = dict[str, Any]
@@ -60,11 +60,19 @@ def describe_route(
         }
         for number in numbers
     }
-    if answer is not None:
+    if answer is None:
+        responses[status] = {"description": "Done."}
+    else:
         content = {"application/json": {"schema": dict(answer)}}
         responses[status] = {"description": answer.get("description", "Done."), "content": content}
     extra = {"requestBody": {"required": True, "content": {body_type: {"schema": dict(body)}}}} if body else {}
-    return {"summary": summary, "description": description, "responses": responses, "openapi_extra": extra}
+    return {
+        "summary": summary,
+        "description": description,
+        "status_code": status,
+        "responses": responses,
+        "openapi_extra": extra,
+    }
 
 
 def object_of(properties: Mapping[str, Any], *, required: tuple[str, ...] = (), **words: Any) -> Words:
@@ -189,14 +197,103 @@ STATUS = describe_route(
 )
 
 
+_OBJECT = {"type": "object", "description": "All columns, and `__table__`."}
+_ROWS = {"type": "array", "items": _OBJECT}
+_ANY_ROW = {"$ref": "#/components/schemas/Row"}
+
+TABLES = describe_route(
+    "The tables, and where they are",
+    answer={"type": "object", "additionalProperties": {"type": "string"}},
+    problems=(403,),
+)
+LIST = describe_route(
+    "Rows of a table",
+    description="`column=value`, `le_column=`, `lt_`, `ge_`, `gt_`; `column=` and `column=null` mean NULL;"
+    " `sort=column` or `sort=-column`; `Range: items=0-99` asks for a part, answered with 206 and Content-Range."
+    " What kinds of rooms, nodes and sensors there are needs no key.",
+    answer=_ROWS,
+    problems=(416, 422),
+)
+CREATE = describe_route(
+    "Make a row",
+    description="201 with Location. What is there already, equal in every value, is answered with 200.",
+    status=201,
+    body=_ANY_ROW,
+    answer=_OBJECT,
+    problems=(409,),
+)
+READ = describe_route("One row", answer=_OBJECT, problems=(409,))
+CHANGE = describe_route(
+    "Change a row",
+    description="All columns are given. With If-Match (the ETag of the row as it was read) only if nobody else did.",
+    body=_ANY_ROW,
+    answer=_OBJECT,
+    problems=(409, 412),
+)
+REMOVE = describe_route(
+    "Remove a row",
+    description="Not one that a site pushes, nor one that others refer to.",
+    status=204,
+    problems=(403, 409, 412),
+)
+BULK = describe_route(
+    "Make many rows",
+    description="All or none; objects say of which table they are. Those that are there already are counted.",
+    status=201,
+    body={"type": "array", "items": _ANY_ROW, "maxItems": 10_000},
+    answer=object_of({"accepted": _INTEGER, "duplicate": _INTEGER, "rejected": _ROWS}),
+    problems=(409,),
+)
+LAST_SYNC = describe_route(
+    "When the last reading of a house was taken",
+    answer=object_of({"house": _INTEGER, "lastsync": {"type": ["string", "null"]}}),
+    problems=(403,),
+)
+
+
 def complete_document(document: Words, model: Model) -> Words:
-    """Return FastAPI's ``document`` with what it can't know: problems, keys, and the tables' objects."""
+    """Return FastAPI's ``document`` with what it can't know: problems, keys, the tables and their objects."""
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     schemas["Problem"] = PROBLEM
+    schemas |= {table.name: _describe_object(table) for table in model.tables}
+    schemas["Row"] = {"oneOf": [{"$ref": f"#/components/schemas/{table.name}"} for table in model.tables]}
     components["securitySchemes"] = {
         "key": {"type": "http", "scheme": "bearer", "description": "`samesky push key add` makes keys."},
         "password": {"type": "http", "scheme": "basic", "description": "The key as password, any user."},
     }
     document["security"] = [{"key": []}, {"password": []}]
+    for path, routes in document["paths"].items():
+        names = [table.name.lower() for table in model.tables]
+        if path.startswith("/sync"):
+            names = [table.name for table in model.append_only()]
+        for route in routes.values():
+            for parameter in route.get("parameters", ()):
+                if parameter["name"] == "table":
+                    parameter["schema"] = {"type": "string", "enum": names}
     return document
+
+
+def _describe_object(table: TableModel) -> Words:
+    members = {column.name: _describe_column(column, required=column.name in table.key) for column in table.columns}
+    named = {"__table__": {"type": "string", "const": table.name}}
+    required = ("__table__", *table.key) if table.append_only or table.keeps_id else ("__table__",)
+    return object_of(named | members, required=required, title=table.name)
+
+
+def _describe_column(column: ColumnModel, *, required: bool) -> Words:
+    match column.kind:
+        case ValueKind.TEXT:
+            words: Words = {"type": "string"} | ({"maxLength": column.size} if column.size else {})
+        case ValueKind.TIME:
+            words = {"type": "string", "pattern": _TIME, "examples": ["2026-01-31T23:59:59"]}
+        case ValueKind.INTEGER:
+            words = dict(_INTEGER)
+        case ValueKind.DOUBLE:
+            words = {"type": "number"}
+        case ValueKind.FLAG:
+            words = {"type": "boolean"}
+    return words if required or column.required else words | {"type": [words["type"], "null"]}
+
+
+_TIME = "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]$"

@@ -11,7 +11,6 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from .. import __version__
-from ..core.strict import Refused
 from ..errors import SameskyError
 from .access import Door
 from .api_document import complete_document
@@ -20,6 +19,7 @@ from .central_settings import CentralSettings
 from .guards import Guards
 from .keys import Caller
 from .problems import Problem, describe_error
+from .rest_api import RestApi
 from .sync_api import SyncApi
 from .turns import Turns
 
@@ -60,6 +60,7 @@ def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
     )
     app.add_api_route("/", _say_hello, include_in_schema=False)
     app.include_router(SyncApi(central, limits=limits, reads=reads, writes=writes).make_router())
+    app.include_router(RestApi(central, settings=settings, reads=reads, writes=writes).make_router())
     _answer_with_problems(app)
     _describe(app, central)
     return app
@@ -91,9 +92,10 @@ def _make_handler(describe: Callable[[Any], Problem]) -> Callable[[Request, Exce
 
 
 def _describe_error(error: SameskyError) -> Problem:
-    if not isinstance(error, Refused):
+    problem = describe_error(error)
+    if problem.status >= 500:
         log.error("central_failed error=%r hint=%r", str(error), error.hint)
-    return describe_error(error)
+    return problem
 
 
 def _describe_parameters(error: RequestValidationError) -> Problem:

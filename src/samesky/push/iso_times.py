@@ -1,7 +1,7 @@
 """Times as REST spells them, ``2026-01-31T23:59:59``, and as everything else has them: seconds since 1970, UTC."""
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from ..core.strict import Reason, Refused
 
@@ -30,13 +30,3 @@ def decode_time(text: str, reason: Reason = Reason.TYPE) -> int:
 def encode_time(time_s: int) -> str:
     """Return ``time_s`` as `decode_time` takes it back."""
     return (_EPOCH + timedelta(seconds=time_s)).isoformat()
-
-
-def to_datetime(time_s: int) -> datetime:
-    """Return ``time_s`` as databases hold it: UTC, without a zone."""
-    return _EPOCH + timedelta(seconds=time_s)
-
-
-def from_datetime(moment: datetime) -> int:
-    """Return the seconds since 1970 of ``moment``, which has no zone."""
-    return (moment.replace(tzinfo=UTC) - _EPOCH.replace(tzinfo=UTC)) // _SECOND

@@ -35,11 +35,19 @@ def listen(host: str, port: int) -> socket.socket:
 
     Raises `ConfigError` when that can't be.
     """
+    listening = None
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = sorted(found, key=lambda each: each[0] != socket.AF_INET)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
+        # The protocol is told: asyncio sends answers without delay only on sockets that surely are TCP's.
+        listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+        return listening
     except OSError as error:
+        if listening is not None:
+            listening.close()
         raise ConfigError(
             f"nothing can be served on {host or '*'}:{port}: {error.strerror or error}",
             hint="choose another port, or end the program that uses this one",
@@ -58,6 +66,18 @@ def serve(
 
     Raises `ConfigError` when the certificate can't be used.
     """
+    with closing(listening):
+        make_server(app, tls_cert=tls_cert, tls_key=tls_key, started=started).run(sockets=[listening])
+
+
+def make_server(
+    app: ASGIApp,
+    *,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
+    started: Callable[[], None] = lambda: None,
+) -> uvicorn.Server:
+    """Return the server that `serve` runs; ``should_exit`` ends it. Raises as that does."""
     config = uvicorn.Config(
         app,
         http=_BoundedProtocol,
@@ -75,8 +95,7 @@ def serve(
     )
     if tls_cert is not None:
         _load(config, tls_cert)
-    with closing(listening):
-        _Server(config, started).run(sockets=[listening])
+    return _Server(config, started)
 
 
 class _Server(uvicorn.Server):

@@ -65,7 +65,7 @@ class SyncApi:
         router = APIRouter(prefix="/sync/v1", tags=["sync"])
         add = router.add_api_route
         add("/", self.say_hello, methods=["GET"], **document.HELLO)
-        add("/runs", self.begin_run, methods=["POST"], status_code=201, **document.BEGIN_RUN)
+        add("/runs", self.begin_run, methods=["POST"], **document.BEGIN_RUN)
         add("/catalogue", self.apply_catalogue, methods=["POST"], **document.CATALOGUE)
         add("/pages/{table}", self.apply_page, methods=["POST"], **document.PAGES)
         add("/digests/{table}", self.read_digests, methods=["POST"], **document.DIGESTS)

@@ -30,6 +30,10 @@ class Turns:
         finally:
             self._turns.release()
 
+    def run_later(self, work: Callable[[], object]) -> None:
+        """Do ``work`` in one of the threads; nobody waits for it."""
+        self._threads.submit(work)
+
     def close(self) -> None:
         """Wait for the work that is under way, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
