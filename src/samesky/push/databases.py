@@ -167,11 +167,13 @@ def _settings(dialect: Dialect, *, read_only: bool) -> tuple[str, ...]:
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             )
         case "postgresql":
+            # A site's snapshot waits for the network; at the centre, nobody may keep the others waiting.
+            idle_s = 0 if read_only else STATEMENT_TIMEOUT_S
             # extra_float_digits: before PostgreSQL 12 a double lost digits without it.
             return (
                 f"SET timezone = 'UTC'; SET lock_timeout = '{LOCK_TIMEOUT_S}s'; "
                 f"SET statement_timeout = '{STATEMENT_TIMEOUT_S}s'; "
-                f"SET idle_in_transaction_session_timeout = '{STATEMENT_TIMEOUT_S}s'; "
+                f"SET idle_in_transaction_session_timeout = '{idle_s}s'; "
                 "SET extra_float_digits = 3; SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; "
                 "SET DateStyle = 'ISO'",
             )
