@@ -10,12 +10,15 @@ are compared as they are spelled, code point by code point.
 """
 
 import hashlib
+import struct
 import sys
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter, le
-from typing import NamedTuple, cast
+from operator import itemgetter
+from typing import Any, NamedTuple, cast
 
 from ..core.columns import Table
 from .model import TableModel, ValueKind
@@ -62,19 +65,17 @@ def digest_group(table: TableModel, rows: Table) -> GroupDigest:
     """
     if not rows.count:
         return NO_ROWS
-    return _digest_columns(_heading(table), table, _in_key_order(table, rows.values))
+    return _digest_columns(_heading(table), table, _in_key_order(table, rows))
 
 
 def digest_groups(table: TableModel, rows: Table) -> dict[Group, GroupDigest]:
-    """Return the digest of every group in ``rows``, which hold each of these groups wholly."""
-    times = cast(list[int], rows.column(table.key[0]))
-    seconds = cast(list[int], rows.column(table.key[1]))
+    """Return the digest of every group in ``rows``, which hold each of these groups wholly, in any order."""
+    values = _in_key_order(table, rows)
     heading = _heading(table)
-    digests = {}
-    for group, places in _find_groups(times, seconds).items():
-        values = _take(rows.values, places)
-        digests[group] = _digest_columns(heading, table, _in_key_order(table, values))
-    return digests
+    return {
+        group: _digest_columns(heading, table, _take(values, places))
+        for group, places in _find_groups(values[_place(table, 0)], values[_place(table, 1)])
+    }
 
 
 def combine(children: Mapping[int, GroupDigest]) -> GroupDigest:
@@ -119,37 +120,43 @@ def _heading(table: TableModel) -> bytes:
     return "\n".join([table.name, *(f"{column.name} {column.kind}" for column in table.columns), ""]).encode()
 
 
-def _find_groups(times: list[int], seconds: list[int]) -> dict[Group, list[int]]:
-    """The places of the rows of each group."""
-    groups: dict[Group, list[int]] = {}
-    find = groups.get
-    for place, group in enumerate(zip((time // DAY_S for time in times), seconds, strict=True)):
-        places = find(group)
-        if places is None:
-            groups[group] = [place]
-        else:
-            places.append(place)
-    return groups
+def _in_key_order(table: TableModel, rows: Table) -> tuple[Sequence[object], ...]:
+    """The columns with the rows put in the order of the primary key, as they mostly come."""
+    keys = list(zip(*(rows.values[place] for place in map(table.names.index, table.key)), strict=True))
+    if keys == sorted(keys):  # a third of what comparing neighbours takes
+        return rows.values
+    take = itemgetter(*sorted(range(len(keys)), key=keys.__getitem__))  # of two rows at least: one is in order
+    return tuple(map(take, rows.values))
 
 
-def _take(values: tuple[Sequence[object], ...], places: list[int]) -> tuple[Sequence[object], ...]:
-    if len(places) == 1:
-        return tuple([column[places[0]]] for column in values)
+def _find_groups(times: Sequence[object], seconds: Sequence[object]) -> Iterator[tuple[Group, list[int]]]:
+    """The places of the rows of each group; ``times`` are sorted."""
+    start = 0
+    while start < len(times):
+        day = day_of(cast(int, times[start]))
+        end = bisect_left(cast(Sequence[int], times), (day + 1) * DAY_S, start)
+        of_day: defaultdict[int, list[int]] = defaultdict(list)
+        for place, second in enumerate(cast(Sequence[int], seconds[start:end]), start):
+            of_day[second].append(place)
+        for second, places in of_day.items():
+            yield (day, second), places
+        start = end
+
+
+def _place(table: TableModel, part: int) -> int:
+    """Where the columns have this part of the key."""
+    return table.names.index(table.key[part])
+
+
+def _take(values: Sequence[Sequence[object]], places: list[int]) -> tuple[Sequence[object], ...]:
+    """The rows at ``places``, which ascend."""
     if places[-1] - places[0] == len(places) - 1:  # they follow one another, as when few nodes send much
         return tuple(column[places[0] : places[-1] + 1] for column in values)
     take = itemgetter(*places)
     return tuple(map(take, values))
 
 
-def _in_key_order(table: TableModel, values: tuple[Sequence[object], ...]) -> tuple[Sequence[object], ...]:
-    """The columns with the rows put in the order of the primary key, as they mostly come."""
-    keys = list(zip(*(values[table.names.index(name)] for name in table.key), strict=True))
-    if all(map(le, keys, keys[1:])):
-        return values
-    return _take(values, sorted(range(len(keys)), key=keys.__getitem__))
-
-
-def _digest_columns(heading: bytes, table: TableModel, values: tuple[Sequence[object], ...]) -> GroupDigest:
+def _digest_columns(heading: bytes, table: TableModel, values: Sequence[Sequence[object]]) -> GroupDigest:
     count = len(values[0])
     digest = hashlib.blake2b(heading, digest_size=DIGEST_BYTES)
     digest.update(count.to_bytes(8, "little"))
@@ -158,29 +165,38 @@ def _digest_columns(heading: bytes, table: TableModel, values: tuple[Sequence[ob
     return GroupDigest(count, digest.digest())
 
 
-def _pack_columns(table: TableModel, values: tuple[Sequence[object], ...]) -> Iterable[bytes]:
+def _pack_columns(table: TableModel, values: Sequence[Sequence[object]]) -> Iterator[bytes]:
     for column, of_column in zip(table.columns, values, strict=True):
-        if None in of_column:
+        pack = _PACK[column.kind]
+        try:
+            yield pack(of_column)
+        except _MISFITS:  # mostly NULLs: to look for them first takes longer than all the rest
             yield b"N" + bytes([value is None for value in of_column])
-            of_column = [value for value in of_column if value is not None]
-        match column.kind:
-            case ValueKind.TEXT:
-                yield _pack_texts(cast(Sequence[str], of_column))
-            case ValueKind.DOUBLE:
-                yield _pack_doubles(cast(Sequence[float], of_column))
-            case _:
-                yield b"q" + _little(array("q", cast(Sequence[int], of_column)))
+            yield _pack_present(pack, [value for value in of_column if value is not None])
 
 
-def _pack_texts(texts: Sequence[str]) -> bytes:
+def _pack_present(pack: Callable[[Sequence[Any]], bytes], values: Sequence[object]) -> bytes:
+    """The values that aren't NULL, also those that the column can't have: SQLite stores 'abc' in a REAL column."""
+    try:
+        return pack(values)
+    except _MISFITS:
+        return b"?" + "\n".join(f"{type(value).__name__} {value!r}" for value in values).encode()
+
+
+def _pack_integers(numbers: Sequence[Any]) -> bytes:
+    return b"q" + _little(array("q", numbers))
+
+
+def _pack_doubles(numbers: Sequence[Any]) -> bytes:
+    packed = _little(array("d", numbers))
+    if _MINUS_ZERO in packed:  # or so it seems, when it lies across two numbers
+        packed = _little(array("d", [number + 0.0 for number in numbers]))  # -0.0 + 0.0 is 0.0
+    return b"d" + packed
+
+
+def _pack_texts(texts: Sequence[Any]) -> bytes:
     encoded = [text.encode() for text in texts]
     return b"t" + _little(array("q", map(len, encoded))) + b"".join(encoded)
-
-
-def _pack_doubles(numbers: Sequence[float]) -> bytes:
-    if 0.0 in numbers:  # which -0.0 equals
-        numbers = [number + 0.0 for number in numbers]  # -0.0 + 0.0 is 0.0
-    return b"d" + _little(array("d", numbers))
 
 
 def _little(numbers: "array[int] | array[float]") -> bytes:
@@ -189,5 +205,14 @@ def _little(numbers: "array[int] | array[float]") -> bytes:
     return numbers.tobytes()
 
 
+_PACK: dict[ValueKind, Callable[[Sequence[Any]], bytes]] = {
+    ValueKind.INTEGER: _pack_integers,
+    ValueKind.DOUBLE: _pack_doubles,
+    ValueKind.TEXT: _pack_texts,
+    ValueKind.TIME: _pack_integers,
+    ValueKind.FLAG: _pack_integers,
+}
+_MISFITS = (TypeError, OverflowError, AttributeError, UnicodeEncodeError)
+_MINUS_ZERO = struct.pack("<d", -0.0)
 NO_ROWS = GroupDigest(0, hashlib.blake2b(b"", digest_size=DIGEST_BYTES).digest())
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

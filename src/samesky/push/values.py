@@ -79,9 +79,9 @@ class _Rule:
             return False
         match self.column.kind:
             case ValueKind.DOUBLE:
-                return math.isfinite(sum(filter(None, cast(list[float], values)))) and (
-                    int not in kinds or all(map(_is_double, values))
-                )
+                if int in kinds and not all(map(_is_double, values)):
+                    return False
+                return math.isfinite(sum(filter(None, cast(list[float], values))))
             case ValueKind.TEXT:
                 return self._holds_for_texts(cast(list[str], list(filter(None, values))))
             case _:
@@ -163,10 +163,9 @@ def _as_floats(values: list[object]) -> list[object]:
 
 def _is_double(value: object) -> bool:
     """Whether ``value``, a number or NULL, is exactly some double."""
-    return type(value) is not int or (-_HIGHEST_EXACT <= value <= _HIGHEST_EXACT) or int(float(value)) == value
+    return type(value) is not int or (LOWEST_INTEGER <= value <= HIGHEST_INTEGER and int(float(value)) == value)
 
 
-_HIGHEST_EXACT = 1 << 53
 _KINDS: dict[ValueKind, frozenset[type]] = {
     ValueKind.INTEGER: frozenset({int}),
     ValueKind.DOUBLE: frozenset({int, float}),
