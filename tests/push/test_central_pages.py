@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from samesky.core.strict import Refused
 from samesky.push.central_database import CentralDatabase, MissingParents, Older
-from stands.push_centre import DAY, SMALL_SITE, PushedSite, open_centre
+from stands.push_centre import DAY, DIALECTS, SMALL_SITE, PushedSite, make_empty, open_centre
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def central(database_url: str) -> Iterator[CentralDatabase]:
-    with open_centre(database_url) as opened:
+@pytest.fixture(scope="module", params=DIALECTS)
+def central(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CentralDatabase]:
+    """One centre of each kind for all tests, which have sites of their own."""
+    with open_centre(make_empty(request, request.param, tmp_path_factory.mktemp("centre"))) as opened:
         yield opened
 
 
@@ -110,17 +111,18 @@ def test_pages_of_a_run_that_was_followed_by_another_are_refused(site: PushedSit
 
 def test_a_site_that_there_isnt_is_refused(central: CentralDatabase) -> None:
     with pytest.raises(Refused, match="no such site"):
-        central.begin_run(99)
+        central.begin_run(99_999)
 
 
 def test_equal_nodes_of_two_sites_stay_apart(central: CentralDatabase) -> None:
-    hill, mill = PushedSite(central, "hill"), PushedSite(central, "mill")
+    hill, mill = PushedSite(central), PushedSite(central)
     hill.push([(DAY, 69, 0, 1, 1.0)])
     assert mill.push([(DAY, 69, 0, 1, 2.0)]).accepted == 1
     assert (hill.rows(), mill.rows()) == ([(DAY, 69, 0, 1, 1.0)], [(DAY, 69, 0, 1, 2.0)])
+    node = central.tables.of("Node")
     with central.database.reading() as connection:
-        counted = connection.execute(select(func.count()).select_from(central.tables.of("Node"))).scalar()
-    assert counted == 4
+        sites = connection.execute(select(node.c.siteId).where(node.c.id == 69)).scalars().all()
+    assert {hill.id, mill.id} <= set(sites)
 
 
 def test_a_page_of_five_thousand_rows_is_stored_whole(site: PushedSite) -> None:
@@ -131,14 +133,14 @@ def test_a_page_of_five_thousand_rows_is_stored_whole(site: PushedSite) -> None:
 
 
 def test_sites_with_other_ids_for_the_same_types_share_them(central: CentralDatabase) -> None:
-    hill = PushedSite(central, "hill")
+    hill = PushedSite(central)
     swapped = [dict(row, id=2 - int(str(row["id"]))) for row in SMALL_SITE["SensorType"]]
     sensor = [dict(SMALL_SITE["Sensor"][0], sensorTypeId=2)]
-    mill = PushedSite(central, "mill", {**SMALL_SITE, "SensorType": swapped, "Sensor": sensor})
+    mill = PushedSite(central, rows={**SMALL_SITE, "SensorType": swapped, "Sensor": sensor})
     hill.push([(DAY, 69, 0, 1, 20.0)])
     mill.push([(DAY, 69, 2, 1, 21.0)])
     reading = central.tables.of("Reading")
     with central.database.reading() as connection:
-        types = connection.execute(select(reading.c.type).distinct()).scalars().all()
-    assert len(types) == 1
+        of_both = select(reading.c.type).where(reading.c.siteId.in_([hill.id, mill.id]))
+        assert len(connection.execute(of_both.distinct()).all()) == 1
     assert mill.rows() == [(DAY, 69, 2, 1, 21.0)]

@@ -2,6 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
 
 from samesky.core.columns import Table
 from samesky.push.building import BUILDING
@@ -10,7 +14,10 @@ from samesky.push.central_database import CentralDatabase, Stored
 from samesky.push.databases import Database
 from samesky.push.model import Model
 
+DIALECTS = ("sqlite", "mysql", "postgresql")
 DAY = 1_700_006_400  # 2023-11-15 00:00 UTC
+
+_NUMBERS = count(1)
 
 SMALL_SITE: Mapping[str, Sequence[Mapping[str, object]]] = {
     "Deployment": [{"id": 1, "name": "Winter"}],
@@ -27,6 +34,16 @@ SMALL_SITE: Mapping[str, Sequence[Mapping[str, object]]] = {
     "Sensor": [{"id": 5, "sensorTypeId": 0, "nodeId": 69, "calibrationSlope": 1.0, "calibrationOffset": -0.25}],
 }
 """The dimension rows of a site; columns that aren't given are NULL."""
+
+
+def make_empty(request: pytest.FixtureRequest, dialect: str, folder: Path) -> str:
+    """The address of an empty database of this kind, on the server that the whole session shares."""
+    if dialect == "sqlite":
+        return f"sqlite:///{folder / 'central.db'}"
+    if dialect == "postgresql":
+        return str(request.getfixturevalue("postgresql").create_database().url)
+    made = request.getfixturevalue("mariadb").create_database()
+    return f"mysql://{made.user}:{made.password}@{made.host}:{made.port}/{made.name}"
 
 
 @contextmanager
@@ -58,16 +75,16 @@ def make_page(rows: Iterable[Sequence[object]], table: str = "Reading", model: M
 
 
 class PushedSite:
-    """A site of a centre: begins a run, sends a catalogue, then pages; ids are the site's own."""
+    """A site of a centre, named as no other: it begins a run, sends a catalogue, then pages, all in its own ids."""
 
     def __init__(
         self,
         central: CentralDatabase,
-        name: str = "hill-farm",
+        name: str = "",
         rows: Mapping[str, Iterable[Mapping[str, object]]] = SMALL_SITE,
     ) -> None:
         self.central = central
-        self.id = central.sites.add(name).id
+        self.id = central.sites.add(name or f"site-{next(_NUMBERS)}").id
         self.run = central.begin_run(self.id).run
         self.plan = central.apply_catalogue(self.id, make_catalogue(rows, central.model), run=self.run)
 

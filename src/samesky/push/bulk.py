@@ -5,6 +5,7 @@ database. Columns travel whole: as arrays to PostgreSQL, as the text of one INSE
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from itertools import repeat
 from typing import NamedTuple, cast
 
@@ -72,7 +73,8 @@ class _MysqlUpsert:
 
     def __init__(self, model: TableModel, table: Table) -> None:
         names = [f"`{name}`" for name in _names(model)]
-        self._model = model
+        self._columns = model.columns
+        self._of_site = model.of_site
         self._head = f"INSERT INTO `{table.name}` ({', '.join(names)}) VALUES "
         key, others = _split(model)
         # Each row that finds its key taken adds one to @samesky_found: the counts that MariaDB tells can't be taken
@@ -83,20 +85,21 @@ class _MysqlUpsert:
         self._tail = f" ON DUPLICATE KEY UPDATE {', '.join(changes)}"
 
     def __call__(self, connection: Connection, site: int, columns: Columns) -> Counts:
-        literal = cast(Callable[[object], str], connection.connection.driver_connection.escape)  # type: ignore[union-attr]
-        texts = [
-            _mysql_texts(column, values, literal) for column, values in zip(self._model.columns, columns, strict=True)
-        ]
-        prefix = f"({site}," if self._model.of_site else "("
-        body = f"),{prefix}".join(map(",".join, zip(*texts, strict=True)))
         raw = {"no_parameters": True}
         connection.exec_driver_sql("SET @samesky_found = 0", execution_options=raw)
-        statement = f"{self._head}{prefix}{body}){self._tail}"
+        statement = f"{self._head}{self._write_rows(connection, site, columns)}{self._tail}"
         affected = connection.exec_driver_sql(statement, execution_options=raw).rowcount
         found = int(connection.exec_driver_sql("SELECT @samesky_found", execution_options=raw).scalar_one())
         count = len(columns[0])
         changed = affected - count  # a row that is changed counts twice
         return Counts(count - found, changed, found - changed)
+
+    def _write_rows(self, connection: Connection, site: int, columns: Columns) -> str:
+        """The rows as they stand behind VALUES."""
+        literal = cast(Callable[[object], str], connection.connection.driver_connection.escape)  # type: ignore[union-attr]
+        texts = [_write_column(column, values, literal) for column, values in zip(self._columns, columns, strict=True)]
+        first = f"({site}," if self._of_site else "("
+        return f"{first}{f'),{first}'.join(map(','.join, zip(*texts, strict=True)))})"
 
 
 class _PostgresqlUpsert:
@@ -145,13 +148,29 @@ def _array_quote(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _mysql_texts(column: ColumnModel, values: Sequence[object], literal: Callable[[object], str]) -> list[str]:
-    match column.kind:
-        case ValueKind.TEXT:
-            return [literal(value) for value in values]
-        case ValueKind.TIME:
-            return ["NULL" if value is None else f"'1970-01-01'+INTERVAL {value} SECOND" for value in values]
+def _write_column(column: ColumnModel, values: Sequence[object], literal: Callable[[object], str]) -> list[str]:
+    """``values`` as MariaDB reads them; Python writes numbers as SQL does, whole lists of them in C."""
+    if column.kind is ValueKind.TEXT:
+        return list(map(literal, values))
+    if column.kind is ValueKind.TIME:
+        values = _write_times(cast(Sequence[int | None], values))
     return repr(list(values))[1:-1].replace("None", "NULL").split(", ")
+
+
+def _write_times(times: Sequence[int | None]) -> Sequence[int | None]:
+    """``times`` as the numbers that MariaDB takes for times, faster than any text: 20231115003000."""
+    if None in times:
+        known = [time for time in times if time is not None]
+        written = dict(zip(known, _write_times(known), strict=True))
+        return [None if time is None else written[time] for time in times]
+    seconds = cast(Sequence[int], times)
+    hours = {hour: _write_hour(hour) for hour in {second // 3600 for second in seconds}}
+    return [hours[second // 3600] + _IN_HOUR[second % 3600] for second in seconds]
+
+
+def _write_hour(hour: int) -> int:
+    moment = datetime(1970, 1, 1) + timedelta(hours=hour)
+    return (moment.year * 10_000 + moment.month * 100 + moment.day) * 1_000_000 + moment.hour * 10_000
 
 
 def _split(model: TableModel) -> tuple[list[str], list[str]]:
@@ -177,6 +196,7 @@ def _quote(name: str) -> str:
     return f'"{name}"'
 
 
+_IN_HOUR = tuple(minute * 100 + second for minute in range(60) for second in range(60))
 _ARRAYS = {
     ValueKind.INTEGER: "bigint",
     ValueKind.DOUBLE: "double precision",

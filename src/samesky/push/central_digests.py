@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
 from ..core.columns import Table as Rows
 from .central_tables import SITE_COLUMN, CentralTables
 from .central_values import selectable, to_sql
+from .checksums import read_checksums
 from .databases import Dialect
 from .digests import Group
 from .group_digests import Kept
@@ -44,8 +45,6 @@ class SiteGroups:
 
     def read_checksums(self, from_s: int, to_s: int) -> Mapping[Group, tuple[int, int]]:
         """How many rows each group has with ``from_s`` <= time < ``to_s``, and the database's checksum of these."""
-        from .checksums import read_checksums
-
         found = read_checksums(
             self._connection, self._dialect, self._model, from_s=from_s, to_s=to_s, site_id=self._site_number()
         )
