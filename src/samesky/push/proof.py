@@ -1,6 +1,7 @@
 """What a comparison of one table with the centre found: that both are the same, with a time, or what isn't."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
@@ -55,15 +56,8 @@ class Proof:
         more = f"; the centre has {self.extra_at_centre:,} more" if self.extra_at_centre else ""
         if self.same:
             return f"{sent}the same: {self.rows:,} rows, digest {self.digest}{more}"
-        parts = []
-        if self.different_groups:
-            parts.append(f"{count_of(self.different_groups, 'group')} differ{self._missing()}")
-        if self.altered_groups:
-            parts.append(f"{count_of(self.altered_groups, 'group')} aren't kept by the centre as they were sent")
-        if self.refused:
-            parts.append(f"{count_of(self.refused, 'row')} refused by the centre")
         examples = f" ({', '.join(self.examples)})" if self.examples else ""
-        return f"{sent}different: {', '.join(parts)}{examples}, of {self.rows:,} rows{more}"
+        return f"{sent}different: {', '.join(self._differences())}{examples}, of {self.rows:,} rows{more}"
 
     def as_dict(self) -> dict[str, object]:
         """The proof as JSON has it, and `from_dict` takes it back."""
@@ -84,8 +78,15 @@ class Proof:
         except TypeError:
             raise Refused(Reason.REQUIRED, "a proof lacks a field") from None
 
-    def _missing(self) -> str:
-        return f", at least {count_of(self.missing, 'row')} missing at the centre" if self.missing else ""
+    def _differences(self) -> Iterator[str]:
+        if self.different_groups:
+            yield f"{self.different_groups:,} {'group differs' if self.different_groups == 1 else 'groups differ'}"
+        if self.missing:
+            yield f"at least {count_of(self.missing, 'row')} missing at the centre"
+        if self.altered_groups:
+            yield f"{count_of(self.altered_groups, 'group')} altered by the centre"
+        if self.refused:
+            yield f"{count_of(self.refused, 'row')} refused by the centre"
 
 
 def describe_group(day: int, second: object) -> str:
