@@ -83,6 +83,18 @@ def copy(value: Value) -> Value:
     return [copy(item) for item in value] if isinstance(value, list) else value
 
 
+def find_null(value: Value) -> Path | None:
+    """Return where in ``value`` the first null is, () when it is one itself; None when there is none."""
+    if value is None:
+        return ()
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, member in members:
+        below = find_null(member)
+        if below is not None:
+            return (str(name), *below)
+    return None
+
+
 class _Null(Exception):
     """A null was found, below what was looked at."""
 
@@ -105,21 +117,12 @@ def _choose(value: Value, old: Value, nulls: NullPolicy) -> Value:
     """A copy of ``value`` to be written where ``old`` is; MISSING: write nothing there. Raises `_Null`."""
     if nulls == "write":
         return copy(value)
-    if nulls == "hold":
-        _refuse_nulls(value, ())
-        return copy(value)
-    return _fill(value, old)
-
-
-def _refuse_nulls(value: Value, path: Path) -> None:
-    if value is None:
+    if nulls == "skip":
+        return _fill(value, old)
+    path = find_null(value)
+    if path is not None:
         raise _Null(path)
-    if isinstance(value, dict):
-        for name, member in value.items():
-            _refuse_nulls(member, (*path, name))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _refuse_nulls(item, (*path, str(index)))
+    return copy(value)
 
 
 def _fill(value: Value, old: Value) -> Value:
