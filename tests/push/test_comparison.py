@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.stands.push_ends import MemoryExplained, Pair, ReadingKey, Readings
 
 from samesky.push import comparison
 from samesky.push.comparison import Window, window_of
 from samesky.push.digest_question import By, encode_digests
 from samesky.push.digests import DAY_S
 from samesky.push.explanations import DOUBT_S
+from stands.push_ends import MemoryExplained, Pair, ReadingKey, Readings
 
 START_S = 1_700_006_400 // DAY_S * DAY_S
 """2023-11-15."""

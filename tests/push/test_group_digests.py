@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.stands.push_ends import READING, ReadingKey, Readings, group_of, table_of
 
 from samesky.core.columns import Table
 from samesky.push import group_digests
 from samesky.push.digest_question import WHOLE, By, DigestQuestion, Digests
 from samesky.push.digests import DAY_S, Group, combine, combine_days, combine_months, digest_groups
 from samesky.push.group_digests import GroupDigests, Kept, Reading, Unfinished, plan_readings
+from stands.push_ends import READING, ReadingKey, Readings, group_of, table_of
 
 START_S = 1_700_006_400 // DAY_S * DAY_S
 """2023-11-15."""
