@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from samesky.link.broker import MosquittoBroker
     from stands.mariadb import MariadbServer
     from stands.postgresql import PostgresqlServer
+    from stands.rabbitmq import RabbitmqNode
 
 # Three tests run at a time on two cores, beside databases and brokers, so a slow draw says nothing about a strategy.
 # CI tries the same inputs every time: what it finds, everybody finds.
@@ -65,3 +66,21 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Postgresql
 
     with PostgresqlServer(tmp_path_factory.mktemp("postgresql")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[RabbitmqNode]":
+    """One RabbitMQ node for the session; a test takes `rabbitmq`, which mends what the test before did to it."""
+    from stands.rabbitmq import RabbitmqNode
+
+    with RabbitmqNode(dir=tmp_path_factory.mktemp("rabbitmq")) as node:
+        yield node
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_node: "RabbitmqNode") -> "Iterator[RabbitmqNode]":
+    """The session's RabbitMQ node, in health and without connections; the test may stop, kill, freeze or starve it."""
+    from stands.rabbitmq import healed
+
+    with healed(rabbitmq_node) as node:
+        yield node
