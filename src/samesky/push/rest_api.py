@@ -29,7 +29,6 @@ from .rest_objects import decode_key, decode_object, decode_objects, encode_json
 from .rest_query import decode_query, decode_range
 from .rest_reading import EVERYBODY, RestReading, Sight
 from .rest_writing import RestWriting, Written, describe_conflicts, locate
-from .transactions import Transactions
 from .turns import Turns
 
 Answer = TypeVar("Answer")
@@ -53,7 +52,7 @@ class RestApi:
         self._reads = reads
         self._writes = writes
         self._reading = RestReading(central)
-        self._transactions = Transactions(central.database)
+        self._transactions = central.transactions
         self._keys = IdempotencyKeys()
         self._lists = Lists(reads, at_once=self._limits.lists_at_once)
 
