@@ -155,8 +155,13 @@ class CentralDatabase:
     def read_group(self, site: int, table: TableModel, day: int, second: int) -> Rows:
         """The rows of ``site`` that have this day and this value in the key's second column; in the site's ids."""
 
+        return self.read_rows(site, table, day * DAY_S, (day + 1) * DAY_S, second)
+
+    def read_rows(self, site: int, table: TableModel, from_s: int, to_s: int, second: int | None = None) -> Rows:
+        """The rows of ``site`` with ``from_s`` <= time < ``to_s`` and, unless None, ``second``; in the site's ids."""
+
         def work(connection: Connection) -> Rows:
-            return self._open_groups(connection, site, table).read_rows(day * DAY_S, (day + 1) * DAY_S, second)
+            return self._open_groups(connection, site, table).read_rows(from_s, to_s, second)
 
         return self.transactions.read(work)
 

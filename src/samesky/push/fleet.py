@@ -67,7 +67,8 @@ class SiteStatus:
             return f"{self.site}: never heard of"
         rows = f"{self.backlog:,} rows to push" if self.backlog else "nothing left to push"
         different = sum(not proof.get("same") for proof in self.proofs)
-        proven = f"{different} tables differ" if different else "the same" if self.proofs else "not compared yet"
+        differ = f"{different} table{' differs' if different == 1 else 's differ'}"
+        proven = differ if different else "the same" if self.proofs else "not compared yet"
         return f"{self.site}: heard of {_datetime(self.heartbeat_s)} UTC from {self.hostname}, {rows}, {proven}"
 
     def as_dict(self) -> dict[str, object]:

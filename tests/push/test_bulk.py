@@ -1,0 +1,124 @@
+"""Upserts of whole pages: every value as it was, every count exact, whatever the columns are; on three databases."""
+
+from collections.abc import Iterator
+from types import MappingProxyType
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Connection
+
+from samesky.push.bulk import Upsert
+from samesky.push.central_database import CentralDatabase
+from samesky.push.model import ColumnModel, Model, TableModel, ValueKind
+from samesky.push.values import HIGHEST_DATE, LOWEST_DATE
+from stands.push_centre import DIALECTS, PushedSite, make_empty, open_centre
+
+pytestmark = pytest.mark.slow
+
+LOG = TableModel(
+    name="Log",
+    columns=(
+        ColumnModel("time", ValueKind.TIME, required=True),
+        ColumnModel("station", ValueKind.INTEGER, required=True),
+        ColumnModel("order", ValueKind.TEXT, 40, required=True),  # a word of SQL
+        ColumnModel("words", ValueKind.TEXT),
+        ColumnModel("value", ValueKind.DOUBLE),
+        ColumnModel("since", ValueKind.TIME),
+        ColumnModel("good", ValueKind.FLAG),
+        ColumnModel("count", ValueKind.INTEGER),
+    ),
+    key=("time", "station", "order"),
+    append_only=True,
+    of_site=True,
+)
+SHARED = TableModel(
+    name="Shared",
+    columns=(ColumnModel("time", ValueKind.TIME), ColumnModel("station", ValueKind.INTEGER)),
+    key=("time", "station"),
+    append_only=True,
+    references=MappingProxyType({}),
+)
+MODEL = Model("log", (LOG, SHARED))
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+DOUBLES = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)  # SQLite has no -0.0
+ROWS = st.lists(
+    st.tuples(
+        st.integers(31_536_000, 1 << 32),
+        st.integers(-(1 << 63), (1 << 63) - 1),
+        TEXTS,
+        st.none() | TEXTS,
+        st.none() | DOUBLES,
+        st.none() | st.integers(LOWEST_DATE, HIGHEST_DATE),
+        st.none() | st.integers(0, 1),
+        st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
+    ),
+    min_size=1,
+    max_size=8,
+    unique_by=lambda row: row[:3],
+)
+
+
+@pytest.fixture(scope="module", params=DIALECTS)
+def central(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CentralDatabase]:
+    with open_centre(make_empty(request, request.param, tmp_path_factory.mktemp("centre")), MODEL) as opened:
+        yield opened
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(rows=ROWS, other=ROWS)
+def test_what_was_stored_is_read_back_to_the_bit(
+    central: CentralDatabase, rows: list[tuple], other: list[tuple]
+) -> None:
+    site = PushedSite(central, rows={})
+    stored = site.push(rows, table="Log")
+    assert (stored.accepted, stored.duplicate, stored.changed) == (len(rows), 0, 0)
+    assert read(site) == sorted(rows, key=repr)
+    assert site.push(rows, table="Log").duplicate == len(rows)
+
+    keys = {row[:3]: row[3:] for row in rows}
+    stored = site.push(other, table="Log")
+    there = [row for row in other if row[:3] in keys]
+    same = sum(keys[row[:3]] == row[3:] for row in there)
+    assert (stored.accepted, stored.duplicate, stored.changed) == (len(other) - len(there), same, len(there) - same)
+
+
+def read(site: PushedSite) -> list[tuple]:
+    return sorted(site.central.read_rows(site.id, LOG, 0, 1 << 33).rows(), key=repr)
+
+
+@pytest.mark.parametrize(
+    "text", ["'", '"', "\\", "%s %", "%(a)s", ":a", "{}", "NULL", "None", "a,b", "\n\t\r", "?1", " "]
+)
+def test_texts_that_mean_something_in_sql_stay_texts(central: CentralDatabase, text: str) -> None:
+    site = PushedSite(central, rows={})
+    rows = [
+        (1_700_000_000, 1, text, text, None, None, None, None),
+        (1_700_000_000, 1, "x", None, None, None, None, None),
+    ]
+    assert site.push(rows, table="Log").accepted == 2
+    assert read(site) == sorted(rows, key=repr)
+    assert site.push(rows, table="Log").duplicate == 2
+
+
+def test_keys_that_differ_in_the_size_of_letters_or_in_blanks_are_different(central: CentralDatabase) -> None:
+    site = PushedSite(central, rows={})
+    rows = [(1_700_000_000, 1, key, None, None, None, None, None) for key in ("a", "A", "a ", "á", "ａ")]
+    assert site.push(rows, table="Log").accepted == 5
+    assert site.push(rows, table="Log").duplicate == 5
+
+
+def test_a_table_of_nothing_but_a_key_that_sites_share_is_stored_too(central: CentralDatabase) -> None:
+    one, other = PushedSite(central, rows={}), PushedSite(central, rows={})
+    assert one.push([(1_700_000_000, 1), (1_700_000_000, 2)], table="Shared").accepted == 2
+    stored = other.push([(1_700_000_000, 2), (1_700_000_000, 3)], table="Shared")
+    assert (stored.accepted, stored.duplicate, stored.changed) == (1, 1, 0)
+
+
+def test_no_rows_are_no_statement(central: CentralDatabase) -> None:
+    upsert = Upsert(central.database.dialect, LOG, central.tables.of(LOG))
+
+    def store(connection: Connection) -> None:
+        assert upsert.apply(connection, [[] for _ in LOG.columns], site=1) == (0, 0, 0)
+
+    central.transactions.write(store)
