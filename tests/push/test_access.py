@@ -62,8 +62,19 @@ def test_a_key_comes_as_bearer_or_as_password(centre: Centre, authorization: byt
 
 @pytest.mark.parametrize(
     "authorization",
-    [b"", b"Bearer", b"Bearer x", b"Bearer \xff", b"Basic !", b"Basic /w==", b"Digest x", b"Bearer " + b"x" * 300]
-    + [b"Bearer a\tb", f"Bearer {KEY}x".encode(), basic("")],
+    [
+        b"",
+        b"Bearer",
+        b"Bearer x",
+        b"Bearer \xff",
+        b"Basic !",
+        b"Basic /w==",
+        b"Digest x",
+        b"Bearer " + b"x" * 300,
+        b"Bearer a\tb",
+        f"Bearer {KEY}x".encode(),
+        basic(""),
+    ],
 )
 def test_anything_else_is_401_and_says_what_is_needed(centre: Centre, authorization: bytes) -> None:
     problem = centre.refuse(authorization)
@@ -82,8 +93,18 @@ def test_dictionaries_and_what_this_is_are_open(centre: Centre, path: str) -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["/rest/", "/rest/node/", "/rest/house/1", "/rest/reading/", "/rest/nowhere/", "/sync/v1/status", "/sync/v1/runs"]
-    + ["/rest/sensortype/1/2", "/docs/x", "//rest/sensortype"],
+    [
+        "/rest/",
+        "/rest/node/",
+        "/rest/house/1",
+        "/rest/reading/",
+        "/rest/nowhere/",
+        "/sync/v1/status",
+        "/sync/v1/runs",
+        "/rest/sensortype/1/2",
+        "/docs/x",
+        "//rest/sensortype",
+    ],
 )
 def test_everything_else_needs_a_key(centre: Centre, path: str) -> None:
     assert centre.refuse(path=path).status == 401

@@ -59,8 +59,16 @@ def test_json_in_utf8_is_taken(media_type: bytes) -> None:
 
 @pytest.mark.parametrize(
     "media_type",
-    [b"", b"text/plain", b"application/x-www-form-urlencoded", b"application/x-pickle", b"application/yaml"]
-    + [b"application/json; charset=latin-1", b"application/vnd.samesky.columns+json", b"\xff"],
+    [
+        b"",
+        b"text/plain",
+        b"application/x-www-form-urlencoded",
+        b"application/x-pickle",
+        b"application/yaml",
+        b"application/json; charset=latin-1",
+        b"application/vnd.samesky.columns+json",
+        b"\xff",
+    ],
 )
 def test_other_bodies_are_415(media_type: bytes) -> None:
     with pytest.raises(Problem) as problem:
