@@ -235,9 +235,8 @@ def test_a_list_with_faulty_rows_stores_nothing_and_names_them(at: Building) -> 
 def test_a_row_is_changed_wholly_and_only_as_it_was_seen(at: Building, name: str) -> None:
     address = at.owner.post("/rest/roomtype/", json={"name": name}).headers["location"]
     seen = at.owner.get(address)
-    changed = at.owner.put(
-        address, json={**seen.json(), "name": f"{name}!"}, headers={"if-match": seen.headers["etag"]}
-    )
+    as_seen = {"if-match": seen.headers["etag"]}
+    changed = at.owner.put(address, json={**seen.json(), "name": f"{name}!"}, headers=as_seen)
     assert (changed.status_code, changed.json()["name"]) == (200, f"{name}!")
     assert kind(at.owner.put(address, json=seen.json(), headers=as_seen)) == (412, "changed")
     assert kind(at.owner.delete(address, headers=as_seen)) == (412, "changed")
