@@ -4,6 +4,7 @@ What a server answers is an `Answer`, be it good or bad; what comes of no answer
 user. Redirections aren't followed: the key would go where they point. This is the only import of httpx2.
 """
 
+import logging
 import re
 import ssl
 import threading
@@ -80,6 +81,7 @@ class RestClient:
         self.timeouts = timeouts or RestTimeouts()
         self._most_answer_bytes = most_answer_bytes
         self._deadline = _Deadline(self.timeouts.total_s)
+        logging.getLogger("httpx2").setLevel(logging.WARNING)  # it tells of each request
         self._client = httpx2.Client(
             headers={
                 "User-Agent": USER_AGENT,

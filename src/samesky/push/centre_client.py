@@ -122,8 +122,11 @@ class CentreClient:
 
     def read_status(self) -> Mapping[str, Any]:
         """What the centre knows of all sites that the key may see."""
-        document = self._read(self._rest.get("/status"), lambda fields: fields.document)
-        return dict(document)
+        return self._read(self._rest.get("/status"), lambda fields: fields.document)
+
+    def read_positions(self) -> Mapping[str, Key | None]:
+        """Where this site's tables are at the centre; no run is begun for it."""
+        return self._read(self._rest.get("/status"), lambda fields: _find_positions(fields, self._model))
 
     def _read(self, answer: Answer, take: "Callable[[_Fields], Taken]") -> Taken:
         """What ``take`` makes of a good answer; every other one is raised."""
@@ -155,6 +158,9 @@ class CentreClient:
                 return _read_refusal(fields, words)
             case 408 | 425 | 429 | 500 | 502 | 503 | 504:
                 return NotNow(f"{self.url} can't do it now ({answer.status}): {words}", wait_s=answer.retry_after_s)
+            case 400 | 404 | 405 | 415 | 431 if isinstance(kind, str):  # a centre's own words
+                reason = Reason.NOT_FOUND if answer.status == 404 else Reason.BAD_REQUEST
+                return RefusedPage(f"{self.url} refuses what was asked: {words}", reason, hint=_CHECK_VERSION)
         return self._misunderstood(answer)
 
     def _misunderstood(self, answer: Answer) -> ConfigError:
@@ -202,6 +208,22 @@ def _read_start(fields: _Fields, model: Model) -> RunStart:
         page_rows=limits.integer("page_rows", low=1),
         time_s=fields.integer("time"),
     )
+
+
+def _find_positions(fields: _Fields, model: Model) -> dict[str, Key | None]:
+    """The positions of the key's own site: it is named, or the only one that the key may see."""
+    sites, own = fields.document.get("sites"), fields.document.get("site")
+    if not isinstance(sites, list):
+        raise Refused(Reason.SHAPE, "a list of sites was expected")
+    mine = [_Fields(each) for each in sites if own is None or (isinstance(each, dict) and each.get("site") == own)]
+    if len(mine) != 1:
+        raise Refused(Reason.NOT_FOUND, "the key isn't that of one site")
+    tables = mine[0].document.get("tables")
+    found = {
+        each.text("table"): each.document.get("position")
+        for each in map(_Fields, tables if isinstance(tables, list) else [])
+    }
+    return {table.name: _read_position(found.get(table.name), table) for table in model.append_only()}
 
 
 def _read_position(position: object, table: TableModel) -> Key | None:
@@ -272,4 +294,5 @@ def _read_words(detail: object, answer: Answer) -> str:
 
 
 _OF_MODEL = frozenset({Reason.COLUMN, Reason.SHAPE, Reason.NAME, Reason.TYPE})
+_CHECK_VERSION = "Do both ends have the same samesky and the same [push.model], and is the url that of the centre?"
 _CHECK_URL = "Is the target's url that of the centre, with its base path? A browser shows <url>/rest/sensortype/."

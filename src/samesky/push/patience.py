@@ -6,6 +6,8 @@ from .centre_errors import NotNow
 
 MOST_TRIES = 8
 """So often is one step tried while it fails for a reason that may pass: for about a minute."""
+MOST_ASKED = 60
+"""So often when the centre answers each time that it wants more time: it is at work."""
 MOST_WAIT_S = 120.0
 """A run doesn't wait longer at a time, whatever the centre asks for: the next run will."""
 
@@ -21,10 +23,11 @@ class Patience:
 
     def plan_wait_s(self, error: SameskyError) -> float | None:
         """The seconds to wait before the next try; None when there should be none: let ``error`` go up."""
-        self._tries += 1
-        if not isinstance(error, Unreachable) or self._tries >= self._most_tries:
-            return None
         asked_s = error.wait_s if isinstance(error, NotNow) else None
+        self._tries += 1
+        most_tries = self._most_tries if asked_s is None else MOST_ASKED
+        if not isinstance(error, Unreachable) or self._tries >= most_tries:
+            return None
         wait_s = max(asked_s or 0.0, self._backoff.next_s())
         return wait_s if wait_s <= self._most_wait_s else None
 

@@ -10,7 +10,7 @@ was restored from a backup, are no special cases. One page is in flight at a tim
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -97,13 +97,17 @@ class Pusher:
         """
         start = yield from self._begin()
         yield from self._send_catalogue(start)
-        tables = list(self._model.append_only())
-        for table in tables:
+        for table in self._model.append_only():
             yield from self._push_table(table, start)
-        for table in tables if self._compares else []:
-            report = self.report.tables[table.name]
-            if report.trouble is None:
-                report.proof = yield Compare(table, report.position)
+        if self._compares:
+            yield from self._compare()
+        yield from self.persist(Heartbeat(self.report))
+        return self.report
+
+    def repair(self) -> Steps[RunReport]:
+        """The comparison alone, up to where the centre is; what differs is sent again."""
+        yield from self._send_catalogue((yield from self._begin()))
+        yield from self._compare()
         yield from self.persist(Heartbeat(self.report))
         return self.report
 
@@ -160,6 +164,12 @@ class Pusher:
                 return outcome
             yield Wait(wait_s, cause)
 
+    def _compare(self) -> Steps[None]:
+        for table in self._model.append_only():
+            report = self.report.tables[table.name]
+            if report.trouble is None:
+                report.proof = yield Compare(table, report.position)
+
     def _begin(self) -> Steps[RunStart]:
         start: RunStart = yield from self.persist(Begin())
         self.report.start = start
@@ -169,7 +179,7 @@ class Pusher:
         return start
 
     def _send_catalogue(self, start: RunStart) -> Steps[None]:
-        step = SendCatalogue(self._find_active_since(), start.catalogue)
+        step = SendCatalogue(find_active_since(start.positions.values(), self._lag_window_s), start.catalogue)
         plan: CataloguePlan | None = yield from self.persist(step)
         self.report.catalogue = plan
         if plan is not None and plan.another_database:
@@ -178,12 +188,6 @@ class Pusher:
                 f"the centre takes this for another database than the one it knows: most rows of {names} changed",
                 hint="If they were renamed on purpose, run once with --accept-renames; `samesky push plan` lists them.",
             )
-
-    def _find_active_since(self) -> int | None:
-        """The time of the oldest reading that may still be sent; None before the first push."""
-        positions = [table.position for table in self.report.tables.values()]
-        times = [position[0] for position in positions if position is not None]
-        return int(min(times)) - self._lag_window_s if times and len(times) == len(positions) else None
 
     def _push_table(self, table: TableModel, start: RunStart) -> Steps[None]:
         report = self.report.tables[table.name]
@@ -305,6 +309,13 @@ class Pusher:
         for each in poison:
             counts[each.reason] = counts.get(each.reason, 0) + 1
         return rows.only([place not in faults for place in range(rows.count)])
+
+
+def find_active_since(positions: Iterable[Key | None], lag_window_s: int) -> int | None:
+    """The time of the oldest reading that may still be sent from ``positions`` on; None before the first push."""
+    times = [None if position is None else int(position[0]) for position in positions]
+    known = [time for time in times if time is not None]
+    return min(known) - lag_window_s if known and len(known) == len(times) else None
 
 
 def _before(table: TableModel, page: Table, latest_s: int) -> Table:

@@ -179,6 +179,34 @@ class TableReport:
         self.duplicate += stored.duplicate
         self.changed += stored.changed
 
+    @property
+    def is_well(self) -> bool:
+        """Whether the centre took everything, and has it."""
+        return not (self.trouble or self.quarantined or self.skipped) and (self.proof is None or self.proof.same)
+
+    def describe(self) -> str:
+        """One line for a person, without the table's name."""
+        refused = sum(self.quarantined.values())
+        told = [
+            f"{self.accepted:,} new rows" if self.accepted else "nothing new",
+            f"{self.changed:,} changed" if self.changed else "",
+            f"{refused:,} refused ({', '.join(sorted(self.quarantined))})" if refused else "",
+            f"{self.skipped:,} not sent, as they were refused before" if self.skipped else "",
+            "some wait, as their time is in the future" if self.future else "",
+            f"given up: {self.trouble}" if self.trouble else "",
+        ]
+        return "; ".join([", ".join(filter(None, told)), *([self.proof.describe()] if self.proof else [])])
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as JSON has it."""
+        names = ("table", "sent", "accepted", "duplicate", "changed", "skipped", "is_pushed", "future")
+        return {name: getattr(self, name) for name in names} | {
+            "position": None if self.position is None else list(self.position),
+            "quarantined": {str(reason): count for reason, count in self.quarantined.items()},
+            "trouble": None if self.trouble is None else str(self.trouble),
+            "proof": None if self.proof is None else self.proof.as_dict(),
+        }
+
 
 @dataclass(slots=True)
 class RunReport:
@@ -188,3 +216,25 @@ class RunReport:
     catalogue: CataloguePlan | None = None
     """None: the centre had it already."""
     tables: dict[str, TableReport] = field(default_factory=dict)
+
+    @property
+    def exit_status(self) -> int:
+        """4 when a table was given up, 1 when something was refused or differs, else 0."""
+        if any(table.trouble for table in self.tables.values()):
+            return 4
+        refused = self.catalogue is not None and not self.catalogue.taken_wholly
+        return 1 if refused or not all(table.is_well for table in self.tables.values()) else 0
+
+    def describe(self) -> list[str]:
+        """Lines for a person."""
+        catalogue = [] if self.catalogue is None else self.catalogue.describe()
+        return [*catalogue, *(f"{name}: {table.describe()}" for name, table in self.tables.items())]
+
+    def as_dict(self) -> dict[str, object]:
+        """The report as JSON has it."""
+        return {
+            "run": self.start.run if self.start else None,
+            "catalogue": None if self.catalogue is None else self.catalogue.as_dict(),
+            "tables": [table.as_dict() for table in self.tables.values()],
+            "status": self.exit_status,
+        }

@@ -1,0 +1,46 @@
+"""`samesky push daemon`: push to every target again and again, until it is stopped."""
+
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .configuration import json_option
+from .mesh_options import needing
+from .push_run import describe_outcome, show_outcome
+from .push_site_options import read_site, site_config_option, target_option
+
+if TYPE_CHECKING:
+    from ..push.push_settings import TargetSettings
+    from ..push.steps import RunReport
+
+
+@click.command(
+    "daemon",
+    short_help="Push again and again, until it is stopped.",
+    epilog="Example: samesky -v push daemon --config /etc/samesky/samesky.toml (by systemd)",
+)
+@site_config_option
+@target_option
+@json_option
+def command(config: Path | None, target: str | None, as_json: bool) -> None:
+    """Push to each target every `period_s` seconds, a tenth more or less, until Ctrl-C or SIGTERM.
+
+    Targets are independent: one that can't be reached is tried again after growing pauses, while the others go on. When
+    it is stopped, the page that is in flight is finished first. `samesky push status` shows how it goes.
+    """
+    site = read_site(config)
+    with needing("sqlalchemy", "push"), needing("httpx2", "push"):
+        from ..push.daemon import Daemon
+
+    def tell(target: "TargetSettings", report: "RunReport") -> None:
+        if as_json:
+            click.echo(json.dumps({"target": target.name} | describe_outcome(report)))
+        else:
+            show_outcome(target, report)
+
+    targets = site.targets(target)
+    with site.open_cache() as cache:
+        Daemon(site.settings, targets, cache, stop=threading.Event(), on_report=tell).run()

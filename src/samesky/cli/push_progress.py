@@ -1,0 +1,68 @@
+"""How a push is shown while it goes: a bar a target on a terminal, a line a minute elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..push.pushing import Progress
+
+SAID_EVERY_S = 60.0
+Tell = Callable[["Progress"], None]
+
+
+@contextmanager
+def showing_progress() -> Iterator[Tell]:
+    """A function that shows, on standard error, how far a push is; any thread may call it."""
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    if console.is_terminal:
+        with _bars(console) as tell:
+            yield tell
+    else:
+        yield _Lines(console)
+
+
+class _Lines:
+    """A line a minute for each target."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+        self._said_s: dict[str, float] = {}
+
+    def __call__(self, progress: "Progress") -> None:
+        now = time.monotonic()
+        if now - self._said_s.setdefault(progress.target, now) >= SAID_EVERY_S:
+            self._said_s[progress.target] = now
+            share = f" {progress.done:,} of {progress.total:,} rows" if progress.total else ""
+            self._console.print(f"{progress.target}: {progress.doing}{share}", soft_wrap=True)
+
+
+@contextmanager
+def _bars(console: "Console") -> Iterator[Tell]:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.fields[target]}"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        tasks: dict[tuple[str, str], int] = {}
+
+        def tell(progress: "Progress") -> None:
+            key = (progress.target, progress.doing if progress.total else "")
+            if key not in tasks:
+                tasks[key] = bars.add_task("", target=progress.target, total=None)
+            total = progress.total or None
+            task = bars.tasks[tasks[key]].id
+            bars.update(task, description=progress.doing, completed=progress.done, total=total)
+
+        yield tell

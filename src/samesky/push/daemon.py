@@ -1,0 +1,116 @@
+"""Pushes again and again, to each target in a thread of its own: one that fails never stops another."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from random import random
+
+from ..core.backoff import Backoff
+from ..errors import SameskyError
+from .centre_errors import NotNow
+from .push_settings import PushSettings, TargetSettings
+from .pushing import Progress, Stopped, open_pushing
+from .site_cache import SiteCache
+from .steps import RunReport
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S = 5.0
+LONGEST_RETRY_S = 900.0
+TOLD_EVERY = 20
+"""A failure that goes on is logged at first, and then each so many times."""
+
+
+class Daemon:
+    """Runs of all ``targets`` of ``settings``, until ``stop`` is set: then pages in flight are finished first."""
+
+    def __init__(
+        self,
+        settings: PushSettings,
+        targets: tuple[TargetSettings, ...],
+        cache: SiteCache,
+        *,
+        stop: threading.Event,
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_report: Callable[[TargetSettings, RunReport], None] = lambda _target, _report: None,
+    ) -> None:
+        self._settings = settings
+        self._targets = targets
+        self._cache = cache
+        self._stop = stop
+        self._on_progress = on_progress
+        self._on_report = on_report
+
+    def run(self) -> None:
+        """Push until ``stop`` is set, or this thread is interrupted; returns when all threads have ended."""
+        threads = [
+            threading.Thread(target=self._serve, args=(target,), name=f"push-{target.name}") for target in self._targets
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._stop.wait()
+        finally:
+            self._stop.set()
+            for thread in threads:
+                thread.join()
+
+    def _serve(self, target: TargetSettings) -> None:
+        failures = _Failures(target.name, Backoff(FIRST_RETRY_S, LONGEST_RETRY_S, random=random))
+        while not self._stop.is_set():
+            try:
+                wait_s = self._push(target, failures)
+            except Stopped:
+                break
+            except Exception:  # a fault of ours: the other targets go on, and this one may the next time
+                log.exception("push_fault target=%s", target.name)
+                wait_s = self._period_s()
+            self._stop.wait(wait_s)
+
+    def _push(self, target: TargetSettings, failures: "_Failures") -> float:
+        """One run; returns the seconds until the next."""
+        try:
+            with open_pushing(
+                self._settings, target, self._cache, stop=self._stop, on_progress=self._on_progress
+            ) as pushing:
+                wait_s = self._period_s()
+                pushing.reporting.next_run_at = time.time() + wait_s
+                report = pushing.run()
+        except SameskyError as error:
+            return failures.add(error, self._period_s())
+        failures.clear()
+        self._on_report(target, report)
+        return wait_s
+
+    def _period_s(self) -> float:
+        """The period, a tenth more or less: many sites that were switched on together don't all come together."""
+        return self._settings.period_s * (0.9 + 0.2 * random())
+
+
+class _Failures:
+    """Failures of one target in a row: what to log of them, and how long to wait."""
+
+    def __init__(self, target: str, backoff: Backoff) -> None:
+        self._target = target
+        self._backoff = backoff
+        self._count = 0
+
+    def add(self, error: SameskyError, period_s: float) -> float:
+        """Log a failure, if it is the first or has gone on long; returns the seconds until the next try."""
+        self._count += 1
+        asked_s = (error.wait_s or 0.0) if isinstance(error, NotNow) else 0.0
+        wait_s = max(min(self._backoff.next_s(), period_s) if error.transient else period_s, asked_s)
+        if self._count % TOLD_EVERY == 1:
+            log.warning(
+                "push_failed target=%s failures=%d next_s=%.0f error=%r hint=%r",
+                *(self._target, self._count, wait_s, str(error), error.hint),
+            )
+        return wait_s
+
+    def clear(self) -> None:
+        """It worked."""
+        if self._count:
+            log.warning("push_works_again target=%s failures=%d", self._target, self._count)
+        self._count = 0
+        self._backoff.reset()
