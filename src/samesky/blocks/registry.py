@@ -1,0 +1,166 @@
+"""The links that are registered, kept through restarts: `Registry`, one SQLite file.
+
+The original kept them in memory, so after a restart nothing was synchronised until somebody noticed. Here a link is on
+the disk before its registration is answered, and saying the same once more changes nothing.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self, TypeVar
+
+from ..core.strict import Reason, Refused
+from ..errors import DataError, Locked, Unreachable
+from .cycles import find_cycle
+from .links import PrimaryLink, ReplicaLink, decode_primary, decode_replica, encode_primary, encode_replica
+
+VERSION = 1
+BUSY_TIMEOUT_S = 10.0
+MOST_LINKS = 10_000
+Link = TypeVar("Link", PrimaryLink, ReplicaLink)
+
+_TABLES = (
+    "CREATE TABLE master (service TEXT NOT NULL, id TEXT NOT NULL, told TEXT NOT NULL, PRIMARY KEY (service, id))",
+    "CREATE TABLE slave (service TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, told TEXT NOT NULL, "
+    "PRIMARY KEY (service, id, key))",
+)
+
+
+class Registry:
+    """The links in the file at ``path``, which is made when there is none. Threads may share it.
+
+    Raises `Unreachable` or `Locked` when the file can't be used, `DataError` when it is damaged or of a later samesky.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = sqlite3.connect(
+                path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def primaries(self) -> list[PrimaryLink]:
+        """All blocks that are broadcast, by service and id."""
+        with self._lock, self._errors():
+            rows = self._connection.execute("SELECT service, told FROM master ORDER BY service, id").fetchall()
+        return self._decode(decode_primary, rows)
+
+    def replicas(self) -> list[ReplicaLink]:
+        """All blocks that follow others, by service, id and key."""
+        with self._lock, self._errors():
+            rows = self._connection.execute("SELECT service, told FROM slave ORDER BY service, id, key").fetchall()
+        return self._decode(decode_replica, rows)
+
+    def check(self, link: PrimaryLink | ReplicaLink) -> None:
+        """Raise ``Refused`` when ``link`` can't be added: CONFLICT, a block would follow itself; SIZE, too many."""
+        primaries = [each for each in self.primaries() if not _is_replaced(each, link)]
+        replicas = [each for each in self.replicas() if not _is_replaced(each, link)]
+        if len(primaries) + len(replicas) >= MOST_LINKS:
+            raise Refused(Reason.SIZE, f"there are {MOST_LINKS} links already")
+        if isinstance(link, PrimaryLink):
+            primaries.append(link)
+        else:
+            replicas.append(link)
+        cycle = find_cycle(primaries, replicas)
+        if cycle:
+            names = " → ".join(f"{service}.{id}" for service, id in [*cycle, cycle[0]])
+            raise Refused(Reason.CONFLICT, f"a block would follow itself: {names}")
+
+    def add(self, link: PrimaryLink | ReplicaLink) -> bool:
+        """Keep ``link``, in place of another of the same name; whether anything changed. Raises as `check` does."""
+        self.check(link)
+        with self._writing():
+            if isinstance(link, PrimaryLink):
+                name: tuple[str, ...] = (link.service, link.id)
+                told, into, where = encode_primary(link), "master", "service = ? AND id = ?"
+            else:
+                name = link.name
+                told, into, where = encode_replica(link), "slave", "service = ? AND id = ? AND key = ?"
+            text = json.dumps(told)
+            if self._connection.execute(f"SELECT told FROM {into} WHERE {where}", name).fetchone() == (text,):
+                return False
+            marks = ", ".join("?" * (len(name) + 1))
+            self._connection.execute(f"INSERT OR REPLACE INTO {into} VALUES ({marks})", (*name, text))
+            return True
+
+    def remove(self, link: PrimaryLink | ReplicaLink) -> bool:
+        """Forget ``link``; whether it was there."""
+        with self._writing():
+            if isinstance(link, PrimaryLink):
+                statement, name = "DELETE FROM master WHERE service = ? AND id = ?", (link.service, link.id)
+                return self._connection.execute(statement, name).rowcount > 0
+            statement = "DELETE FROM slave WHERE service = ? AND id = ? AND key = ?"
+            return self._connection.execute(statement, link.name).rowcount > 0
+
+    def _decode(self, decode: Callable[[str, object], Link], rows: Sequence[tuple[str, str]]) -> list[Link]:
+        try:
+            return [decode(service, json.loads(told)) for service, told in rows]
+        except (Refused, ValueError) as error:
+            hint = "restore the file, or move it away: links are registered anew then"
+            raise DataError(f"{self._path} has a link that is none: {error}", hint=hint) from error
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        with self._writing():
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise DataError(f"{self._path} was written by a later samesky", hint="use that one, or a newer one")
+            if version < VERSION:
+                for table in _TABLES:
+                    self._connection.execute(table)
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction; nothing is changed when it fails."""
+        with self._lock, self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk has rolled back already
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise Locked(f"{self._path} is locked by another process") from error
+            raise Unreachable(f"{self._path} can't be used: {error}") from error
+        except sqlite3.DatabaseError as error:
+            hint = "move it away: links are registered anew then"
+            raise DataError(f"{self._path} is damaged, or is no file of links: {error}", hint=hint) from error
+        except OSError as error:
+            raise Unreachable(f"{self._path} can't be used: {error.strerror}") from error
+
+
+def _is_replaced(old: PrimaryLink | ReplicaLink, new: PrimaryLink | ReplicaLink) -> bool:
+    """Whether ``new`` has the name of ``old``, thus takes its place."""
+    if isinstance(old, PrimaryLink) and isinstance(new, PrimaryLink):
+        return (old.service, old.id) == (new.service, new.id)
+    return isinstance(old, ReplicaLink) and isinstance(new, ReplicaLink) and old.name == new.name
