@@ -157,3 +157,23 @@ def test_an_open_link_and_an_unknown_option_are_told(tmp_path: Path) -> None:
         "push: lagwindow_s is no option; did you mean lag_window_s?",
         "push.targets.one: url is http:// to another machine: the key can be read on the way",
     ]
+
+
+def test_another_schema_is_described_in_the_same_file(tmp_path: Path) -> None:
+    model = """
+    [push.model]
+    name = "river"
+    [[push.model.table]]
+    name = "Gauge"
+    columns = { id = "integer", name = "text(80) required" }
+    natural_key = ["name"]
+    [[push.model.table]]
+    name = "Level"
+    append_only = true
+    key = ["time", "gaugeId"]
+    references = { gaugeId = "Gauge" }
+    columns = { time = "time", gaugeId = "integer", level = "double" }
+    """
+    assert read(tmp_path, GOOD).model.name == "building"
+    assert [table.name for table in read(tmp_path, GOOD + model).model.tables] == ["Gauge", "Level"]
+    assert "push.model" in problems(tmp_path, GOOD + "[push.model]\nname = 7\n")[0]

@@ -24,6 +24,7 @@ from ..config import Findings, Options, read_toml
 from ..errors import ConfigError
 from ..link.tls import TlsSettings
 from .building import BUILDING
+from .described import read_model
 from .model import Model
 
 LAG_WINDOW_S = 3600
@@ -105,31 +106,30 @@ def read_push_settings(path: Path) -> tuple[PushSettings, Findings]:
     """
     findings = Findings()
     read = _find_sections if path.suffix.lower() == ".toml" else _find_seed_sections
-    options, targets = read(path, findings)
-    settings = _read_push(options, targets, path.absolute().parent)
+    options, targets, model = read(path, findings)
+    settings = _read_push(options, targets, read_model(model, findings), path.absolute().parent)
     findings.raise_errors(str(path))
-    assert settings is not None
     return settings, findings
 
 
-def _find_sections(path: Path, findings: Findings) -> tuple[Options, _Targets]:
+def _find_sections(path: Path, findings: Findings) -> tuple[Options, _Targets, object]:
     section = read_toml(path).get("push")
     if not isinstance(section, Mapping):
         raise ConfigError(f"{path}: the section [push] is missing", hint="docs/push.md has one to start from.")
     options = Options(section, "push", findings)
     options.warn_unknown(_OPTIONS)
     targets = options.section("targets")
-    return options, list(targets.sections()) if targets else []
+    return options, list(targets.sections()) if targets else [], section.get("model")
 
 
-def _read_push(options: Options, targets: _Targets, folder: Path) -> PushSettings | None:
+def _read_push(options: Options, targets: _Targets, model: Model, folder: Path) -> PushSettings:
     database = options.text("database")
     if not database:
         options.findings.error(options.where, "database is missing: mysql://user@host/name, or sqlite:///path")
     settings = PushSettings(
         database=database,
         database_password=options.secret("database_password", PASSWORD_VARIABLE) or "",
-        model=_read_model(options),
+        model=model,
         targets=tuple(_read_target(name, each) for name, each in targets),
         state_dir=folder / Path(options.text("state_dir")).expanduser(),
         lag_window_s=options.integer("lag_window_s", LAG_WINDOW_S, 0, 30 * 86_400),
@@ -141,10 +141,6 @@ def _read_push(options: Options, targets: _Targets, folder: Path) -> PushSetting
     elif not settings.enabled:
         options.findings.warn(options.where, "no target is enabled")
     return settings
-
-
-def _read_model(options: Options) -> Model:
-    return BUILDING
 
 
 def _read_target(name: str, options: Options) -> TargetSettings:
@@ -219,7 +215,7 @@ def _is_local(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _find_seed_sections(path: Path, findings: Findings) -> tuple[Options, _Targets]:
+def _find_seed_sections(path: Path, findings: Findings) -> tuple[Options, _Targets, object]:
     """What the seed's synchronise.conf says, under our names."""
     parser = configparser.ConfigParser(interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # [locations] has names of sections
@@ -235,7 +231,7 @@ def _find_seed_sections(path: Path, findings: Findings) -> tuple[Options, _Targe
         )
     options = Options(_rename(parser["general"]), "[general]", findings)
     options.warn_unknown(_OPTIONS)
-    return options, list(_find_locations(parser, options))
+    return options, list(_find_locations(parser, options)), None
 
 
 def _find_locations(parser: configparser.ConfigParser, around: Options) -> Iterator[tuple[str, Options]]:
