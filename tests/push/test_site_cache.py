@@ -58,7 +58,7 @@ def rows_of(*values: object) -> Table:
 
 
 def test_digests_are_kept_by_day_and_replaced_by_group(path: Path) -> None:
-    kept = {(19_700, 1): Kept(5, 1 << 90, b"a" * 16), (19_701, -2): Kept(6, -7, b"b" * 16)}
+    kept = {(19_700, 1): Kept(5, 1 << 90, b"a" * 16), (19_701, -2): Kept(6, -7, b"b" * 16, 2)}
     with SiteCache(path) as cache:
         digests: DigestCache = cache.digests("here")
         digests.write("Reading", kept)

@@ -26,7 +26,7 @@ _TABLES = (
     "CREATE TABLE source (name TEXT NOT NULL)",
     # The checksum is the site's database's own, and may have more than 64 bits.
     "CREATE TABLE digest (table_name TEXT NOT NULL, day INTEGER NOT NULL, second INTEGER NOT NULL, "
-    "row_count INTEGER NOT NULL, checksum TEXT NOT NULL, digest BLOB NOT NULL, "
+    "row_count INTEGER NOT NULL, checksum TEXT NOT NULL, digest BLOB NOT NULL, unfit INTEGER NOT NULL, "
     "PRIMARY KEY (table_name, day, second)) WITHOUT ROWID",
     "CREATE TABLE explained (target TEXT NOT NULL, table_name TEXT NOT NULL, by TEXT NOT NULL, part TEXT NOT NULL, "
     "site_count INTEGER NOT NULL, site_digest BLOB NOT NULL, centre_count INTEGER NOT NULL, "

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from ..core.columns import Table
 from ..errors import Unreachable
 from .digest_question import WHOLE, By, DigestQuestion, months_between
-from .digests import DAY_S, Group, GroupDigest, Key, combine, combine_days, day_of, days_of, digest_groups
+from .digests import DAY_S, NO_ROWS, Group, GroupDigest, Key, combine, combine_days, day_of, days_of, digest_groups
 from .model import TableModel
 
 ROWS_AT_ONCE = 20_000
@@ -33,6 +33,13 @@ class Kept(NamedTuple):
     count: int  # type: ignore[assignment]  # a tuple's count() isn't needed here
     checksum: int
     digest: bytes
+    unfit: int = 0
+    """Rows among these that aren't in the digest, because they can't be sent; a centre has none."""
+
+    @property
+    def of_fit_rows(self) -> GroupDigest:
+        """The digest, with the number of its rows."""
+        return GroupDigest(self.count - self.unfit, self.digest)
 
 
 class DigestCache(Protocol):
@@ -130,26 +137,30 @@ class GroupDigests:
         now = self.source.read_checksums(from_s, to_s)
         kept = {} if deep or not now else self.cache.read(self.table.name, day_of(from_s), day_of(to_s - 1) + 1)
         digests = {
-            group: GroupDigest(each.count, each.digest)
-            for group, each in kept.items()
-            if now.get(group) == (each.count, each.checksum)
+            group: each.of_fit_rows for group, each in kept.items() if now.get(group) == (each.count, each.checksum)
         }
         changed = now.keys() - digests.keys()
         if changed:
             counts = {group: count for group, (count, _) in now.items()}
             fresh = self._digest_rows(plan_readings(changed, counts, from_s, to_s), changed)
-            fit = {group: each for group, each in fresh.items() if each.count == counts[group]}
-            self.cache.write(self.table.name, {group: Kept(*now[group], each.digest) for group, each in fit.items()})
+            self.cache.write(
+                self.table.name,
+                {
+                    group: Kept(*now[group], each.digest, unfit=counts[group] - each.count)
+                    for group, each in fresh.items()
+                    if each.count <= counts[group]  # else rows came between: the next question sees another checksum
+                },
+            )
             digests |= fresh
-        return digests
+        return {group: each for group, each in digests.items() if each.count}
 
     def _digest_rows(self, readings: Iterator[Reading], wanted: Collection[Group]) -> dict[Group, GroupDigest]:
-        digests: dict[Group, GroupDigest] = {}
+        digests = dict.fromkeys(wanted, NO_ROWS)
         for reading in readings:
             rows = self.source.read_rows(*reading)
             self.rows_read += rows.count
             found = digest_groups(self.table, rows)
-            digests |= {group: each for group, each in found.items() if group in wanted}
+            digests |= {group: each for group, each in found.items() if group in digests}
         return digests
 
 

@@ -98,16 +98,17 @@ class KeptDigests:
     def read(self, table: str, from_day: int, to_day: int) -> Mapping[Group, Kept]:
         """What is kept of ``from_day`` <= day < ``to_day``."""
         found = self._file.read(
-            "SELECT day, second, row_count, checksum, digest FROM digest WHERE table_name = ? AND day >= ? AND day < ?",
+            "SELECT day, second, row_count, checksum, digest, unfit FROM digest "
+            "WHERE table_name = ? AND day >= ? AND day < ?",
             *(table, from_day, to_day),
         )
-        return {(day, second): Kept(count, int(checksum), digest) for day, second, count, checksum, digest in found}
+        return {(day, second): Kept(count, int(checksum), *rest) for day, second, count, checksum, *rest in found}
 
     def write(self, table: str, kept: Mapping[Group, Kept]) -> None:
         """Keep these, in place of older ones of the same groups."""
         self._file.write(
-            "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?, ?, ?)",
-            *((table, *group, each.count, str(each.checksum), each.digest) for group, each in kept.items()),
+            "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?, ?, ?, ?)",
+            *((table, *group, each.count, str(each.checksum), each.digest, each.unfit) for group, each in kept.items()),
         )
 
 
