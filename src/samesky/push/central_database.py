@@ -294,7 +294,7 @@ class CentralDatabase:
 
     def _open_groups(self, connection: Connection, site: int, table: TableModel) -> SiteGroups:
         maps = self._find_maps(connection, self._read_site(connection, site))
-        return SiteGroups(connection, self.database.dialect, self.tables, table, maps, site=site)
+        return SiteGroups(connection, self.database.dialect, table, maps, site=site)
 
     def _read_site(self, connection: Connection, site: int) -> Row[Any]:
         row = connection.execute(select(self.tables.site).where(self.tables.site.c.id == site)).first()

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, delete, insert, or_, select
 
 from ..core.columns import Table as Rows
-from .central_tables import SITE_COLUMN, CentralTables
-from .central_values import selectable, to_sql
+from .central_reading import read_rows
+from .central_tables import CentralTables
 from .checksums import read_checksums
 from .databases import Dialect
 from .digests import Group
@@ -24,19 +24,9 @@ _AT_ONCE = 200  # groups in one statement
 class SiteGroups:
     """A `GroupSource`: one view of the rows of one site; ids are the site's, whatever the centre's are."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        dialect: Dialect,
-        tables: CentralTables,
-        table: TableModel,
-        maps: IdMaps,
-        *,
-        site: int,
-    ) -> None:
+    def __init__(self, connection: Connection, dialect: Dialect, table: TableModel, maps: IdMaps, *, site: int) -> None:
         self._connection = connection
         self._dialect = dialect
-        self._table = tables.of(table)
         self._model = table
         self._maps = maps
         self._site = site
@@ -53,18 +43,17 @@ class SiteGroups:
 
     def read_rows(self, from_s: int, to_s: int, second: int | None) -> Rows:
         """The rows with ``from_s`` <= time < ``to_s`` and, unless None, ``second`` in the key's second column."""
-        table, model = self._table, self._model
-        time_column = model.column(model.time_column)
-        asked = select(*selectable(self._dialect, model, table)).where(
-            table.c[time_column.name] >= to_sql(time_column, from_s),
-            table.c[time_column.name] < to_sql(time_column, to_s),
+        found = read_rows(
+            self._connection,
+            self._dialect,
+            self._model,
+            from_s=from_s,
+            to_s=to_s,
+            site=self._site,
+            second=None if second is None else self._second_to_centre(second),
         )
-        if model.of_site:
-            asked = asked.where(table.c[SITE_COLUMN] == self._site)
-        if second is not None:
-            asked = asked.where(table.c[self._second] == self._second_to_centre(second))
-        found = Rows.from_rows(model.name, model.wire, self._connection.execute(asked).all())
-        return Rows(model.name, model.wire, tuple(translate_to_site(model, found.values, self._maps)))
+        columns = translate_to_site(self._model, found.values, self._maps)
+        return Rows(found.name, found.columns, tuple(columns))
 
     def _site_number(self) -> int | None:
         return self._site if self._model.of_site else None
