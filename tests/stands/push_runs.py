@@ -36,7 +36,7 @@ class Finished:
         return f"status {self.status}\n{self.output}{self.errors}"
 
 
-class PushSite:
+class SiteCommands:
     """A site with its database at ``database_url``, which pushes to one centre.
 
     ``options`` are more lines for ``[push]``, ``target_options`` for its target.
@@ -104,7 +104,7 @@ class RunningPush:
         """Wait for its end; fails, with what it said, when that doesn't come in time."""
         end, peak_mib, cpu_s = self.began + deadline_s, 0.0, 0.0
         while (status := self.process.poll()) is None:
-            peak_mib, cpu_s = _read_peak_mib(self.process.pid) or peak_mib, _read_cpu_s(self.process.pid) or cpu_s
+            peak_mib, cpu_s = read_peak_mib(self.process.pid) or peak_mib, read_cpu_s(self.process.pid) or cpu_s
             if time.monotonic() > end:
                 self.process.kill()
                 self.process.wait()
@@ -114,7 +114,8 @@ class RunningPush:
         return Finished(status, self._output.read_text(), self._errors.read_text(), took_s, cpu_s, peak_mib)
 
 
-def _read_peak_mib(pid: int) -> float:
+def read_peak_mib(pid: int) -> float:
+    """The most memory that a process has had; 0 when it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -122,7 +123,8 @@ def _read_peak_mib(pid: int) -> float:
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
 
 
-def _read_cpu_s(pid: int) -> float:
+def read_cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has used, its threads included; 0 when it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -35,9 +35,10 @@ def run_samesky(*arguments: object) -> str:
     return done.stdout
 
 
-def make_environment() -> dict[str, str]:
-    """The environment in which a child finds the package that the tests have."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])}
+def make_environment(*more: Path) -> dict[str, str]:
+    """The environment in which a child finds the package that the tests have, and what is in the folders ``more``."""
+    folders = [str(SOURCE), *map(str, more), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(folders)}
 
 
 class ServedCentre:
