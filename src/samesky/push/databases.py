@@ -60,13 +60,15 @@ class Database:
             yield
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, *, pinned: bool = True) -> Iterator[Connection]:
         """One transaction that sees one state of the database and changes nothing; raises as `worded` says.
 
-        On a SQLite file that isn't in WAL mode it keeps everybody from writing: keep it short there.
+        On a SQLite file that isn't in WAL mode it keeps everybody from writing. There, and there alone, ``pinned`` may
+        be False: each statement sees a state of its own, and writers wait for no more than a statement.
         """
         with self.worded(), self.engine.connect() as connection:
-            connection.execution_options(**{_READS: True})
+            connection.execution_options(**{_READS: "BEGIN" if pinned else ""})
+            connection.begin()  # here, and not with the first statement: that may be handed to the driver by itself
             if self.dialect == "mysql":
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 connection.exec_driver_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
@@ -106,6 +108,7 @@ class Database:
         """Give a new connection its settings."""
         if self.dialect == "sqlite":
             connection.isolation_level = None  # transactions begin where we say, in `_begin`
+            connection.text_factory = _decode_text
         cursor = connection.cursor()
         for statement in _settings(self.dialect, read_only=self.read_only):
             cursor.execute(statement)
@@ -114,9 +117,10 @@ class Database:
             connection.commit()
 
     def _begin(self, connection: Connection) -> None:
-        reads = self.read_only or connection.get_execution_options().get(_READS)
         # Whoever reads first and writes later may find that another has written: so take the lock from the beginning.
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        begin = connection.get_execution_options().get(_READS, "BEGIN" if self.read_only else "BEGIN IMMEDIATE")
+        if begin:
+            connection.exec_driver_sql(begin)
 
 
 def _driver_url(address: Address, *, read_only: bool) -> URL:
@@ -163,7 +167,7 @@ def _settings(dialect: Dialect, *, read_only: bool) -> tuple[str, ...]:
             return (
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO'",
                 f"SET SESSION time_zone = '+00:00', innodb_lock_wait_timeout = {LOCK_TIMEOUT_S}, "
-                f"lock_wait_timeout = {LOCK_TIMEOUT_S}",
+                f"lock_wait_timeout = {LOCK_TIMEOUT_S}, group_concat_max_len = {16 << 20}",
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             )
         case "postgresql":
@@ -177,3 +181,8 @@ def _settings(dialect: Dialect, *, read_only: bool) -> tuple[str, ...]:
                 "SET extra_float_digits = 3; SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; "
                 "SET DateStyle = 'ISO'",
             )
+
+
+def _decode_text(raw: bytes) -> str:
+    """SQLite keeps what it is given: what isn't UTF-8 must not stop the reading of other rows."""
+    return raw.decode("utf-8", "surrogateescape")

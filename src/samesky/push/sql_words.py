@@ -62,6 +62,19 @@ def seconds_of(dialect: Dialect, form: TimeForm, column: str) -> str:
             return f"CASE WHEN isfinite({column}) THEN floor(extract(epoch FROM {column}))::bigint END"
 
 
+def has_fraction(dialect: Dialect, form: TimeForm, column: str) -> str:
+    """The condition for a time that isn't a whole second; empty where there are none."""
+    if form is TimeForm.EPOCH:
+        return ""
+    match dialect:
+        case "sqlite":
+            return f"CAST(substr({column}, 20) AS REAL) > 0"
+        case "mysql":
+            return f"MICROSECOND({column}) > 0"
+        case "postgresql":
+            return f"date_trunc('second', {column}) < {column}"
+
+
 def value_of(dialect: Dialect, form: TimeForm, column: ColumnModel, name: str) -> str:
     """What to select of the column ``name`` so that its values come as the model has them, exact to the bit."""
     match column.kind, dialect:

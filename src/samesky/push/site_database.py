@@ -1,0 +1,385 @@
+"""What is read from a site's database, as the model has it; nothing is ever written there.
+
+The values are made by the database, whole columns at a time: PyMySQL makes 120,000 rows a second, MariaDB and Python's
+JSON 400,000. They are exact to the bit, whatever the types are in which the site holds them; times are whole seconds.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from operator import lt
+from typing import Any, cast
+
+from sqlalchemy import Connection
+
+from ..config import Findings
+from ..core.columns import Table
+from ..core.strict import Refused, check_text
+from ..errors import DataError
+from .active_rows import choose_active
+from .checksums import read_checksums
+from .databases import Database
+from .model import ColumnModel, Model, TableModel, ValueKind
+from .site_schema import Place, SiteSchema, read_schema
+from .sql_words import DAY_S, HIGHEST_TIME_S, LOWEST_TIME_S, spell_time
+
+log = logging.getLogger(__name__)
+
+Key = tuple[Any, ...]
+_IDS_AT_ONCE = 500
+_KINDS: dict[ValueKind, frozenset[type]] = {
+    ValueKind.INTEGER: frozenset({int}),
+    ValueKind.DOUBLE: frozenset({int, float}),
+    ValueKind.TEXT: frozenset({str}),
+    ValueKind.TIME: frozenset({int}),
+    ValueKind.FLAG: frozenset({int}),
+}
+
+
+class SiteDatabase:
+    """The tables of ``model`` in a site's ``database``; any thread may use it."""
+
+    def __init__(self, database: Database, model: Model) -> None:
+        self.database = database
+        self.model = model
+        self._schema: SiteSchema | None = None
+        self._unfit: dict[tuple[str, str], int] = {}
+
+    @property
+    def unfit(self) -> Mapping[tuple[str, str], int]:
+        """Table and column -> how many rows were seen, at most at once, with a value there that can't be told."""
+        return dict(self._unfit)
+
+    def check(self) -> Findings:
+        """What is wrong with the tables, or good to know; nothing but the database's names is looked at.
+
+        Raises `Unreachable` and `ConfigError` when the database can't be opened.
+        """
+        with self.database.reading(pinned=False) as connection:
+            return self._read_schema(connection).findings
+
+    @contextmanager
+    def snapshot(self) -> Iterator["SiteSnapshot"]:
+        """One state of the database, to be read from one thread; raises what `Database.worded` says.
+
+        Raises `ConfigError` with every mistake when the tables aren't those of the model. On a SQLite file that isn't
+        in WAL mode, where a transaction keeps the site from writing, each read sees a state of its own.
+        """
+        schema = self._schema
+        if schema is None:
+            with self.database.reading(pinned=False) as connection:
+                schema = self._read_schema(connection)
+            schema.findings.raise_errors("The site's database can't be pushed")
+        try:
+            with self.database.reading(pinned=schema.pinned) as connection:
+                yield SiteSnapshot(connection, self.model, schema, note_unfit=self._note_unfit)
+        except DataError:
+            self._schema = None  # somebody may be changing the tables
+            raise
+
+    def _read_schema(self, connection: Connection) -> SiteSchema:
+        schema = read_schema(connection, self.database.dialect, self.model, where=self.database.name)
+        self._schema = schema if schema.is_settled and not schema.findings.errors else None
+        return schema
+
+    def _note_unfit(self, table: str, column: str, count: int) -> None:
+        if count > self._unfit.get((table, column), 0):
+            self._unfit[table, column] = count
+            log.warning("push_row_unfit table=%s column=%s rows=%d", table, column, count)
+
+
+class SiteSnapshot:
+    """Reads tables, given by the model; those that the site hasn't have no rows.
+
+    A row with a value that can't be told (a text in a column of numbers, NaN in a key, a text that isn't UTF-8), which
+    SQLite takes, is left out and noted: others follow it. Rows of one key, whose times differ in fractions of a second,
+    are one: the last.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        model: Model,
+        schema: SiteSchema,
+        *,
+        note_unfit: Callable[[str, str, int], None] = lambda _table, _column, _count: None,
+    ) -> None:
+        self._connection = connection
+        self._model = model
+        self._places = schema.places
+        self._note_unfit = note_unfit
+
+    def read_active(self, last_push_s: int | None) -> dict[str, Table]:
+        """The dimensions that are there, and of their rows those that are active (`active_rows`), by id."""
+        tables = {
+            table.name: self._read_rows(self._places[table.name], "")
+            for table in self._model.dimensions()
+            if table.name in self._places
+        }
+        return choose_active(self._model, tables, last_push_s)
+
+    def read_dimension(self, table: TableModel, ids: Collection[int]) -> Table:
+        """The rows of a dimension with these ids, as far as there are any, by id."""
+        place = self._places.get(table.name)
+        if place is None or not ids:
+            return _no_rows(table)
+        wanted = sorted(ids)
+        parts = [wanted[start : start + _IDS_AT_ONCE] for start in range(0, len(wanted), _IDS_AT_ONCE)]
+        read = [self._read_rows(place, f"{place.column('id')} IN ({', '.join(map(str, part))})") for part in parts]
+        values = zip(*(part.values for part in read), strict=True)
+        return Table(
+            table.name, table.wire, tuple([value for column in columns for value in column] for columns in values)
+        )
+
+    def read_page(self, table: TableModel, after: Sequence[object] | None, most: int) -> Table:
+        """The next rows of an append-only table after the key ``after``, in the order of the key; none at the end.
+
+        They are ``most`` or fewer, but never fewer than there are; more only when a second with fractions ends later.
+        """
+        place = self._places.get(table.name)
+        while place is not None:
+            condition, values = _after(place, after)
+            raw = self._read_columns(place, condition, values, most=most)
+            if not raw[0]:
+                break
+            page = self._in_order(place, self._finish_second(place, self._take_fit(table, raw), after))
+            if page.count:
+                return page
+            after = _last_fit_key(table, raw)
+        return _no_rows(table)
+
+    def read_rows(self, table: TableModel, from_s: int, to_s: int, second: object = None) -> Table:
+        """The rows with ``from_s`` <= time < ``to_s`` and, unless None, ``second`` in the second column of the key."""
+        place = self._places.get(table.name)
+        if place is None:
+            return _no_rows(table)
+        condition = _between(place, from_s, to_s)
+        values: Sequence[object] = ()
+        if second is not None:
+            mark, values = _mark(place, second)
+            condition += f" AND {place.column(table.key[1])} = {mark}"
+        return self._in_order(place, self._take_fit(table, self._read_columns(place, condition, values)))
+
+    def read_group(self, table: TableModel, day: int, second: object) -> Table:
+        """The rows of one group: a day, counted from 1970, and a value of the second column of the key."""
+        return self.read_rows(table, day * DAY_S, (day + 1) * DAY_S, second)
+
+    def read_checksums(self, table: TableModel, from_s: int, to_s: int) -> dict[tuple[int, int], tuple[int, int]]:
+        """How many rows each group has with ``from_s`` <= time < ``to_s``, and the database's checksum of them."""
+        place = self._places.get(table.name)
+        if place is None:
+            return {}
+        return read_checksums(
+            self._connection, place.dialect, place.here, from_s=from_s, to_s=to_s, form=place.time_form
+        )
+
+    def count_from(self, table: TableModel, after: Sequence[object] | None) -> int:
+        """How many rows come after the key ``after``."""
+        place = self._places.get(table.name)
+        if place is None:
+            return 0
+        condition, values = _after(place, after)
+        return int(self._execute(f"SELECT count(*) FROM {place.sql} WHERE {condition}", values)[0][0])
+
+    def read_earliest_s(self, table: TableModel) -> int | None:
+        """The first time of an append-only table; None when it has no rows."""
+        return self._read_end(table, "ASC")
+
+    def read_newest_s(self, table: TableModel) -> int | None:
+        """The last time of an append-only table; None when it has no rows."""
+        return self._read_end(table, "DESC")
+
+    def _read_end(self, table: TableModel, way: str) -> int | None:
+        place = self._places.get(table.name)
+        if place is None:
+            return None
+        column = place.column(table.time_column)
+        time = place.values()[table.names.index(table.time_column)]
+        between = _between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1)
+        rows = self._execute(f"SELECT {time} FROM {place.sql} WHERE {between} ORDER BY {column} {way} LIMIT 1")
+        return int(rows[0][0]) if rows else None
+
+    def _read_rows(self, place: Place, condition: str) -> Table:
+        return self._take_fit(place.model, self._read_columns(place, condition))
+
+    def _read_columns(
+        self, place: Place, condition: str, values: Sequence[object] = (), *, most: int | None = None
+    ) -> list[list[Any]]:
+        """The values by column, in the order of the key, as the database gives them."""
+        order = ", ".join(map(place.column, place.model.key))
+        tail = f" FROM {place.sql}{f' WHERE {condition}' if condition else ''} ORDER BY {order}"
+        tail += f" LIMIT {int(most)}" if most is not None else ""
+        if place.dialect == "mysql" and place.model.append_only and not values:
+            columns = self._read_concatenated(place, tail)
+            if columns is not None:
+                return columns
+        rows = self._execute(f"SELECT {', '.join(place.values())}{tail}", values)
+        return list(map(list, zip(*rows, strict=True))) or [[] for _ in place.model.columns]
+
+    def _read_concatenated(self, place: Place, tail: str) -> list[list[Any]] | None:
+        """The values as MariaDB writes them, a text for each column; None when it can't, or the text was cut."""
+        if any(column.kind is ValueKind.TEXT for column in place.model.columns):
+            return None
+        columns = place.model.columns
+        names = [f"v{number}" for number in range(len(columns))]
+        inner = ", ".join(f"{value} AS {name}" for value, name in zip(place.values(), names, strict=True))
+        texts = ", ".join(
+            f"GROUP_CONCAT(COALESCE({_text_of(column, name)}, 'null'))"
+            for column, name in zip(columns, names, strict=True)
+        )
+        ((count, *written),) = self._execute(f"SELECT COUNT(*), {texts} FROM (SELECT {inner}{tail}) AS page")
+        try:
+            values = [json.loads(f"[{text or ''}]") for text in written]
+        except ValueError:
+            return None
+        return values if all(len(of_column) == count for of_column in values) else None
+
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows, as the driver makes them: SQLAlchemy's own take longer than they do."""
+        connection: Any = self._connection.connection
+        cursor = (
+            connection.cursor(binary=True) if self._connection.dialect.name == "postgresql" else connection.cursor()
+        )
+        try:
+            cursor.execute(statement, tuple(values)) if values else cursor.execute(statement)
+            return cast(list[tuple[Any, ...]], cursor.fetchall())
+        finally:
+            cursor.close()
+
+    def _take_fit(self, table: TableModel, columns: list[list[Any]]) -> Table:
+        """The table of the rows in which every value is what the model says; the others are noted."""
+        kept: list[bool] | None = None
+        for number, column in enumerate(table.columns):
+            needed = column.required or column.name in table.key
+            fit = _find_fit(column, columns[number], needed=needed)
+            if fit is not None:
+                self._note_unfit(table.name, column.name, fit.count(False))
+                kept = fit if kept is None else [one and other for one, other in zip(kept, fit, strict=True)]
+            elif column.kind is ValueKind.DOUBLE:
+                columns[number] = _take_doubles(columns[number])
+        read = Table(table.name, table.wire, tuple(columns))
+        if kept is None:
+            return read
+        chosen = read.only(kept)
+        doubles = [column.kind is ValueKind.DOUBLE for column in table.columns]
+        values = [_take_doubles(v) if double else v for v, double in zip(chosen.values, doubles, strict=True)]
+        return Table(table.name, table.wire, tuple(values))
+
+    def _finish_second(self, place: Place, page: Table, after: Sequence[object] | None) -> Table:
+        """``page`` with all of its last second when that holds fractions: the database's order isn't the key's then."""
+        fraction = place.fraction()
+        if not page.count or not fraction:
+            return page
+        times = page.column(place.model.time_column)
+        last_s = cast(int, times[-1])
+        second = _between(place, last_s, last_s + 1)
+        if not self._execute(f"SELECT 1 FROM {place.sql} WHERE {second} AND {fraction} LIMIT 1"):
+            return page
+        condition, values = _after(place, after)
+        rest = self._take_fit(place.model, self._read_columns(place, f"{second} AND {condition}", values))
+        before = page.only([time != last_s for time in times])
+        joined = (one + other for one, other in zip(before.values, rest.values, strict=True))
+        return Table(page.name, page.columns, tuple(joined))
+
+    def _in_order(self, place: Place, rows: Table) -> Table:
+        """``rows`` in the order of their keys, of equal keys the last."""
+        keys = list(zip(*map(rows.column, place.model.key), strict=True))
+        if all(map(lt, keys, keys[1:])):
+            return rows
+        if any(place.model.column(name).kind is ValueKind.TEXT for name in place.model.key):
+            chosen = sorted({key: number for number, key in enumerate(keys)}.values())  # texts are in the site's order
+        else:
+            chosen = [number for _, number in sorted({key: number for number, key in enumerate(keys)}.items())]
+        return Table(rows.name, rows.columns, tuple([values[number] for number in chosen] for values in rows.values))
+
+
+def _after(place: Place, after: Sequence[object] | None) -> tuple[str, Sequence[object]]:
+    """The condition for keys after ``after``, and the texts in it.
+
+    It isn't spelled ``(a, b, c) > (x, y, z)``, for which MariaDB reads the table from its beginning.
+    """
+    if after is None:
+        return _between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1), ()
+    time_s = int(cast(int, after[0]))
+    column = place.column(place.model.time_column)
+    later = f"{column} >= {_spell(place, time_s + 1)}"
+    condition = ""
+    values: list[object] = []
+    for name, value in reversed(list(zip(place.model.key[1:], after[1:], strict=False))):
+        mark, given = _mark(place, value)
+        equal = f" OR {place.column(name)} = {mark} AND ({condition})" if condition else ""
+        values = [*given, *(given if condition else ()), *values]
+        condition = f"{place.column(name)} > {mark}{equal}"
+    within = _between(place, time_s, HIGHEST_TIME_S + 1)
+    return f"{within} AND ({later}{f' OR {condition}' if condition else ''})", values
+
+
+def _between(place: Place, from_s: int, to_s: int) -> str:
+    column = place.column(place.model.time_column)
+    return f"{column} >= {_spell(place, from_s)} AND {column} < {_spell(place, to_s)}"
+
+
+def _spell(place: Place, time_s: int) -> str:
+    return spell_time(place.dialect, place.time_form, time_s)
+
+
+def _mark(place: Place, value: object) -> tuple[str, Sequence[object]]:
+    """How ``value`` stands in SQL: a number as it is, a text as a parameter."""
+    if isinstance(value, int):
+        return str(int(value)), ()
+    return ("?" if place.dialect == "sqlite" else "%s"), (value,)
+
+
+def _find_fit(column: ColumnModel, values: list[Any], *, needed: bool) -> list[bool] | None:
+    """Which of ``values`` can be told; None: all."""
+    kinds = set(map(type, values))
+    allowed = _KINDS[column.kind] | (frozenset() if needed else {type(None)})
+    if kinds <= allowed and _are_sound(column, values):
+        return None
+    fit = [type(value) in allowed and _are_sound(column, [value]) for value in values]
+    return None if all(fit) else fit
+
+
+def _are_sound(column: ColumnModel, values: list[Any]) -> bool:
+    """Whether no number among ``values`` is NaN, and no text half a character."""
+    match column.kind:
+        case ValueKind.DOUBLE:
+            total = sum(filter(None, values))
+            return not math.isnan(total) or not any(value is not None and math.isnan(value) for value in values)
+        case ValueKind.TEXT:
+            try:
+                check_text("".join(filter(None, values)))
+            except Refused:
+                return False
+    return True
+
+
+def _text_of(column: ColumnModel, name: str) -> str:
+    """A number as MariaDB's text, exactly: it cuts a double to a few digits unless it is told how long it may be."""
+    return f"CAST({name} AS CHAR(60))" if column.kind is ValueKind.DOUBLE else name
+
+
+def _take_doubles(values: list[Any]) -> list[Any]:
+    """``values`` with the integers as floats: a database writes 21.0 as 21."""
+    if int not in set(map(type, values)):
+        return values
+    return [None if value is None else float(value) for value in values]
+
+
+def _last_fit_key(table: TableModel, columns: list[list[Any]]) -> Key:
+    """The last key among rows that were all left out for another reason; raises `DataError` when no key is sound."""
+    keys = zip(*(columns[table.names.index(name)] for name in table.key), strict=True)
+    kinds = [_KINDS[table.column(name).kind] for name in table.key]
+    for key in reversed(list(keys)):
+        if all(type(value) in allowed for value, allowed in zip(key, kinds, strict=True)):
+            return tuple(key)
+    raise DataError(
+        f"Table {table.name} has rows whose key ({', '.join(table.key)}) can't be told",
+        hint="Delete them, or mend their keys: rows after them can't be reached.",
+    )
+
+
+def _no_rows(table: TableModel) -> Table:
+    return Table(table.name, table.wire, tuple([] for _ in table.columns))
