@@ -40,12 +40,13 @@ class PushServer:
         listening = listen("127.0.0.1", 0)
         self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        server = make_server(make_app(self.central, self.settings))
-        serving = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="push-server")
+        self.server = make_server(make_app(self.central, self.settings))
+        serving = threading.Thread(target=self.server.run, kwargs={"sockets": [listening]}, name="push-server")
         serving.start()
+        self._stack.callback(listening.close)
         self._stack.callback(serving.join)
-        self._stack.callback(setattr, server, "should_exit", True)
-        wait_for(lambda: server.started, 10, what="the server", every_s=0.01)
+        self._stack.callback(setattr, self.server, "should_exit", True)
+        wait_for(lambda: self.server.started, 10, what="the server", every_s=0.01)
         return self
 
     def __exit__(
