@@ -20,8 +20,9 @@ from samesky.push.explanations import Explaining, Tally
 from samesky.push.mapping import TablePlan
 from samesky.push.model import TableModel
 from samesky.push.settling import Settling
-from stands.push_history import FalseProof, Merged, NotEqual, NotQuiet, PassedOver, live_a_life
-from stands.push_history_ends import HistoryCentre, Meddled
+from stands.push_history import live_a_life
+from stands.push_history_ends import HistoryCentre
+from stands.push_history_rules import FalseProof, Meddled, Merged, NotEqual, NotQuiet, PassedOver
 
 HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "60"))
 FIRST_SEED = int(os.environ.get("SAMESKY_HISTORY_SEED", "0"))
@@ -121,7 +122,7 @@ def goes_on_after_the_second_in_which_a_page_ended(patch: pytest.MonkeyPatch) ->
 
 def never_looks_for_late_rows(patch: pytest.MonkeyPatch) -> None:
     real = comparison.window_of
-    patch.setattr("stands.push_history.window_of", lambda earliest_s, position: real(earliest_s, None))
+    patch.setattr("stands.push_history_pusher.window_of", lambda earliest_s, position: real(earliest_s, None))
 
 
 def compares_keys_alone(patch: pytest.MonkeyPatch) -> None:
@@ -163,7 +164,7 @@ def sends_nothing_again(patch: pytest.MonkeyPatch) -> None:
 
 def takes_what_was_refused_for_sent(patch: pytest.MonkeyPatch) -> None:
     real = settling.Resent
-    patch.setattr("stands.push_history.Resent", lambda rows, written, refused: real(rows, written, {}))
+    patch.setattr("stands.push_history_pusher.Resent", lambda rows, written, refused: real(rows, written, {}))
 
 
 def find(first: int) -> AssertionError:

@@ -19,15 +19,13 @@ from samesky.push.model import TableModel
 from samesky.push.page import FaultyPage, decode_page
 from samesky.push.steps import RunStart, Stored
 
+from .push_history_rules import Meddled
+
 Row = dict[str, Any]
 Rows = dict[tuple[Any, ...], tuple[Any, ...]]
 """The rows of an append-only table by their keys."""
 DIMENSIONS = tuple(BUILDING.dimensions())
 GROWING = tuple(BUILDING.append_only())
-
-
-class Meddled(AssertionError):
-    """A row that two sites use was changed by one of them."""
 
 
 def table_of(table: TableModel, rows: Iterable[tuple[Any, ...]]) -> Table:
