@@ -1,6 +1,7 @@
 """A comparison finds what differs, has it sent, tells what can't be mended, and costs one question if all is well."""
 
 import json
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from samesky.push import comparison
 from samesky.push.comparison import Window, window_of
 from samesky.push.digest_question import By, encode_digests
 from samesky.push.digests import DAY_S
+from samesky.push.ends import ask_side_by_side
 from samesky.push.explanations import DOUBT_S
 from stands.push_ends import MemoryExplained, Pair, ReadingKey, Readings
 
@@ -324,3 +326,29 @@ def test_what_was_remembered_may_be_lost() -> None:
     first = pair.compare()
     pair.explained = MemoryExplained()
     assert pair.compare() == first
+
+
+def test_both_ends_may_be_asked_at_the_same_time() -> None:
+    meeting = threading.Barrier(2, timeout=10)
+
+    def answer(value: int) -> Callable[[], int]:
+        return lambda: (meeting.wait(), value)[1]
+
+    assert ask_side_by_side(answer(1), answer(2)) == (1, 2)
+
+
+@pytest.mark.parametrize("ends", [(True, False), (False, True), (True, True)])
+def test_what_goes_wrong_at_either_end_is_told_when_both_are_done(ends: tuple[bool, bool]) -> None:
+    done: list[str] = []
+
+    def answer(name: str, fails: bool) -> Callable[[], None]:
+        def ask() -> None:
+            done.append(name)
+            if fails:
+                raise ConnectionError(name)
+
+        return ask
+
+    with pytest.raises(ConnectionError, match="site" if ends[0] else "centre"):
+        ask_side_by_side(answer("site", ends[0]), answer("centre", ends[1]))
+    assert sorted(done) == ["centre", "site"]

@@ -10,24 +10,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
 
 from ..core.strict import EARLIEST_TIME
-from .digest_question import WHOLE, By, DigestQuestion, Digests, months_between
-from .digests import NO_ROWS, Group, GroupDigest, Key, combine, combine_days
+from .digest_question import WHOLE, By, Digests, months_between
+from .digests import NO_ROWS, Group, GroupDigest, combine, combine_days
+from .ends import Both, Ends, Window, ask_in_turn
 from .explanations import NOTHING, Explained, Explaining, Tally, add_up
 from .proof import Proof, describe_group
 from .settling import Resend, Settling
 
+__all__ = ["GROUPS_A_QUESTION", "Window", "compare", "window_of"]
+
 GROUPS_A_QUESTION = 4000
 """Digests of so many groups are asked for at once, if days can be cut so small: some 200 kB."""
-
-
-class Window(NamedTuple):
-    """The rows that are compared: ``from_s`` <= time < ``to_s``."""
-
-    from_s: int
-    to_s: int
 
 
 def window_of(earliest_s: int | None, position: Sequence[object] | None) -> Window | None:
@@ -53,46 +48,20 @@ def compare(
     deep: bool = False,
     retry: bool = False,
     say: Callable[[str], None] = lambda _: None,
+    both: Both = ask_in_turn,
 ) -> Proof:
     """Compare ``table`` in ``window`` at both ends, have what differs sent again if ``resend`` is given, and tell.
 
     ``site`` and ``resend`` read one snapshot. ``now``: Unix seconds. ``deep``: no digest that was kept is believed, at
     either end. ``retry``: what the centre refused or altered is sent again, though no row changed (a node that it
-    didn't know may be known now). ``say`` is told what is being done, now and then. Raises whatever ``site``,
-    ``centre`` and ``resend`` raise; what was found until then is remembered.
+    didn't know may be known now). ``say`` is told what is being done, now and then. ``both`` may ask the two ends at
+    the same time. Raises whatever ``site``, ``centre`` and ``resend`` raise; what was found until then is remembered.
     """
     if window is None:
         return Proof(table=table, same=True, rows=0, rows_at_centre=0, digest=NO_ROWS.digest.hex(), at=now)
     explaining = Explaining(explained, now=now, retry=retry)
-    comparison = _Comparison(table, window, _End(site, window), _End(centre, window), explaining, resend, say)
+    comparison = _Comparison(table, window, Ends(site, centre, window, both), explaining, resend, say)
     return comparison.run(deep=deep)
-
-
-class _End:
-    """One end, asked about one table in one window."""
-
-    def __init__(self, digests: Digests, window: Window) -> None:
-        self._digests = digests
-        self._window = window
-        self.questions = 0
-
-    def whole(self) -> GroupDigest:
-        """The digest of everything."""
-        return self._ask(By.ALL).get(WHOLE, NO_ROWS)
-
-    def parts(self, by: By, within: tuple[int, ...] = (), *, deep: bool = False) -> dict[int, GroupDigest]:
-        """The digests of months or days."""
-        return {key: each for key, each in self._ask(by, within, deep).items() if isinstance(key, int)}
-
-    def groups(self, days: Sequence[int]) -> dict[Group, GroupDigest]:
-        """The digests of all groups of these days."""
-        answer = self._ask(By.GROUP, tuple(days)) if days else {}
-        return {key: each for key, each in answer.items() if isinstance(key, tuple)}
-
-    def _ask(self, by: By, within: tuple[int, ...] = (), deep: bool = False) -> Mapping[Key, GroupDigest]:
-        self.questions += 1
-        from_s, to_s = self._window
-        return self._digests.read_digests(DigestQuestion(from_s=from_s, to_s=to_s, by=by, within=within, deep=deep))
 
 
 @dataclass(slots=True)
@@ -101,8 +70,7 @@ class _Comparison:
 
     table: str
     window: Window
-    here: _End
-    there: _End
+    ends: Ends
     explaining: Explaining
     resend: Resend | None
     say: Callable[[str], None]
@@ -111,10 +79,10 @@ class _Comparison:
     def run(self, *, deep: bool) -> Proof:
         """Everything; where that differs, month by month."""
         months = self._read_deeply() if deep else None
-        here, there = (combine(months[0]), combine(months[1])) if months else (self.here.whole(), self.there.whole())
+        here, there = (combine(months[0]), combine(months[1])) if months else self.ends.whole()
         tally = self.explaining.explain(By.ALL, WHOLE, here, there)
         if tally is None:
-            there, tally = self._compare_months(*(months or (self.here.parts(By.MONTH), self.there.parts(By.MONTH))))
+            there, tally = self._compare_months(*(months or self.ends.parts(By.MONTH)))
             self.explaining.remember(By.ALL, WHOLE, here, there, tally)
         return self._prove(here, there, tally)
 
@@ -124,8 +92,9 @@ class _Comparison:
         there: dict[int, GroupDigest] = {}
         for month in months_between(*self.window):
             self.say(f"{self.table}: reading all rows of {_spell(month)} at both ends")
-            here |= self.here.parts(By.MONTH, (month,), deep=True)
-            there |= self.there.parts(By.MONTH, (month,), deep=True)
+            of_month = self.ends.parts(By.MONTH, (month,), deep=True)
+            here |= of_month[0]
+            there |= of_month[1]
         return here, there
 
     def _compare_months(
@@ -143,17 +112,19 @@ class _Comparison:
         return combine(after), tally
 
     def _compare_days(self, month: int, here: GroupDigest, there: GroupDigest) -> tuple[GroupDigest, Tally]:
-        days_here = self.here.parts(By.DAY, (month,))
-        after = self.there.parts(By.DAY, (month,)) if there.count else {}
+        if there.count:
+            days_here, after = self.ends.parts(By.DAY, (month,))
+        else:
+            days_here, after = self.ends.site.parts(By.DAY, (month,)), {}
         found = {
             day: self.explaining.explain(By.DAY, day, days_here.get(day, NO_ROWS), after.get(day, NO_ROWS))
             for day in {*days_here, *after}
         }
         tally = add_up(each for each in found.values() if each is not None)
-        groups_here = self.here.groups(sorted(day for day, each in found.items() if each is None))
+        groups_here = self.ends.site.groups(sorted(day for day, each in found.items() if each is None))
         for part in _cut(groups_here):
             days = sorted({day for day, _ in part})
-            groups_there = self.there.groups(days) if after.keys() & set(days) else {}
+            groups_there = self.ends.centre.groups(days) if after.keys() & set(days) else {}
             tallies = self._compare_groups(part, groups_there)
             of_days = combine_days(groups_there)
             for day in days:
@@ -166,7 +137,7 @@ class _Comparison:
         """The tallies of the days; ``there`` is what the centre has when this is done."""
         differing = [group for group in sorted(here) if self._explain_group(group, here, there) is None]
         if differing and self.resend is not None:
-            settling = Settling(here, there, self.there.groups, self.resend, self.explaining)
+            settling = Settling(here, there, self.ends.centre.groups, self.resend, self.explaining)
             settling.settle(differing)
             self.written += settling.written
         tallies = {day: NOTHING for day, _ in here}
@@ -197,7 +168,7 @@ class _Comparison:
             missing=tally.missing,
             examples=tuple(describe_group(*group) for group in tally.examples),
             resent_rows=self.written,
-            questions=self.there.questions,
+            questions=self.ends.centre.questions,
         )
 
 
