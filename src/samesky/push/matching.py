@@ -25,6 +25,8 @@ Doubt = tuple[Reason, str]
 FEWEST_RENAMES = 3
 """So many rows may change their natural key at once, whatever share of the table they are."""
 
+_MOST_NAMED = 3  # ids in a sentence
+
 
 @dataclass(slots=True)
 class Matches:
@@ -112,9 +114,10 @@ class _Matching:
             if centre_id not in self._taken:
                 found.setdefault(key, []).append(centre_id)
         for key, site_ids in self._by_key().items():
+            of_key = self._prefer_own(found.get(key, []))
             for site_id in site_ids:
                 if site_id not in self.matches.matched:
-                    self._match_one(site_id, found.get(key, []), [each for each in site_ids if each != site_id])
+                    self._match_one(site_id, of_key, site_ids)
 
     def match_renamed(self) -> None:
         """Leave the rest that is known where it was, unless somebody took its place: it was renamed."""
@@ -129,9 +132,17 @@ class _Matching:
             groups.setdefault(key, []).append(site_id)
         return groups
 
-    def _match_one(self, site_id: int, found: list[int], twins: list[int]) -> None:
-        if len(found) > 1:  # what the site has meant by this key before, it goes on to mean
-            found = [centre_id for centre_id in found if centre_id in self._owners] or found
+    def _prefer_own(self, found: list[int]) -> list[int]:
+        """Of several rows with one key the site goes on to mean the one that it has meant by this key before."""
+        if len(found) < 2:
+            return found
+        return [centre_id for centre_id in found if centre_id in self._owners] or found
+
+    def _match_one(self, site_id: int, found: list[int], of_key: list[int]) -> None:
+        """Match a row to the one in ``found``; ``of_key`` are the ids of all rows of the site with its key."""
+        twins = [
+            each for each in of_key[: _MOST_NAMED + 2] if each != site_id
+        ]  # of very many, it's enough to name some
         doubt = self._find_doubt(found, twins)
         if doubt:
             self.matches.doubts[site_id] = Reason.AMBIGUOUS, doubt
@@ -166,4 +177,4 @@ def _rows(ids: list[int]) -> str:
     """``row 3 has``, ``rows 3 and 5 have``, ``rows 3, 5, 7 … have``."""
     if len(ids) == 1:
         return f"row {ids[0]} has"
-    return f"rows {_listed(list(map(str, ids[:3])))}{' …' if len(ids) > 3 else ''} have"
+    return f"rows {_listed(list(map(str, ids[:_MOST_NAMED])))}{' …' if len(ids) > _MOST_NAMED else ''} have"
