@@ -10,7 +10,10 @@ from tests.stands.push_brain import NOW, READING, Driver, MemoryCentre, MemorySi
 
 from samesky.core.strict import Reason
 from samesky.errors import DataError, SameskyError, Unreachable
+from samesky.push.building import BUILDING
+from samesky.push.catalogue_plan import CataloguePlan
 from samesky.push.centre_errors import Denied, Fenced, MissingRows, NotNow, NotTheCentre, RefusedPage
+from samesky.push.mapping import Refusal, TablePlan
 from samesky.push.steps import Begin, Heartbeat, ReadPage, SendPage, SendRows, Step
 
 
@@ -202,6 +205,46 @@ def test_rows_of_a_parent_that_the_centre_never_gets_are_put_away_and_no_others(
     }
     assert sum(isinstance(step, SendRows) for step in driver.steps) == 1, "what is hopeless isn't tried for each page"
     assert centre.positions["Reading"] == rows[39][:3]
+
+
+def refusing(*refusals: tuple[str, int, Reason]) -> CataloguePlan:
+    plans = {
+        name: TablePlan(
+            name, refused=tuple(Refusal(name, number, reason, "why") for of, number, reason in refusals if of == name)
+        )
+        for name, _, _ in refusals
+    }
+    return CataloguePlan.of(BUILDING, plans.values())
+
+
+def test_what_the_centre_refused_isnt_sent_again_as_a_parent_but_what_lacked_one_is() -> None:
+    """Room 1 is ambiguous only beside the room that it is confused with."""
+    rows = [reading(NOW - 9 + place, node=place, location=None) for place in range(3)]
+    site = MemorySite({"Reading": rows}, {"Node": {0, 1, 2}, "SensorType": {0}})
+    centre = MemoryCentre(known={"SensorType": {0}})
+    centre.plan = refusing(("Node", 0, Reason.AMBIGUOUS), ("Node", 1, Reason.PARENT))
+    driver = push(site, centre)
+    assert [step.wanted for step in driver.steps if isinstance(step, SendRows)] == [{"Node": {1, 2}}]
+    assert centre_rows(centre) == rows[1:]
+    assert {each.words for each in site.kept.values()} == {"the centre refuses Node 0: why"}
+
+
+def test_readings_of_a_row_that_wasnt_changed_but_is_known_go_on() -> None:
+    """A room that another site has too may not be renamed by this one; its readings are welcome."""
+    rows = [reading(NOW - 9, location=None)]
+    site = MemorySite({"Reading": rows}, {"Node": {1}, "SensorType": {0}})
+    centre = MemoryCentre(known={"SensorType": {0}, "Node": {1}})
+    centre.plan = refusing(("Node", 1, Reason.SHARED))
+    push(site, centre)
+    assert centre_rows(centre) == rows
+
+
+def test_a_site_that_seems_to_be_another_database_sends_no_page() -> None:
+    site, centre = MemorySite({"Reading": rows_of(5)}), MemoryCentre(plan=refusing(("Node", 1, Reason.ORIGIN)))
+    with pytest.raises(DataError, match="another database") as caught:
+        push(site, centre)
+    assert "--accept-renames" in caught.value.hint
+    assert not centre.pages
 
 
 def test_rows_in_the_future_wait_until_their_time_has_come() -> None:

@@ -10,6 +10,7 @@ from samesky.core.columns import Table
 from samesky.core.strict import Reason
 from samesky.errors import SameskyError
 from samesky.push.building import BUILDING
+from samesky.push.catalogue_plan import CataloguePlan
 from samesky.push.centre_errors import FaultyRows, MissingRows, RefusedPage, TooLarge
 from samesky.push.model import TableModel
 from samesky.push.patience import Patience
@@ -82,6 +83,8 @@ class MemoryCentre:
     positions: dict[str, Row | None] = field(default_factory=dict)
     known: dict[str, set[int]] | None = None
     """Ids of dimensions; None: all are known."""
+    plan: CataloguePlan | None = None
+    """What it answers to the catalogue."""
     hopeless: set[tuple[str, int]] = field(default_factory=set)
     """Dimension rows that it never takes."""
     most_rows: int = 1_000_000
@@ -194,11 +197,16 @@ class Driver:
                 return self.site.read_page(step)
             case SendPage():
                 return self.centre.store(step)
-            case SendRows(wanted):
-                return self.centre.supply(wanted, self.site)
+            case SendRows(wanted, without):
+                rest = {
+                    name: frozenset(each for each in ids if (name, each) not in without) for name, ids in wanted.items()
+                }
+                return self.centre.supply(rest, self.site)
             case Quarantine(rows):
                 self.site.kept.update({(each.table, *each.key): each for each in rows})
-            case SendCatalogue() | Wait() | Compare() | Heartbeat():
+            case SendCatalogue():
+                return self.centre.plan
+            case Wait() | Compare() | Heartbeat():
                 return None
 
 

@@ -12,6 +12,8 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import not_
 from typing import Protocol, cast
 
 from ..core.columns import Table
@@ -86,8 +88,10 @@ class Pusher:
         self._compares = compares
         self._supplied: set[tuple[str, int]] = set()
         """Dimension rows that were sent because the centre missed them."""
+        self._refused: dict[tuple[str, int], str] = {}
+        """Those that it refused, and why. It may have them all the same, as they were before."""
         self._hopeless: dict[tuple[str, int], str] = {}
-        """Those that it can't get, and why."""
+        """Those that it misses and can't get, and why."""
 
     def run(self) -> Steps[RunReport]:
         """Everything there is to push, table by table; then the comparison, and a heartbeat.
@@ -188,6 +192,12 @@ class Pusher:
                 f"the centre takes this for another database than the one it knows: most rows of {names} changed",
                 hint="If they were renamed on purpose, run once with --accept-renames; `samesky push plan` lists them.",
             )
+        if plan is not None:
+            # What lacks a parent may be taken when it's sent together with that.
+            orphans = [refusal for refusal in plan.refused if refusal.reason is Reason.PARENT]
+            self._note_refused(plan)
+            for refusal in orphans:
+                self._refused.pop((refusal.table, refusal.site_id), None)
 
     def _push_table(self, table: TableModel, start: RunStart) -> Steps[None]:
         report = self.report.tables[table.name]
@@ -238,26 +248,29 @@ class Pusher:
     def _supply(self, table: TableModel, rows: Table, error: MissingRows, done: Delivered) -> Steps[Table]:
         """Send the rows that the centre misses, and return what can be sent then of ``rows``."""
         missing = {(name, number) for name, ids in error.missing.items() for number in ids}
-        for again in missing & self._supplied:
-            self._hopeless.setdefault(again, f"the centre doesn't keep {again[0]} {again[1]}, though it was sent")
-        fresh = missing - self._supplied
+        hopeless = missing & (self._supplied | self._refused.keys())
+        for name, number in hopeless:
+            usual = f"the centre doesn't keep {name} {number}, though it was sent"
+            self._hopeless.setdefault((name, number), self._refused.get((name, number), usual))
+        fresh = missing - hopeless
         if fresh:
             self._supplied |= fresh
-            sent: SentRows = yield from self.persist(SendRows(_by_table(fresh)))
-            self._note_hopeless(sent)
+            sent: SentRows = yield from self.persist(SendRows(_by_table(fresh), frozenset(self._refused)))
+            self._note_refused(sent.plan)
+            self._hopeless |= {
+                (name, number): f"this site has no {name} {number}"
+                for name, ids in sent.absent.items()
+                for number in ids
+            }
         rest = yield from self._drop_orphans(table, rows, done)
         if not fresh and rest.count == rows.count:
             raise DataError("the centre asks again for rows that it got, and that no row of the page refers to")
         return rest
 
-    def _note_hopeless(self, sent: SentRows) -> None:
-        for name, ids in sent.absent.items():
-            for number in ids:
-                self._hopeless[name, number] = f"this site has no {name} {number}"
-        for outcome in sent.plan.tables if sent.plan else ():
-            for refusal in outcome.refused:
-                words = f"the centre refuses {refusal.table} {refusal.site_id}: {refusal.words}"
-                self._hopeless.setdefault((refusal.table, refusal.site_id), words)
+    def _note_refused(self, plan: CataloguePlan | None) -> None:
+        for refusal in plan.refused if plan else ():
+            words = f"the centre refuses {refusal.table} {refusal.site_id}: {refusal.words}"
+            self._refused.setdefault((refusal.table, refusal.site_id), words)
 
     def _drop_orphans(self, table: TableModel, rows: Table, done: Delivered) -> Steps[Table]:
         """``rows`` without those that refer to what the centre can't get."""
@@ -303,10 +316,11 @@ class Pusher:
             Poison(table.name, key, record, reason, words)
             for key, record, (reason, words) in zip(keys, guilty.records(), verdicts, strict=True)
         )
+        known = self._quarantined.is_kept(table, guilty)
         yield Quarantine(poison)
         done.refused += keys
         counts = self.report.tables[table.name].quarantined
-        for each in poison:
+        for each in compress(poison, map(not_, known)):  # one that is sent again counts once
             counts[each.reason] = counts.get(each.reason, 0) + 1
         return rows.only([place not in faults for place in range(rows.count)])
 

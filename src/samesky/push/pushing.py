@@ -108,6 +108,7 @@ class Pushing:
         self._packed: tuple[Table, bytes] | None = None
         self._level = 6
         self._deep = self._retry = False
+        self._refused_before: set[str] = set()
         self._done = 0
         self._totals: dict[str, int] = {}
 
@@ -140,6 +141,8 @@ class Pushing:
     def _do_reporting(self, plan: Callable[[Pusher], Steps[RunReport]]) -> RunReport:
         self._pusher = self._make_pusher()
         self._totals, self._ahead, self._packed = {}, None, None
+        tables = self._settings.model.append_only()
+        self._refused_before = {table.name for table in tables if self._quarantine.count(table.name)}
         self.reporting.begin()
         try:
             report = self.drive(plan(self._pusher))
@@ -186,8 +189,8 @@ class Pushing:
                 return self._begin()
             case SendCatalogue():
                 return self._send_catalogue(step)
-            case SendRows(wanted):
-                return self._send_rows(wanted)
+            case SendRows():
+                return self._send_rows(step)
             case ReadPage():
                 return self._read_page(step)
             case SendPage():
@@ -221,8 +224,10 @@ class Pushing:
             return None
         return self._client.send_catalogue(tables, self._run, accept_renames=self._target.accept_renames)
 
-    def _send_rows(self, wanted: Mapping[str, frozenset[int]]) -> SentRows:
-        tables, absent = self._read(lambda snapshot: read_with_parents(snapshot, self._settings.model, wanted))
+    def _send_rows(self, step: SendRows) -> SentRows:
+        model = self._settings.model
+        tables, absent = self._read(lambda snapshot: read_with_parents(snapshot, model, step.wanted))
+        tables = {name: _leave_out(table, step.without) for name, table in tables.items()}
         plan = self._client.send_catalogue(tables, self._run, partial=True) if tables else None
         return SentRows(plan, absent)
 
@@ -279,9 +284,8 @@ class Pushing:
         def deliver(table: TableModel, rows: Table) -> Delivered:
             return self.drive(self._pusher.deliver(table, rows, None, retry=retry))
 
-        # A parent that was refused may be there now.
-        retry = self._retry or (self.report.catalogue is not None and _changed_anything(self.report.catalogue))
         name, table = self._target.name, step.table
+        retry = self._retry or (table.name in self._refused_before and _changed_anything(self.report.catalogue))
         self._on_progress(Progress(name, f"comparing {table.name}"))
         comparing = Comparing(
             self._site, self._cache, name, ask=self, say=lambda words: self._on_progress(Progress(name, words))
@@ -327,8 +331,9 @@ class Pushing:
         return self._start.time_s + time.monotonic() - self._started_s
 
 
-def _changed_anything(plan: CataloguePlan) -> bool:
-    return any(table.created or table.changed or table.adopted for table in plan.tables)
+def _changed_anything(plan: CataloguePlan | None) -> bool:
+    """Whether a parent that was refused before may be there now."""
+    return plan is not None and any(table.created or table.changed or table.adopted for table in plan.tables)
 
 
 @contextmanager
@@ -349,6 +354,10 @@ def open_pushing(
         client = CentreClient(target, settings.model)
         with Pushing(settings, target, site, client, cache, stop=stop, on_progress=on_progress) as pushing:
             yield pushing
+
+
+def _leave_out(table: Table, rows: frozenset[tuple[str, int]]) -> Table:
+    return table.only([(table.name, number) not in rows for number in table.column("id")])
 
 
 def read_with_parents(

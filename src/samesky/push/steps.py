@@ -66,6 +66,8 @@ class SendRows:
     """Read these rows of dimensions, and all that they refer to, and send them -> `SentRows`."""
 
     wanted: Mapping[str, frozenset[int]]
+    without: frozenset[tuple[str, int]] = frozenset()
+    """Rows that were refused before: an ambiguous one wouldn't be, without the one that it is confused with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,9 @@ class TableReport:
     @property
     def is_well(self) -> bool:
         """Whether the centre took everything, and has it."""
-        return not (self.trouble or self.quarantined or self.skipped) and (self.proof is None or self.proof.same)
+        if self.trouble or self.proof is None:
+            return not (self.trouble or self.quarantined or self.skipped)
+        return self.proof.same
 
     def describe(self) -> str:
         """One line for a person, without the table's name."""
