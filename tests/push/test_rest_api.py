@@ -8,7 +8,7 @@ import pytest
 
 from samesky.push.keys import Scope
 from samesky.push.rest_reading import CHUNK_ROWS
-from stands.push_centre import DAY, SMALL_SITE, PushedSite
+from stands.push_centre import DAY, DIALECTS, SMALL_SITE, PushedSite, make_empty
 from stands.push_server import PushServer
 from stands.waiting import wait_for
 
@@ -35,10 +35,10 @@ class Building:
         self.stranger = server.client()
 
 
-@pytest.fixture(scope="module")
-def at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Building]:
-    file = tmp_path_factory.mktemp("rest") / "central.db"
-    with PushServer(f"sqlite:///{file}", base_path="/building", limits={"requests_per_s": 1000.0}) as server:
+@pytest.fixture(scope="module", params=DIALECTS)
+def at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Building]:
+    url = make_empty(request, request.param, tmp_path_factory.mktemp("rest"))
+    with PushServer(url, base_path="/building", limits={"requests_per_s": 1000.0}) as server:
         yield Building(server)
 
 
