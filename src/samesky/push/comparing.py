@@ -13,6 +13,7 @@ from .comparison import Window, compare, window_of
 from .digest_question import DigestQuestion
 from .digests import DAY_S, Group, GroupDigest
 from .digests import Key as DigestKey
+from .ends import ask_side_by_side
 from .group_digests import GroupDigests
 from .model import TableModel
 from .proof import Proof
@@ -81,6 +82,7 @@ class Comparing:
                 deep=deep,
                 retry=retry,
                 say=self._say,
+                both=ask_side_by_side,
             )
         if proof.same and window is not None:  # what was refused once is there now, or is gone at the site
             self._cache.quarantine(self._target).release_between(table.name, window.from_s, window.to_s)
