@@ -1,8 +1,10 @@
 """Digests of what the centre has of a site: those that the site itself would compute, in the site's own ids."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from samesky.push.central_database import CentralDatabase
 from samesky.push.digest_question import WHOLE, By, DigestQuestion
@@ -65,6 +67,23 @@ def test_a_changed_value_and_a_late_row_change_the_digest_of_their_group_alone(c
     site.push([(DAY + 3600, 70, 0, 1, 99.0), (DAY + 86_400 + 5, 69, 0, None, None)])
     after = ask(site, By.GROUP)
     assert {group for group in after if after[group] != before[group]} == {(DAY // DAY_S, 70), (DAY // DAY_S + 1, 69)}
+
+
+def test_more_rows_than_the_server_writes_into_one_text_are_read_all_the_same(central: CentralDatabase) -> None:
+    site = PushedSite(central)
+    rows = [(DAY + 3 * i, 69, 0, None, i / 7) for i in range(5000)]
+    site.push(rows)
+
+    def shorten(connection: Any, _record: object, _proxy: object) -> None:
+        if central.database.dialect == "mysql":
+            connection.cursor().execute("SET SESSION group_concat_max_len = 10000")
+
+    event.listen(central.database.engine, "checkout", shorten)
+    try:
+        assert site.rows() == rows
+    finally:
+        event.remove(central.database.engine, "checkout", shorten)
+        central.database.close()
 
 
 def test_nothing_was_pushed_and_nothing_is_told(central: CentralDatabase) -> None:

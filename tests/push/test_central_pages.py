@@ -1,6 +1,7 @@
 """Pages of readings in the centre's database: stored once, exactly, with their position; on three databases."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import select
@@ -123,6 +124,15 @@ def test_equal_nodes_of_two_sites_stay_apart(central: CentralDatabase) -> None:
     with central.database.reading() as connection:
         sites = connection.execute(select(node.c.siteId).where(node.c.id == 69)).scalars().all()
     assert {hill.id, mill.id} <= set(sites)
+
+
+def test_a_page_that_comes_many_times_at_once_is_stored_once(site: PushedSite) -> None:
+    page = [(DAY + i, 69, 0, 1, float(i)) for i in range(200)]
+    with ThreadPoolExecutor(6) as pool:
+        stored = list(pool.map(lambda _: site.push(page, position=[DAY + 199, 69, 0]), range(6)))
+    assert sorted(each.accepted for each in stored) == [0, 0, 0, 0, 0, 200]
+    assert sum(each.duplicate for each in stored) == 1000
+    assert site.rows() == page
 
 
 def test_a_page_of_five_thousand_rows_is_stored_whole(site: PushedSite) -> None:

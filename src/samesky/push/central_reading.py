@@ -66,14 +66,10 @@ def _read_written(connection: Connection, table: TableModel, values: list[str], 
     texts = ", ".join(f"GROUP_CONCAT(COALESCE({value}, 'null'))" for value in values)
     cursor = connection.connection.cursor()
     try:
-        cursor.execute(f"SELECT COUNT(*), {texts} {tail}")
-        count, *written = cursor.fetchall()[0]
+        cursor.execute(f"SELECT COUNT(*), LEAST(@@group_concat_max_len, @@max_allowed_packet), {texts} {tail}")
+        count, most, *written = cursor.fetchall()[0]
     finally:
         cursor.close()
-    try:
-        columns = [json.loads(f"[{text or ''}]") for text in written]
-    except ValueError:  # a text was cut off in the middle of a number: more rows than group_concat_max_len
-        columns = []
-    if columns and all(len(column) == count for column in columns):
-        return columns
-    return _read_plain(connection, table, values, tail)
+    if any(len(text or "") >= most for text in written):  # it was cut off, perhaps in the middle of a number
+        return _read_plain(connection, table, values, tail)
+    return [json.loads(f"[{text or ''}]") if count else [] for text in written]

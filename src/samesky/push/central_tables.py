@@ -47,7 +47,7 @@ def _compile_exact_text(kind: ExactText, compiler: object, **_: object) -> str:
 
 
 class CentralTables:
-    """All tables of a centre that has ``model``: `of` gives those of the model, the attributes are samesky's own."""
+    """All tables of a centre that has ``model``: `of` gives those of the model, the attributes are the centre's own."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -116,6 +116,8 @@ class CentralTables:
         columns = (_integer("site"), _name("table_name"), _integer("site_row"), _integer("centre_row"))
         table = self._make("samesky_id", *columns, key=("site", "table_name", "site_row"))
         Index("samesky_id_centre", table.c.table_name, table.c.centre_row)
+        # Two ids of a site that were one row of the centre would make two of its readings one.
+        Index("samesky_id_one_row", table.c.site, table.c.table_name, table.c.centre_row, unique=True)
         return table
 
     def _make_digest(self) -> Table:

@@ -14,6 +14,8 @@ from ..errors import Locked
 from .databases import Database
 
 TRIES = 6
+PATIENCE_S = 30.0
+"""No try begins later than this after the first: who waits for a lock has waited long by then."""
 _FIRST_S = 0.02
 _MOST_S = 1.0
 
@@ -36,15 +38,18 @@ class Transactions:
     def write(self, work: Callable[[Connection], Result]) -> Result:
         """Return what ``work`` returns when it is committed; it may be called several times, and must bear it.
 
-        Raises `Locked` after `TRIES` transactions that another one was in the way of.
+        Raises `Locked` after `TRIES` transactions that another one was in the way of, or `PATIENCE_S`.
         """
         backoff = Backoff(_FIRST_S, _MOST_S, random=random.random)
-        for _ in range(TRIES - 1):
+        until = time.monotonic() + PATIENCE_S
+        for tries in range(1, TRIES + 1):
             try:
                 return self._write_once(work)
             except Locked:
+                if tries == TRIES or time.monotonic() > until:
+                    raise
                 time.sleep(backoff.next_s())
-        return self._write_once(work)
+        raise AssertionError("the last try returns or raises")
 
     def _write_once(self, work: Callable[[Connection], Result]) -> Result:
         with self._turn, self.database.writing() as connection:
