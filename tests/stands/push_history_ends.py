@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,6 +124,19 @@ class Stock:
     runs: dict[str, int] = field(default_factory=dict)
     last_id: int = 0
 
+    def copy(self) -> "Stock":
+        """The same, apart."""
+        return Stock(
+            shared=_copy_rows(self.shared),
+            own=_copy_rows(self.own),
+            maps={key: dict(ids) for key, ids in self.maps.items()},
+            growing={key: dict(rows) for key, rows in self.growing.items()},
+            positions=dict(self.positions),
+            catalogues=dict(self.catalogues),
+            runs=dict(self.runs),
+            last_id=self.last_id,
+        )
+
 
 class HistoryCentre:
     """A centre of any number of sites; ids of its own, and one map a site and table."""
@@ -135,11 +147,11 @@ class HistoryCentre:
 
     def back_up(self) -> Stock:
         """A copy of everything."""
-        return deepcopy(self.stock)
+        return self.stock.copy()
 
     def restore(self, stock: Stock) -> None:
         """Be as it was."""
-        self.stock = deepcopy(stock)
+        self.stock = stock.copy()
 
     def begin(self, site: str, now: float) -> RunStart:
         """Begin a run; numbers are never given twice, whatever is restored."""
@@ -161,6 +173,7 @@ class HistoryCentre:
     ) -> CataloguePlan:
         """Decide and carry out, one table after the other."""
         self._check_run(site, run)
+        before = self.back_up()
         catalogue = decode_catalogue(payload, BUILDING)
         plans, refused = [], list(catalogue.refused)
         for table in DIMENSIONS:
@@ -182,7 +195,9 @@ class HistoryCentre:
             self._carry_out(site, table, plan)
             plans.append(plan)
         made = CataloguePlan.of(BUILDING, plans, refused=refused)
-        if not partial:
+        if made.dry_run:
+            self.restore(before)
+        elif not partial:
             digest = digest_catalogue(BUILDING, catalogue.tables)
             self.stock.catalogues[site] = digest if made.taken_wholly else None
         return made
@@ -273,3 +288,7 @@ class HistoryCentre:
 
     def _names(self, table: TableModel) -> set[str]:
         return set(table.references.values())
+
+
+def _copy_rows(tables: Mapping[Any, Mapping[int, Row]]) -> dict[Any, dict[int, Row]]:
+    return {key: {id: dict(row) for id, row in rows.items()} for key, rows in tables.items()}

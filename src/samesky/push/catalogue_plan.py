@@ -43,7 +43,7 @@ class TableOutcome:
 
 @dataclass(frozen=True, slots=True)
 class CataloguePlan:
-    """What the centre did with a catalogue, or would do (``dry_run``)."""
+    """What the centre did with a catalogue, or would do (``dry_run``: nothing was done)."""
 
     tables: tuple[TableOutcome, ...] = ()
     dry_run: bool = False
@@ -52,7 +52,10 @@ class CataloguePlan:
     def of(
         cls, model: Model, plans: Iterable[TablePlan], *, refused: Iterable[Refusal] = (), dry_run: bool = False
     ) -> "CataloguePlan":
-        """Return the answer for ``plans`` and the rows ``refused`` before them (`Catalogue.refused`, PARENT …)."""
+        """Return the answer for ``plans`` and the rows ``refused`` before them (`Catalogue.refused`, PARENT …).
+
+        When one table seems to be of another database, so are the others: nothing is to be done then (``dry_run``).
+        """
         before: dict[str, list[Refusal]] = {}
         for refusal in refused:
             before.setdefault(refusal.table, []).append(refusal)
@@ -62,7 +65,8 @@ class CataloguePlan:
             for table in model.dimensions()
             if table.name in by_table or table.name in before
         ]
-        return cls(tuple(outcomes), dry_run)
+        made = cls(tuple(outcomes), dry_run)
+        return replace(made, dry_run=True) if made.another_database else made
 
     @property
     def taken_wholly(self) -> bool:
