@@ -30,6 +30,7 @@ class Site:
 
     def __init__(self, server: PushServer, name: str) -> None:
         server.central.sites.add(name)
+        self.name = name
         self.http = server.client(server.make_key(name))
         self.run = 0
 
@@ -81,6 +82,7 @@ def test_everybody_may_ask_what_this_is(server: PushServer) -> None:
 
 def test_a_run_begins_with_what_the_centre_has(site: Site) -> None:
     state = site.begin()
+    assert state["site"] == site.name
     assert state["positions"] == {"Reading": None, "NodeState": None}
     assert state["catalogue"] is None
     assert state["limits"] == {"page_bytes": 1 << 20, "page_rows": 5000}
@@ -102,6 +104,14 @@ def test_a_catalogue_is_planned_without_being_stored(site: Site) -> None:
     assert site.http.get("/rest/node/").json() == []
     assert site.send_catalogue().json()["dry_run"] is False
     assert len(site.http.get("/rest/node/").json()) == 2
+
+
+def test_only_a_plan_needs_no_run(visitor: Site) -> None:
+    body = encode_catalogue(make_catalogue(SMALL_SITE).tables)
+    planned = visitor.http.post("/sync/v1/catalogue?dry_run=true", content=body, headers=PACKED)
+    assert planned.json()["dry_run"] is True
+    stored = visitor.http.post("/sync/v1/catalogue", content=body, headers=PACKED)
+    assert (stored.status_code, stored.json()["type"]) == (400, "parameters")
 
 
 def test_a_page_is_stored_and_counted(site: Site) -> None:
@@ -217,7 +227,9 @@ def test_a_heartbeat_is_seen_in_the_fleet(site: Site, server: PushServer) -> Non
     site.ready().send_page([(DAY, 69, 0, 1, 1.0)], position=[DAY, 69, 0])
     proof = {"table": "Reading", "same": True}
     assert site.http.post("/sync/v1/heartbeat", json=heartbeat(proofs=[proof])).status_code == 200
-    (own,) = site.http.get("/sync/v1/status").json()["sites"]
+    status = site.http.get("/sync/v1/status").json()
+    (own,) = status["sites"]
+    assert status["site"] == own["site"] == site.name
     assert (own["hostname"], own["backlog"], own["proofs"]) == ("hill", 7, [proof])
     assert [(each["table"], each["rows"]) for each in own["tables"]] == [("Reading", 1)]
     fleet = server.client(server.make_key(None, Scope.READ)).get("/sync/v1/status").json()["sites"]

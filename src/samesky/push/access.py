@@ -105,12 +105,12 @@ def check_caller(request: Request, *scopes: Scope) -> Caller:
     return caller
 
 
-def check_site(request: Request, *scopes: Scope) -> int:
-    """Return the site whose key this is; `Problem` 401, and 403 also for a key that is no site's."""
+def check_site(request: Request, *scopes: Scope) -> tuple[int, str]:
+    """Return the site whose key this is, and its name; `Problem` 401, and 403 also for a key that is no site's."""
     caller = check_caller(request, *scopes)
     if caller.site is None:
         raise Problem(403, "scope", "the key is no site's: samesky push key add makes one that is")
-    return caller.site
+    return caller.site, caller.site_name
 
 
 def _read_key(authorization: bytes | None) -> str | None:

@@ -121,7 +121,7 @@ BEGIN_RUN = describe_route(
         {
             "run": _INTEGER,
             "centre": {"type": "string", "description": "Another one after the database was made anew."},
-            "site": _INTEGER,
+            "site": {"type": "string"},
             "positions": {"type": "object", "additionalProperties": _POSITION},
             "catalogue": {"type": ["string", "null"], "description": "The digest of the catalogue that is stored."},
             "limits": object_of({"page_bytes": _INTEGER, "page_rows": _INTEGER}),
@@ -192,7 +192,13 @@ HEARTBEAT = describe_route(
 STATUS = describe_route(
     "How the sites are doing",
     description="Every site's backlog, last push and last proof; with a key of scope append the site's own.",
-    answer=object_of({"time": _INTEGER, "sites": {"type": "array", "items": {"type": "object"}}}),
+    answer=object_of(
+        {
+            "time": _INTEGER,
+            "site": {"type": ["string", "null"], "description": "The site whose key this is."},
+            "sites": {"type": "array", "items": {"type": "object"}},
+        }
+    ),
     problems=(403,),
 )
 

@@ -24,6 +24,7 @@ from . import api_document as document
 from .access import check_caller, check_site
 from .catalogue import MOST_ROWS as MOST_CATALOGUE_ROWS
 from .catalogue import decode_catalogue
+from .catalogue_plan import CataloguePlan
 from .central_database import CentralDatabase
 from .central_settings import Limits
 from .digest_question import DigestQuestion, encode_digests
@@ -36,6 +37,9 @@ from .problems import Problem
 from .turns import Turns
 
 Run = Annotated[int, Query(ge=1, le=(1 << 63) - 1, description="The run's number, as `POST /sync/v1/runs` gave it.")]
+RunOrNone = Annotated[
+    int | None, Query(ge=1, le=(1 << 63) - 1, description="The run's number. May be missing with `dry_run`.")
+]
 TableName = Annotated[str, Path(max_length=64, description="An append-only table of the model.", examples=["Reading"])]
 Position = Annotated[
     str | None,
@@ -77,73 +81,61 @@ class SyncApi:
         return JSONResponse({"name": "samesky push", "version": __version__})
 
     async def begin_run(self, request: Request) -> JSONResponse:
-        site = check_site(request, Scope.APPEND)
+        site, name = check_site(request, Scope.APPEND)
         state = await self._writes.run(lambda: self._central.begin_run(site))
-        limits = {"page_bytes": self._limits.body_bytes, "page_rows": self._limits.page_rows}
-        return JSONResponse(
-            {
-                "run": state.run,
-                "centre": state.centre_id,
-                "site": site,
-                "positions": dict(state.positions),
-                "catalogue": state.catalogue_digest,
-                "limits": limits,
-                "time": int(time.time()),
-            },
-            status_code=201,
-        )
+        told = {
+            "run": state.run,
+            "centre": state.centre_id,
+            "site": name,
+            "positions": dict(state.positions),
+            "catalogue": state.catalogue_digest,
+            "limits": {"page_bytes": self._limits.body_bytes, "page_rows": self._limits.page_rows},
+            "time": int(time.time()),
+        }
+        return JSONResponse(told, status_code=201)
 
     async def apply_catalogue(
-        self, request: Request, run: Run, dry_run: bool = False, accept_renames: bool = False, partial: bool = False
+        self,
+        request: Request,
+        run: Run | None = None,
+        dry_run: bool = False,
+        accept_renames: bool = False,
+        partial: bool = False,
     ) -> JSONResponse:
-        site, body = check_site(request, Scope.APPEND), await request.body()
+        (site, _), body = check_site(request, Scope.APPEND), await request.body()
+        if run is None and not dry_run:
+            raise Problem(400, "parameters", "run is missing, which only a dry_run doesn't need")
 
-        def apply() -> dict[str, object]:
+        def apply() -> CataloguePlan:
             catalogue = decode_catalogue(
-                body,
-                self._central.model,
-                most_rows=MOST_CATALOGUE_ROWS,
-                most_bytes=self._limits.inflated_bytes,
+                body, self._central.model, most_rows=MOST_CATALOGUE_ROWS, most_bytes=self._limits.inflated_bytes
             )
-            plan = self._central.apply_catalogue(
+            return self._central.apply_catalogue(
                 site, catalogue, run=run, dry_run=dry_run, accept_renames=accept_renames, partial=partial
             )
-            return plan.as_dict()
 
-        return JSONResponse(await self._writes.run(apply))
+        plan = await self._writes.run(apply)
+        return JSONResponse(plan.as_dict())
 
     async def apply_page(self, request: Request, table: TableName, run: Run, position: Position = None) -> JSONResponse:
-        site, model = check_site(request, Scope.APPEND), self._find(table)
+        (site, _), model = check_site(request, Scope.APPEND), self._find(table)
         key = None if position is None else decode_position(position, model)
-        body = await request.body()
-
-        def apply() -> dict[str, object]:
-            rows = decode_page(
-                body,
-                model,
-                now=time.time(),
-                most_rows=2 * self._limits.page_rows,
-                most_bytes=self._limits.inflated_bytes,
-            )
-            stored = self._central.apply_page(site, run, model, rows, position=key)
-            return {
-                "accepted": stored.accepted,
-                "duplicate": stored.duplicate,
-                "changed": stored.changed,
-                "rejected": [fault.as_dict() for fault in stored.rejected],
-                "position": stored.position,
-            }
-
-        return JSONResponse(await self._writes.run(apply))
+        body, limits = await request.body(), self._limits
+        most = {"most_rows": 2 * limits.page_rows, "most_bytes": limits.inflated_bytes}
+        rows = await self._reads.run(lambda: decode_page(body, model, now=time.time(), **most))
+        stored = await self._writes.run(lambda: self._central.apply_page(site, run, model, rows, position=key))
+        told = {"accepted": stored.accepted, "duplicate": stored.duplicate, "changed": stored.changed}
+        rejected = [fault.as_dict() for fault in stored.rejected]
+        return JSONResponse({**told, "rejected": rejected, "position": stored.position})
 
     async def read_digests(self, request: Request, table: TableName) -> JSONResponse:
-        site, model = check_site(request, Scope.APPEND, Scope.READ), self._find(table)
+        (site, _), model = check_site(request, Scope.APPEND, Scope.READ), self._find(table)
         question = DigestQuestion.from_dict(decode_json_object(await self._read_json(request)))
         digests = await self._reads.run(lambda: self._central.read_digests(site, model, question))
         return JSONResponse(encode_digests(digests))
 
     async def apply_heartbeat(self, request: Request) -> JSONResponse:
-        site = check_site(request, Scope.APPEND)
+        site, _ = check_site(request, Scope.APPEND)
         heartbeat = decode_heartbeat(await self._read_json(request))
         await self._writes.run(lambda: self._central.apply_heartbeat(site, heartbeat))
         return JSONResponse({"time": int(time.time())})
@@ -152,7 +144,8 @@ class SyncApi:
         caller = check_caller(request, Scope.APPEND, Scope.READ)
         only = caller.site if caller.scopes.isdisjoint({Scope.READ, Scope.ADMIN}) else None
         fleet = await self._reads.run(lambda: self._central.read_fleet(only))
-        return JSONResponse({"time": int(time.time()), "sites": [each.as_dict() for each in fleet]})
+        told = {"time": int(time.time()), "site": caller.site_name or None}
+        return JSONResponse(told | {"sites": [each.as_dict() for each in fleet]})
 
     async def _read_json(self, request: Request) -> bytes:
         headers = dict(request.scope["headers"])
