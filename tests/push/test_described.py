@@ -105,7 +105,7 @@ def test_every_mistake_of_a_description_is_told_at_once() -> None:
 
         [[push.model.table]]
         name = "Gauge"
-        columns = { time = "datetime", level = "double(3)" }
+        columns = { time = "datetime", level = "double(3)", note = "text(0)" }
         """
     )
     told = "\n".join(mistakes)
@@ -118,6 +118,7 @@ def test_every_mistake_of_a_description_is_told_at_once() -> None:
         "table 2 (Level): columns should be a table of texts",
         "table 3 (Gauge): column time = 'datetime' should be integer, double",
         "table 3 (Gauge): column level = 'double(3)' should be",
+        "table 3 (Gauge): column note = 'text(0)' should be",
     ):
         assert words in told
 

@@ -43,7 +43,7 @@ _OPTIONS = (
     "keeps_id",
     "active_until",
 )
-_COLUMN = re.compile(r"(?P<kind>[a-z]+)(?:\((?P<size>[0-9]{1,5})\))?(?P<required> +required)?")
+_COLUMN = re.compile(r"(?P<kind>[a-z]+)(?:\((?P<size>[1-9][0-9]{0,4})\))?(?P<required> +required)?")
 _COLUMN_WORDS = "integer, double, text(80), time or flag, and perhaps required, such as 'text(80) required'"
 
 
