@@ -4,7 +4,6 @@ A page's rows and its position are stored together, so the centre alone knows ho
 site's ids lies beside the rows it speaks of. What comes in and goes out is in the site's own ids.
 """
 
-import json
 import threading
 import time
 from collections import OrderedDict
@@ -12,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, select, update
 
 from ..core.columns import Table as Rows
 from ..core.strict import Reason, Refused
@@ -31,6 +30,7 @@ from .id_maps import IdMaps, MissingParents, new_version, read_maps, translate_t
 from .keys import Keys
 from .migrations import ensure_schema, read_centre_id
 from .model import Model, TableModel
+from .positions import Place, read_positions, store_position
 from .sites import Sites
 from .transactions import Transactions
 from .values import PageFault
@@ -150,7 +150,7 @@ class CentralDatabase:
 
     def read_positions(self, site: int) -> dict[str, list[object] | None]:
         """For each append-only table, the position of ``site``; None where nothing was pushed in order yet."""
-        return self.transactions.read(lambda connection: self._read_positions(connection, site))
+        return self.transactions.read(lambda connection: read_positions(connection, self.tables, site=site))
 
     def read_group(self, site: int, table: TableModel, day: int, second: int) -> Rows:
         """The rows of ``site`` that have this day and this value in the key's second column; in the site's ids."""
@@ -204,7 +204,7 @@ class CentralDatabase:
         # Not only larger than the last, but of this moment: a database restored from a backup never gives one twice.
         run = max(known.run + 1, int(self._clock() * 1000))
         connection.execute(update(self.tables.site).where(self.tables.site.c.id == site).values(run=run))
-        positions = self._read_positions(connection, site)
+        positions = read_positions(connection, self.tables, site=site)
         return RunState(run, positions, known.catalogue, read_centre_id(connection, self.tables))
 
     def _apply_page(
@@ -219,7 +219,8 @@ class CentralDatabase:
         maps = self._find_maps(connection, self._lock_site(connection, site, run))
         columns = translate_to_centre(table, page, maps)
         counts = self._upserts[table.name].apply(connection, columns, site=site)
-        stored = self._store_position(connection, site, table.name, position, new_rows=counts.new)
+        place = Place(site, table.name)
+        stored = store_position(connection, self.tables, place, position, new_rows=counts.new, now_s=int(self._clock()))
         return Stored(counts.new, counts.same, counts.changed, (), stored)
 
     def _lock_site(self, connection: Connection, site: int, run: int | None = None) -> Row[Any]:
@@ -267,30 +268,6 @@ class CentralDatabase:
             connection.execute(update(self.tables.site).where(self.tables.site.c.id == site).values(values))
         if writer.remapped:  # digests are of the site's ids
             connection.execute(delete(self.tables.digest).where(self.tables.digest.c.site == site))
-
-    def _read_positions(self, connection: Connection, site: int) -> dict[str, list[object] | None]:
-        columns = self.tables.position.c
-        asked = select(columns.table_name, columns.position).where(columns.site == site)
-        found = {table: position for table, position in connection.execute(asked) if position is not None}
-        return {
-            table.name: json.loads(found[table.name]) if table.name in found else None
-            for table in self.model.append_only()
-        }
-
-    def _store_position(
-        self, connection: Connection, site: int, table: str, position: Sequence[object] | None, *, new_rows: int
-    ) -> list[object] | None:
-        store, columns = self.tables.position, self.tables.position.c
-        of_table = (columns.site == site, columns.table_name == table)
-        row = connection.execute(select(columns.position, columns.row_count).where(*of_table)).first()
-        old = json.loads(row.position) if row is not None and row.position is not None else None
-        now = old if position is None or (old is not None and old[0] > position[0]) else list(position)
-        values = {"position": None if now is None else json.dumps(now), "stored_s": int(self._clock())}
-        if row is None:
-            connection.execute(insert(store).values(site=site, table_name=table, row_count=new_rows, **values))
-        else:
-            connection.execute(update(store).where(*of_table).values(row_count=row.row_count + new_rows, **values))
-        return now
 
     def _open_groups(self, connection: Connection, site: int, table: TableModel) -> SiteGroups:
         maps = self._find_maps(connection, self._read_site(connection, site))
