@@ -389,6 +389,18 @@ def test_sqlite_may_hold_times_as_texts_of_several_forms(tmp_path: Path, form: s
             assert snapshot.count_from(READING, (middle, 69, 0)) == 11
 
 
+def test_tables_that_were_empty_are_looked_at_again_when_they_have_rows(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'site.sdb'}"
+    with make_site(url) as made, Database(url, read_only=True) as database:
+        site = SiteDatabase(database, BUILDING)
+        assert read_all(site) == []
+        made.execute(
+            "INSERT INTO Reading VALUES ('2023-11-15T10:00:00', 69, 0, 1, 1), ('2023-11-15T09:00:00', 69, 0, 1, 2)"
+        )
+        with site.snapshot() as snapshot:
+            assert snapshot.count_from(READING, (DAY + 9 * 3600, 69, 0)) == 1
+
+
 def test_sqlite_may_hold_times_as_numbers_but_not_mixed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'site.sdb'}"
     with make_site(url) as made, Database(url, read_only=True) as database:

@@ -6,9 +6,9 @@ JSON 400,000. They are exact to the bit, whatever the types are in which the sit
 
 import json
 import logging
-import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from operator import lt
 from typing import Any, cast
 
@@ -16,26 +16,19 @@ from sqlalchemy import Connection
 
 from ..config import Findings
 from ..core.columns import Table
-from ..core.strict import Refused, check_text
 from ..errors import DataError
 from .active_rows import choose_active
 from .checksums import read_checksums
 from .databases import Database
+from .fit_rows import last_fit_key, take_fit
+from .key_conditions import after_key, between, mark_of
 from .model import ColumnModel, Model, TableModel, ValueKind
 from .site_schema import Place, SiteSchema, read_schema
-from .sql_words import DAY_S, HIGHEST_TIME_S, LOWEST_TIME_S, spell_time
+from .sql_words import DAY_S, HIGHEST_TIME_S, LOWEST_TIME_S
 
 log = logging.getLogger(__name__)
 
-Key = tuple[Any, ...]
 _IDS_AT_ONCE = 500
-_KINDS: dict[ValueKind, frozenset[type]] = {
-    ValueKind.INTEGER: frozenset({int}),
-    ValueKind.DOUBLE: frozenset({int, float}),
-    ValueKind.TEXT: frozenset({str}),
-    ValueKind.TIME: frozenset({int}),
-    ValueKind.FLAG: frozenset({int}),
-}
 
 
 class SiteDatabase:
@@ -71,9 +64,12 @@ class SiteDatabase:
         if schema is None:
             with self.database.reading(pinned=False) as connection:
                 schema = self._read_schema(connection)
-            schema.findings.raise_errors("The site's database can't be pushed")
+            _refuse_mistakes(schema)
         try:
             with self.database.reading(pinned=schema.pinned) as connection:
+                if schema.is_outdated(connection):
+                    schema = self._read_schema(connection)
+                    _refuse_mistakes(schema)
                 yield SiteSnapshot(connection, self.model, schema, note_unfit=self._note_unfit)
         except DataError:
             self._schema = None  # somebody may be changing the tables
@@ -81,7 +77,7 @@ class SiteDatabase:
 
     def _read_schema(self, connection: Connection) -> SiteSchema:
         schema = read_schema(connection, self.database.dialect, self.model, where=self.database.name)
-        self._schema = schema if schema.is_settled and not schema.findings.errors else None
+        self._schema = None if schema.findings.errors else schema
         return schema
 
     def _note_unfit(self, table: str, column: str, count: int) -> None:
@@ -93,9 +89,9 @@ class SiteDatabase:
 class SiteSnapshot:
     """Reads tables, given by the model; those that the site hasn't have no rows.
 
-    A row with a value that can't be told (a text in a column of numbers, NaN in a key, a text that isn't UTF-8), which
-    SQLite takes, is left out and noted: others follow it. Rows of one key, whose times differ in fractions of a second,
-    are one: the last.
+    A row with a value that can't be told (NaN; in SQLite a text in a column of numbers, or one that isn't UTF-8) is
+    left out and noted: others follow it. Rows of one key, whose times differ in fractions of a second, are one: the
+    last.
     """
 
     def __init__(
@@ -128,10 +124,8 @@ class SiteSnapshot:
         wanted = sorted(ids)
         parts = [wanted[start : start + _IDS_AT_ONCE] for start in range(0, len(wanted), _IDS_AT_ONCE)]
         read = [self._read_rows(place, f"{place.column('id')} IN ({', '.join(map(str, part))})") for part in parts]
-        values = zip(*(part.values for part in read), strict=True)
-        return Table(
-            table.name, table.wire, tuple([value for column in columns for value in column] for columns in values)
-        )
+        columns = zip(*(part.values for part in read), strict=True)
+        return Table(table.name, table.wire, tuple(list(chain(*values)) for values in columns))
 
     def read_page(self, table: TableModel, after: Sequence[object] | None, most: int) -> Table:
         """The next rows of an append-only table after the key ``after``, in the order of the key; none at the end.
@@ -140,14 +134,14 @@ class SiteSnapshot:
         """
         place = self._places.get(table.name)
         while place is not None:
-            condition, values = _after(place, after)
+            condition, values = after_key(place, after)
             raw = self._read_columns(place, condition, values, most=most)
             if not raw[0]:
                 break
             page = self._in_order(place, self._finish_second(place, self._take_fit(table, raw), after))
             if page.count:
                 return page
-            after = _last_fit_key(table, raw)
+            after = last_fit_key(table, raw)
         return _no_rows(table)
 
     def read_rows(self, table: TableModel, from_s: int, to_s: int, second: object = None) -> Table:
@@ -155,10 +149,10 @@ class SiteSnapshot:
         place = self._places.get(table.name)
         if place is None:
             return _no_rows(table)
-        condition = _between(place, from_s, to_s)
+        condition = between(place, from_s, to_s)
         values: Sequence[object] = ()
         if second is not None:
-            mark, values = _mark(place, second)
+            mark, values = mark_of(place, second)
             condition += f" AND {place.column(table.key[1])} = {mark}"
         return self._in_order(place, self._take_fit(table, self._read_columns(place, condition, values)))
 
@@ -180,7 +174,7 @@ class SiteSnapshot:
         place = self._places.get(table.name)
         if place is None:
             return 0
-        condition, values = _after(place, after)
+        condition, values = after_key(place, after)
         return int(self._execute(f"SELECT count(*) FROM {place.sql} WHERE {condition}", values)[0][0])
 
     def read_earliest_s(self, table: TableModel) -> int | None:
@@ -197,8 +191,8 @@ class SiteSnapshot:
             return None
         column = place.column(table.time_column)
         time = place.values()[table.names.index(table.time_column)]
-        between = _between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1)
-        rows = self._execute(f"SELECT {time} FROM {place.sql} WHERE {between} ORDER BY {column} {way} LIMIT 1")
+        any_time = between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1)
+        rows = self._execute(f"SELECT {time} FROM {place.sql} WHERE {any_time} ORDER BY {column} {way} LIMIT 1")
         return int(rows[0][0]) if rows else None
 
     def _read_rows(self, place: Place, condition: str) -> Table:
@@ -249,23 +243,11 @@ class SiteSnapshot:
             cursor.close()
 
     def _take_fit(self, table: TableModel, columns: list[list[Any]]) -> Table:
-        """The table of the rows in which every value is what the model says; the others are noted."""
-        kept: list[bool] | None = None
-        for number, column in enumerate(table.columns):
-            needed = column.required or column.name in table.key
-            fit = _find_fit(column, columns[number], needed=needed)
-            if fit is not None:
-                self._note_unfit(table.name, column.name, fit.count(False))
-                kept = fit if kept is None else [one and other for one, other in zip(kept, fit, strict=True)]
-            elif column.kind is ValueKind.DOUBLE:
-                columns[number] = _take_doubles(columns[number])
-        read = Table(table.name, table.wire, tuple(columns))
-        if kept is None:
-            return read
-        chosen = read.only(kept)
-        doubles = [column.kind is ValueKind.DOUBLE for column in table.columns]
-        values = [_take_doubles(v) if double else v for v, double in zip(chosen.values, doubles, strict=True)]
-        return Table(table.name, table.wire, tuple(values))
+        """The rows that can be told; the others are noted."""
+        rows, unfit = take_fit(table, columns)
+        for column, count in unfit.items():
+            self._note_unfit(table.name, column, count)
+        return rows
 
     def _finish_second(self, place: Place, page: Table, after: Sequence[object] | None) -> Table:
         """``page`` with all of its last second when that holds fractions: the database's order isn't the key's then."""
@@ -274,10 +256,10 @@ class SiteSnapshot:
             return page
         times = page.column(place.model.time_column)
         last_s = cast(int, times[-1])
-        second = _between(place, last_s, last_s + 1)
+        second = between(place, last_s, last_s + 1)
         if not self._execute(f"SELECT 1 FROM {place.sql} WHERE {second} AND {fraction} LIMIT 1"):
             return page
-        condition, values = _after(place, after)
+        condition, values = after_key(place, after)
         rest = self._take_fit(place.model, self._read_columns(place, f"{second} AND {condition}", values))
         before = page.only([time != last_s for time in times])
         joined = (one + other for one, other in zip(before.values, rest.values, strict=True))
@@ -295,90 +277,13 @@ class SiteSnapshot:
         return Table(rows.name, rows.columns, tuple([values[number] for number in chosen] for values in rows.values))
 
 
-def _after(place: Place, after: Sequence[object] | None) -> tuple[str, Sequence[object]]:
-    """The condition for keys after ``after``, and the texts in it.
-
-    It isn't spelled ``(a, b, c) > (x, y, z)``, for which MariaDB reads the table from its beginning.
-    """
-    if after is None:
-        return _between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1), ()
-    time_s = int(cast(int, after[0]))
-    column = place.column(place.model.time_column)
-    later = f"{column} >= {_spell(place, time_s + 1)}"
-    condition = ""
-    values: list[object] = []
-    for name, value in reversed(list(zip(place.model.key[1:], after[1:], strict=False))):
-        mark, given = _mark(place, value)
-        equal = f" OR {place.column(name)} = {mark} AND ({condition})" if condition else ""
-        values = [*given, *(given if condition else ()), *values]
-        condition = f"{place.column(name)} > {mark}{equal}"
-    within = _between(place, time_s, HIGHEST_TIME_S + 1)
-    return f"{within} AND ({later}{f' OR {condition}' if condition else ''})", values
-
-
-def _between(place: Place, from_s: int, to_s: int) -> str:
-    column = place.column(place.model.time_column)
-    return f"{column} >= {_spell(place, from_s)} AND {column} < {_spell(place, to_s)}"
-
-
-def _spell(place: Place, time_s: int) -> str:
-    return spell_time(place.dialect, place.time_form, time_s)
-
-
-def _mark(place: Place, value: object) -> tuple[str, Sequence[object]]:
-    """How ``value`` stands in SQL: a number as it is, a text as a parameter."""
-    if isinstance(value, int):
-        return str(int(value)), ()
-    return ("?" if place.dialect == "sqlite" else "%s"), (value,)
-
-
-def _find_fit(column: ColumnModel, values: list[Any], *, needed: bool) -> list[bool] | None:
-    """Which of ``values`` can be told; None: all."""
-    kinds = set(map(type, values))
-    allowed = _KINDS[column.kind] | (frozenset() if needed else {type(None)})
-    if kinds <= allowed and _are_sound(column, values):
-        return None
-    fit = [type(value) in allowed and _are_sound(column, [value]) for value in values]
-    return None if all(fit) else fit
-
-
-def _are_sound(column: ColumnModel, values: list[Any]) -> bool:
-    """Whether no number among ``values`` is NaN, and no text half a character."""
-    match column.kind:
-        case ValueKind.DOUBLE:
-            total = sum(filter(None, values))
-            return not math.isnan(total) or not any(value is not None and math.isnan(value) for value in values)
-        case ValueKind.TEXT:
-            try:
-                check_text("".join(filter(None, values)))
-            except Refused:
-                return False
-    return True
-
-
 def _text_of(column: ColumnModel, name: str) -> str:
     """A number as MariaDB's text, exactly: it cuts a double to a few digits unless it is told how long it may be."""
     return f"CAST({name} AS CHAR(60))" if column.kind is ValueKind.DOUBLE else name
 
 
-def _take_doubles(values: list[Any]) -> list[Any]:
-    """``values`` with the integers as floats: a database writes 21.0 as 21."""
-    if int not in set(map(type, values)):
-        return values
-    return [None if value is None else float(value) for value in values]
-
-
-def _last_fit_key(table: TableModel, columns: list[list[Any]]) -> Key:
-    """The last key among rows that were all left out for another reason; raises `DataError` when no key is sound."""
-    keys = zip(*(columns[table.names.index(name)] for name in table.key), strict=True)
-    kinds = [_KINDS[table.column(name).kind] for name in table.key]
-    for key in reversed(list(keys)):
-        if all(type(value) in allowed for value, allowed in zip(key, kinds, strict=True)):
-            return tuple(key)
-    raise DataError(
-        f"Table {table.name} has rows whose key ({', '.join(table.key)}) can't be told",
-        hint="Delete them, or mend their keys: rows after them can't be reached.",
-    )
+def _refuse_mistakes(schema: SiteSchema) -> None:
+    schema.findings.raise_errors("The site's database can't be pushed")
 
 
 def _no_rows(table: TableModel) -> Table:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import Connection, Date, DateTime, Inspector, Integer, inspect
+from sqlalchemy import Connection, Date, DateTime, Integer, inspect
 from sqlalchemy.types import TypeEngine
 
 from ..config import Findings
@@ -31,6 +32,7 @@ class Place:
     """How the columns with times, by the model's names, hold them."""
     fractions: bool = True
     """Whether times may be fractions of a second."""
+    is_empty: bool = False
 
     @property
     def sql(self) -> str:
@@ -65,10 +67,15 @@ class SiteSchema:
 
     places: Mapping[str, Place]
     findings: Findings
-    is_settled: bool
-    """Whether it holds from now on: not before there are rows that show how SQLite holds times."""
+    empty: tuple[Place, ...]
+    """Tables without rows in SQLite, where rows alone show how times are held."""
     pinned: bool
     """Whether one transaction may be held: it keeps nobody from writing."""
+
+    def is_outdated(self, connection: Connection) -> bool:
+        """Whether one of the empty tables has rows by now."""
+        first = "SELECT 1 FROM {} LIMIT 1"
+        return any(connection.exec_driver_sql(first.format(place.sql)).first() for place in self.empty)
 
 
 def read_schema(connection: Connection, dialect: Dialect, model: Model, *, where: str) -> SiteSchema:
@@ -76,86 +83,110 @@ def read_schema(connection: Connection, dialect: Dialect, model: Model, *, where
 
     It is an error when a column is missing, or a table that one that is there refers to; other tables may be missing.
     """
-    inspector = inspect(connection)
-    names = [*inspector.get_table_names(), *inspector.get_view_names()]
-    findings, places, settled = Findings(), dict[str, Place](), True
-    for table in model.tables:
-        actual = _find_name(table.name, names)
-        if actual is None:
-            findings.warn(where, f"there is no table {table.name}: it isn't pushed")
-            continue
-        place, is_settled = _read_place(
-            connection, inspector, dialect, table, actual, f"{where}, table {actual}", findings
-        )
-        settled = settled and is_settled
-        if place is not None:
-            places[table.name] = place
-    _check_parents(model, places, names, where, findings)
-    _check_tables(model, places, where, findings)
+    look = _Look(connection, dialect, where)
+    places = {table.name: place for table in model.tables if (place := look.find_place(table)) is not None}
+    look.check_parents(model, places)
+    look.check_purpose(model, places)
+    empty = tuple(place for place in places.values() if place.is_empty)
     pinned = dialect != "sqlite" or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-    return SiteSchema(MappingProxyType(places), findings, settled, pinned)
+    return SiteSchema(MappingProxyType(places), look.findings, empty, pinned)
 
 
-def _read_place(
-    connection: Connection,
-    inspector: Inspector,
-    dialect: Dialect,
-    table: TableModel,
-    actual: str,
-    where: str,
-    findings: Findings,
-) -> tuple[Place | None, bool]:
-    kinds = {column["name"]: column["type"] for column in inspector.get_columns(actual)}
-    columns = {column.name: _find_name(column.name, kinds) for column in table.columns}
-    missing = [name for name, found in columns.items() if found is None]
-    if missing:
-        findings.error(where, f"there is no column {', '.join(missing)}: update the database, or describe the table")
-        return None, True
-    forms = {
-        column.name: _form_of(dialect, column, kinds[str(columns[column.name])], where, findings)
-        for column in table.columns
-        if column.kind is ValueKind.TIME
-    }
-    here = replace(
-        table,
-        name=actual,
-        columns=tuple(replace(column, name=str(columns[column.name])) for column in table.columns),
-        key=tuple(str(columns[name]) for name in table.key),
-    )
-    place = Place(table, here, dialect, forms)
-    if not table.append_only:
-        return place, True
-    _check_index(inspector, here, where, findings)
-    if dialect == "mysql":
-        exact = getattr(kinds[here.key[0]], "fsp", None)
-        return replace(place, fractions=bool(exact)), True
-    return _read_time_form(connection, place, where, findings) if dialect == "sqlite" else (place, True)
+class _Look:
+    """One look at a database; collects what it finds to say."""
 
+    def __init__(self, connection: Connection, dialect: Dialect, where: str) -> None:
+        self.findings = Findings()
+        self._connection = connection
+        self._dialect = dialect
+        self._where = where
+        self._inspector = inspect(connection)
+        self._names = [*self._inspector.get_table_names(), *self._inspector.get_view_names()]
 
-def _form_of(
-    dialect: Dialect, column: ColumnModel, kind: TypeEngine[object], where: str, findings: Findings
-) -> TimeForm:
-    if isinstance(kind, Integer):
-        return TimeForm.EPOCH
-    if dialect != "sqlite" and not isinstance(kind, DateTime | Date):
-        findings.error(where, f"the column {column.name} is {kind}, but it should hold a date and a time")
-    return TimeForm.DATETIME
+    def find_place(self, table: TableModel) -> Place | None:
+        """Where ``table`` is; None when it isn't there as it should be."""
+        actual = _find_name(table.name, self._names)
+        if actual is None:
+            self.findings.warn(self._where, f"there is no table {table.name}: it isn't pushed")
+            return None
+        kinds = {column["name"]: column["type"] for column in self._inspector.get_columns(actual)}
+        columns = {column.name: _find_name(column.name, kinds) for column in table.columns}
+        missing = [name for name, found in columns.items() if found is None]
+        if missing:
+            what = f"there is no column {', '.join(missing)}: update the database, or describe the table"
+            self.findings.error(self._table(actual), what)
+            return None
+        here = replace(
+            table,
+            name=actual,
+            columns=tuple(replace(column, name=str(columns[column.name])) for column in table.columns),
+            key=tuple(str(columns[name]) for name in table.key),
+        )
+        forms = {
+            column.name: self._form_of(here, column, kinds[str(columns[column.name])])
+            for column in table.columns
+            if column.kind is ValueKind.TIME
+        }
+        place = Place(table, here, self._dialect, MappingProxyType(forms))
+        return self._look_at_rows(place, kinds) if table.append_only else place
 
+    def check_parents(self, model: Model, places: Mapping[str, Place]) -> None:
+        """A row can't be told without those it refers to."""
+        for table in (table for table in model.tables if table.name in places):
+            for parent in sorted({*table.references.values()} - places.keys()):
+                if _find_name(parent, self._names) is None:
+                    self.findings.error(self._where, f"there is no table {parent}, to which {table.name} refers")
 
-def _read_time_form(connection: Connection, place: Place, where: str, findings: Findings) -> tuple[Place, bool]:
-    """Look at the first and the last time in SQLite, which takes anything for one."""
-    column = place.column(place.model.time_column)
-    select = f"SELECT {column} FROM {place.sql} WHERE {column} IS NOT NULL ORDER BY {column}"
-    ends = [connection.exec_driver_sql(f"{select} {way} LIMIT 1").scalar() for way in ("ASC", "DESC")]
-    forms = {_form_of_value(end) for end in ends if end is not None}
-    if not forms:
-        return place, False
-    if len(forms) > 1 or None in forms:
-        findings.error(where, f"times in {place.model.time_column} should be UTC, like 2023-11-15 10:00:00, all alike")
-        return place, False
-    (form,) = forms
-    assert form is not None
-    return replace(place, forms=MappingProxyType({**place.forms, place.model.time_column: form})), True
+    def check_purpose(self, model: Model, places: Mapping[str, Place]) -> None:
+        """Dimensions alone are of no use."""
+        if not any(table.name in places for table in model.append_only()) and not self.findings.errors:
+            wanted = ", ".join(table.name for table in model.append_only())
+            what = f"there is none of the tables that are pushed ({wanted}): is it the right database?"
+            self.findings.error(self._where, what)
+
+    def _look_at_rows(self, place: Place, kinds: Mapping[str, TypeEngine[Any]]) -> Place:
+        self._check_index(place.here)
+        match self._dialect:
+            case "sqlite":
+                return self._look_at_times(place)
+            case "mysql":
+                return replace(place, fractions=bool(getattr(kinds[place.here.key[0]], "fsp", None)))
+        return place
+
+    def _form_of(self, here: TableModel, column: ColumnModel, kind: TypeEngine[Any]) -> TimeForm:
+        if isinstance(kind, Integer):
+            return TimeForm.EPOCH
+        if self._dialect != "sqlite" and not isinstance(kind, DateTime | Date):
+            what = f"the column {column.name} is {kind}, but it should hold a date and a time"
+            self.findings.error(self._table(here.name), what)
+        return TimeForm.DATETIME
+
+    def _look_at_times(self, place: Place) -> Place:
+        """Look at the first and the last time in SQLite, which takes anything for one."""
+        name = place.model.time_column
+        column = place.column(name)
+        select = f"SELECT {column} FROM {place.sql} WHERE {column} IS NOT NULL ORDER BY {column}"
+        ends = [self._connection.exec_driver_sql(f"{select} {way} LIMIT 1").scalar() for way in ("ASC", "DESC")]
+        forms = {_form_of_value(end) for end in ends if end is not None}
+        if not forms:
+            return replace(place, is_empty=True)
+        form = forms.pop()
+        if forms or form is None:
+            what = f"times in {name} should be UTC, like 2023-11-15 10:00:00, all alike"
+            self.findings.error(self._table(place.here.name), what)
+            return place
+        return replace(place, forms=MappingProxyType({**place.forms, name: form}))
+
+    def _check_index(self, here: TableModel) -> None:
+        """Pages are read in the order of the key; without an index each page would sort the whole table."""
+        found: list[Sequence[str | None]] = [self._inspector.get_pk_constraint(here.name)["constrained_columns"]]
+        found += [index["column_names"] for index in self._inspector.get_indexes(here.name)]
+        if not any(tuple(columns[: len(here.key)]) == here.key for columns in found):
+            what = f"there is no index of {', '.join(here.key)} in this order: reading will be slow"
+            self.findings.warn(self._table(here.name), what)
+
+    def _table(self, name: str) -> str:
+        return f"{self._where}, table {name}"
 
 
 def _form_of_value(value: object) -> TimeForm | None:
@@ -165,29 +196,6 @@ def _form_of_value(value: object) -> TimeForm | None:
     if match is None:
         return None
     return TimeForm.ISO if match[1] == "T" else TimeForm.DATETIME
-
-
-def _check_index(inspector: Inspector, here: TableModel, where: str, findings: Findings) -> None:
-    """Pages are read in the order of the key; without an index each page would sort the whole table."""
-    found: list[Sequence[str | None]] = [inspector.get_pk_constraint(here.name)["constrained_columns"]]
-    found += [index["column_names"] for index in inspector.get_indexes(here.name)]
-    if not any(tuple(columns[: len(here.key)]) == here.key for columns in found):
-        findings.warn(where, f"there is no index of {', '.join(here.key)} in this order: reading will be slow")
-
-
-def _check_parents(
-    model: Model, places: Mapping[str, Place], names: Iterable[str], where: str, findings: Findings
-) -> None:
-    for table in (table for table in model.tables if table.name in places):
-        for parent in sorted({*table.references.values()} - places.keys()):
-            if _find_name(parent, names) is None:
-                findings.error(where, f"there is no table {parent}, to which {table.name} refers")
-
-
-def _check_tables(model: Model, places: Mapping[str, Place], where: str, findings: Findings) -> None:
-    if not any(table.name in places for table in model.append_only()) and not findings.errors:
-        wanted = ", ".join(table.name for table in model.append_only())
-        findings.error(where, f"there is none of the tables that are pushed ({wanted}): is it the right database?")
 
 
 def _find_name(name: str, names: Iterable[str]) -> str | None:

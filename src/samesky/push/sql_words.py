@@ -30,7 +30,7 @@ class TimeForm(StrEnum):
 
 def quote(dialect: Dialect, name: str) -> str:
     """``name`` as the name of a table or column, whatever its characters."""
-    mark = "`" if dialect == "mysql" else '"'
+    mark = '"' if dialect == "postgresql" else "`"  # SQLite takes "name" for a text where there is no such column
     return f"{mark}{name.replace(mark, mark + mark)}{mark}"
 
 
