@@ -46,9 +46,23 @@ def test_equal_ends_are_proven_by_one_short_question() -> None:
     pair = equal_pair()
     proof = pair.compare(now=5.0)
     assert (proof.same, proof.rows, proof.rows_at_centre, proof.at) == (True, 1080, 1080, 5.0)
+    assert [question.by for question in pair.centre.questions] == [By.MONTH]
+    assert len(json.dumps(encode_digests(pair.centre.read_digests(pair.centre.questions[0])))) < 300
+    assert not pair.sent
+
+
+def test_many_months_are_asked_for_as_one() -> None:
+    pair = equal_pair()
+    pair.site.rows = {
+        key._replace(time=key.time + (key.time - START_S) * 10): value for key, value in pair.site.rows.items()
+    }
+    pair.centre.rows = dict(pair.site.rows)
+    assert pair.compare().same
     assert [question.by for question in pair.centre.questions] == [By.ALL]
     assert len(json.dumps(encode_digests(pair.centre.read_digests(pair.centre.questions[0])))) < 100
-    assert not pair.sent
+    pair.centre.rows.popitem()
+    assert pair.compare().same
+    assert [question.by for question in pair.centre.questions] == [By.ALL, By.MONTH, By.DAY, By.GROUP, By.GROUP]
 
 
 def test_a_late_row_is_found_and_sent_with_the_rows_of_its_node_and_day_alone() -> None:
@@ -60,7 +74,7 @@ def test_a_late_row_is_found_and_sent_with_the_rows_of_its_node_and_day_alone() 
     assert proof.resent_rows == 1
     assert pair.sent == [[(late.time // DAY_S, 2)]]
     assert pair.centre.rows == pair.site.rows
-    assert [question.by for question in pair.centre.questions] == [By.ALL, By.MONTH, By.DAY, By.GROUP, By.GROUP]
+    assert [question.by for question in pair.centre.questions] == [By.MONTH, By.DAY, By.GROUP, By.GROUP]
 
 
 def test_a_corrected_value_is_found_and_sent() -> None:
@@ -115,7 +129,7 @@ def test_what_was_explained_costs_one_question_and_sends_nothing_the_next_time()
     pair.centre.rows[ReadingKey(START_S + 7 * DAY_S + 1, 1)] = 1.0
     first = pair.compare()
     again = pair.compare()
-    assert [question.by for question in pair.centre.questions] == [By.ALL]
+    assert [question.by for question in pair.centre.questions] == [By.MONTH]
     assert not pair.sent
     assert (again.same, again.extra_at_centre) == (True, 1)
     assert again.digest == first.digest

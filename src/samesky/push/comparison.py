@@ -1,9 +1,9 @@
 """How a site compares one table with its centre, has what differs sent again, and says what was proven. No I/O here.
 
-Both ends tell digests (`digest_question`): of everything; if these differ, of each month; of each day in the months
-that differ; of each group (a day and a node) in those days. Groups that differ are sent again whole, and asked for
-again (`settling`). The centre never deletes a row, so it may have more than the site; and it may refuse a row. What
-differs for such a reason is remembered (`explanations`), so that one question is enough the next time.
+Both ends tell digests (`digest_question`): of each month (of everything first, where there are many months); of each
+day in the months that differ; of each group (a day and a node) in those days. Groups that differ are sent again whole,
+and asked for again (`settling`). The centre never deletes a row, so it may have more than the site; and it may refuse
+a row. What differs for such a reason is remembered (`explanations`), so that one question is enough the next time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,13 +14,15 @@ from operator import itemgetter
 from ..core.strict import EARLIEST_TIME
 from .digest_question import WHOLE, By, Digests, months_between
 from .digests import NO_ROWS, Group, GroupDigest, combine, combine_days
-from .ends import Both, Ends, Window, ask_in_turn
+from .ends import Both, Ends, Parts, Window, ask_in_turn
 from .explanations import NOTHING, Explained, Explaining, Tally, add_up
 from .proof import Proof, describe_group
 from .settling import Resend, Settling
 
 __all__ = ["GROUPS_A_QUESTION", "Window", "compare", "window_of"]
 
+FEW_MONTHS = 24
+"""The digests of so many months are asked for at once, in 1 kB: if one differs, nothing has to be added up twice."""
 GROUPS_A_QUESTION = 4000
 """Digests of so many groups are asked for at once, if days can be cut so small: some 200 kB."""
 
@@ -78,7 +80,7 @@ class _Comparison:
 
     def run(self, *, deep: bool) -> Proof:
         """Everything; where that differs, month by month."""
-        months = self._read_deeply() if deep else None
+        months = self._read_deeply() if deep else self._read_few()
         here, there = (combine(months[0]), combine(months[1])) if months else self.ends.whole()
         tally = self.explaining.explain(By.ALL, WHOLE, here, there)
         if tally is None:
@@ -86,10 +88,14 @@ class _Comparison:
             self.explaining.remember(By.ALL, WHOLE, here, there, tally)
         return self._prove(here, there, tally)
 
-    def _read_deeply(self) -> tuple[dict[int, GroupDigest], dict[int, GroupDigest]]:
+    def _read_few(self) -> tuple[Parts, Parts] | None:
+        """The digests of all months, if these are few."""
+        return self.ends.parts(By.MONTH) if len(months_between(*self.window)) <= FEW_MONTHS else None
+
+    def _read_deeply(self) -> tuple[Parts, Parts]:
         """The digests of all months at both ends, made anew: a month a question, as that takes long."""
-        here: dict[int, GroupDigest] = {}
-        there: dict[int, GroupDigest] = {}
+        here: Parts = {}
+        there: Parts = {}
         for month in months_between(*self.window):
             self.say(f"{self.table}: reading all rows of {_spell(month)} at both ends")
             of_month = self.ends.parts(By.MONTH, (month,), deep=True)
@@ -97,9 +103,7 @@ class _Comparison:
             there |= of_month[1]
         return here, there
 
-    def _compare_months(
-        self, here: Mapping[int, GroupDigest], there: Mapping[int, GroupDigest]
-    ) -> tuple[GroupDigest, Tally]:
+    def _compare_months(self, here: Parts, there: Parts) -> tuple[GroupDigest, Tally]:
         tally, after = NOTHING, dict(there)
         for month in sorted({*here, *there}):
             digests = here.get(month, NO_ROWS), there.get(month, NO_ROWS)
