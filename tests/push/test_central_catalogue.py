@@ -151,6 +151,24 @@ def test_a_room_that_was_made_at_the_centre_by_hand_is_adopted(central: CentralD
 
 
 @embedded
+def test_nothing_is_done_with_the_catalogue_of_another_database_unless_it_is_meant(central: CentralDatabase) -> None:
+    before = {"RoomType": [{"id": i, "name": name} for i, name in enumerate("abcd")]}
+    site = PushedSite(central, rows=before)
+    digest = central.begin_run(site.id).catalogue_digest
+    other = {
+        "Deployment": [{"id": 1, "name": "Winter"}],
+        "RoomType": [{"id": i, "name": name} for i, name in enumerate("wxyz")],
+    }
+    plan = central.apply_catalogue(site.id, make_catalogue(other))
+    assert plan.another_database == ("RoomType",)
+    assert plan.dry_run
+    assert (read(central, "Deployment"), [row["name"] for row in read(central, "RoomType")]) == ([], list("abcd"))
+    assert central.begin_run(site.id).catalogue_digest == digest
+    assert central.apply_catalogue(site.id, make_catalogue(other), accept_renames=True).taken_wholly
+    assert [row["name"] for row in read(central, "RoomType")] == list("wxyz")
+
+
+@embedded
 def test_a_catalogue_of_a_fenced_run_is_refused(central: CentralDatabase) -> None:
     site = PushedSite(central)
     central.begin_run(site.id)

@@ -118,7 +118,8 @@ class CentralDatabase:
     ) -> CataloguePlan:
         """Create, change and map dimension rows of ``site``; returns what was done, or would be (``dry_run``).
 
-        ``partial``: these are some rows that were missing, not all active ones. Raises `Older` for a fenced ``run``.
+        ``partial``: these are some rows that were missing, not all active ones. Nothing is done with a catalogue that
+        seems to be of another database (``another_database``). Raises `Older` for a fenced ``run``.
         """
 
         def work(connection: Connection) -> CataloguePlan:
@@ -126,7 +127,7 @@ class CentralDatabase:
             maps = self._find_maps(connection, self._lock_site(connection, site, run))
             writer = CatalogueWriter(connection, self.tables, maps, site=site)
             plan = writer.apply(catalogue, partial=partial, accept_renames=accept_renames, dry_run=dry_run)
-            if dry_run:
+            if plan.dry_run:  # also when it seems to be of another database
                 raise _Undo(plan)
             self._note_catalogue(connection, site, catalogue if plan.taken_wholly else None, writer, partial=partial)
             return plan
@@ -281,7 +282,7 @@ class CentralDatabase:
 
 
 class _Undo(Exception):
-    """Ends the transaction of a dry run without keeping anything."""
+    """Ends the transaction of a catalogue without keeping anything."""
 
     def __init__(self, plan: CataloguePlan) -> None:
         self.plan = plan
