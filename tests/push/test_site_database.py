@@ -91,6 +91,8 @@ def test_a_page_may_end_within_a_second_of_many_rows(made: PushSite, site: SiteD
         assert list(snapshot.read_page(READING, (DAY, 100, 2), 1).rows()) == [rows[200]]
         assert list(snapshot.read_page(READING, (DAY, 3, 1), 1).rows()) == [rows[5]]
         assert list(snapshot.read_page(READING, (DAY - 5, 999, 999), 1).rows()) == [rows[0]]
+        assert list(snapshot.read_page(READING, (DAY,), 1).rows()) == [rows[200]]
+        assert list(snapshot.read_page(READING, (DAY, 99), 1).rows()) == [rows[198]]
 
 
 def test_floats_are_exact_where_the_database_tells_six_digits(made: PushSite, site: SiteDatabase) -> None:

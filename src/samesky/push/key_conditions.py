@@ -10,6 +10,9 @@ from .sql_words import HIGHEST_TIME_S, LOWEST_TIME_S, spell_time
 def after_key(place: Place, after: Sequence[object] | None) -> tuple[str, Sequence[object]]:
     """The condition for keys after ``after`` (None: for all that have a time), and the texts for its parameters.
 
+    ``after`` may be the beginning of a key: then all keys that begin so are before.
+
+    ``after`` may be the beginning of a key: the time alone stands behind all rows of that second.
     It isn't spelled ``(a, b, c) > (x, y, z)``, for which MariaDB reads the table from its beginning.
     """
     if after is None:
@@ -19,7 +22,7 @@ def after_key(place: Place, after: Sequence[object] | None) -> tuple[str, Sequen
     later = f"{column} >= {_spell(place, time_s + 1)}"
     condition = ""
     values: list[object] = []
-    for name, value in reversed(list(zip(place.model.key[1:], after[1:], strict=True))):
+    for name, value in reversed(list(zip(place.model.key[1:], after[1:], strict=False))):
         mark, given = mark_of(place, value)
         equal = f" OR {place.column(name)} = {mark} AND ({condition})" if condition else ""
         values = [*given, *(given if condition else ()), *values]

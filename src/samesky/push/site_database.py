@@ -128,7 +128,9 @@ class SiteSnapshot:
         return Table(table.name, table.wire, tuple(list(chain(*values)) for values in columns))
 
     def read_page(self, table: TableModel, after: Sequence[object] | None, most: int) -> Table:
-        """The next rows of an append-only table after the key ``after``, in the order of the key; none at the end.
+        """The next rows of an append-only table after ``after``, in the order of the key; none at the end.
+
+        ``after`` is a key, or the beginning of one: (time,) is before the next second. None: from the first row on.
 
         They are ``most`` or fewer, but never fewer than there are; more only when a second with fractions ends later.
         """
