@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from samesky.errors import SameskyError
-from samesky.push.building import BUILDING
 from samesky.push.cache_file import FILE_NAME
-from samesky.push.central_database import CentralDatabase
-from samesky.push.databases import Database
-from samesky.push.keys import Scope
 from samesky.push.push_settings import read_push_settings
 from samesky.push.pushing import open_pushing
 from samesky.push.site_cache import SiteCache
@@ -46,7 +42,7 @@ class Crowd:
 
     def __init__(self, folder: Path, centre: ServedCentre, *, write: Callable[[Path, str], int], count: int) -> None:
         self._folder = folder
-        keys = _add_sites(centre.database_url, [f"site-{number:03}" for number in range(count)])
+        keys = centre.add_sites([f"site-{number:03}" for number in range(count)])
         self.sites = [self._make_site(centre, name, key, write) for name, key in keys.items()]
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -91,13 +87,6 @@ class Crowd:
 
     def _log(self, number: int) -> Path:
         return self._folder / f"crowd-{number}.log"
-
-
-def _add_sites(url: str, names: list[str]) -> dict[str, str]:
-    """Add sites to a centre's database; returns a key for each."""
-    with Database(url) as database:
-        central = CentralDatabase(database, BUILDING)
-        return {name: central.keys.add(central.sites.add(name), scopes=[Scope.APPEND]).text for name in names}
 
 
 def _push(config: str, failures: list[str]) -> None:

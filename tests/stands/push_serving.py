@@ -1,4 +1,4 @@
-"""A centre as its owner runs it: sites and keys made with the commands, `samesky push serve` in a process apart."""
+"""A centre as its owner serves it: `samesky push serve` in a process apart, which can be killed."""
 
 import json
 import os
@@ -7,8 +7,15 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
+
+from samesky.push.building import BUILDING
+from samesky.push.central_database import CentralDatabase
+from samesky.push.databases import Database
+from samesky.push.keys import Scope
 
 from .children import die_with_parent
 from .ports import free_port
@@ -17,22 +24,7 @@ from .waiting import wait_for
 HOST = "127.0.0.1"
 START_DEADLINE_S = 60
 END_DEADLINE_S = 20
-COMMAND_DEADLINE_S = 60
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-
-
-def run_samesky(*arguments: object) -> str:
-    """Run a command of ours to its end; returns what it wrote, fails with what it said."""
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "samesky", *map(str, arguments)],
-        env=make_environment(),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_DEADLINE_S,
-    )
-    assert done.returncode == 0, f"samesky {arguments} ended with {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def make_environment(*more: Path) -> dict[str, str]:
@@ -84,15 +76,17 @@ class ServedCentre:
 
     def add_site(self, name: str) -> str:
         """Make a site and a key for it; returns the key."""
-        run_samesky("push", "site", "add", name, "--config", self.config)
-        return self.add_key(name)
+        return self.add_sites([name])[name]
 
-    def add_key(self, name: str, *, scope: str = "append") -> str:
+    def add_sites(self, names: Sequence[str]) -> dict[str, str]:
+        """Make sites and a key for each; returns the keys by name."""
+        with self._open() as central:
+            return {name: central.keys.add(central.sites.add(name), scopes=[Scope.APPEND]).text for name in names}
+
+    def add_key(self, name: str, scope: Scope) -> str:
         """Make one more key for a site; returns the key."""
-        told = run_samesky("push", "key", "add", name, "--scope", scope, "--config", self.config, "--json")
-        key = json.loads(told)["key"]
-        assert isinstance(key, str)
-        return key
+        with self._open() as central:
+            return central.keys.add(central.sites.find(name), scopes=[scope]).text
 
     def start(self) -> None:
         """Start the server; returns when it answers."""
@@ -134,6 +128,13 @@ class ServedCentre:
     def kill(self) -> None:
         """End the server with `kill -9`."""
         self._end(signal.SIGKILL)
+
+    @contextmanager
+    def _open(self) -> Iterator[CentralDatabase]:
+        with Database(self.database_url) as database:
+            central = CentralDatabase(database, BUILDING)
+            central.ensure_schema()
+            yield central
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

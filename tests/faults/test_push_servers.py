@@ -1,0 +1,79 @@
+"""A site on MariaDB, centres on PostgreSQL and MariaDB; the server is killed, the way cut: every row arrives once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stands.mariadb import MariadbServer
+from stands.postgresql import PostgresqlServer
+from stands.push_bulk import fill_site, mariadb_url
+from stands.push_meaning import count_rows, read_meaning
+from stands.push_proxy import PushProxy
+from stands.push_runs import SiteCommands
+from stands.push_serving import ServedCentre
+from stands.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+ROWS = 200_000
+PAGE_ROWS = 2_000
+DEADLINE_S = 120
+
+
+@pytest.fixture(scope="module")
+def site_url(mariadb: MariadbServer) -> str:
+    """A database with 200,000 readings, their values in FLOAT."""
+    made = mariadb.create_database()
+    fill_site(mariadb, made.name, ROWS)
+    return mariadb_url(made)
+
+
+@pytest.fixture(params=["postgresql", "mysql"])
+def centre(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServedCentre]:
+    """A centre that runs."""
+    if request.param == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        url = server.create_database().url
+    else:
+        made = request.getfixturevalue("mariadb").create_database()
+        url = mariadb_url(made)
+    with ServedCentre(tmp_path / "centre", url) as running:
+        yield running
+
+
+def test_every_row_arrives_once_though_the_server_is_killed_twice_and_the_way_is_cut(
+    tmp_path: Path, site_url: str, centre: ServedCentre
+) -> None:
+    key = centre.add_site("field")
+    with PushProxy(centre.port) as proxy:
+        site = SiteCommands(
+            tmp_path / "site", site_url, centre_url=proxy.url, key=key, target_options=f"page_rows = {PAGE_ROWS}"
+        )
+        running = site.launch("run")
+
+        def wait_for_rows(share: float) -> None:
+            wait_for(
+                lambda: count_rows(centre.database_url, "Reading") > share * ROWS,
+                DEADLINE_S,
+                what=f"{share:.0%} of the rows",
+                every_s=0.02,
+                explain=lambda: running.text + centre.log_text[-2000:],
+            )
+
+        wait_for_rows(0.05)
+        centre.kill()
+        centre.start()
+        wait_for_rows(0.3)
+        proxy.cut_after(PAGE_ROWS)  # some bytes a reading: within the body of the page that is on its way, or the next
+        wait_for(lambda: proxy.cuts == 1, DEADLINE_S, what="the cut", explain=lambda: running.text)
+        wait_for_rows(0.5)
+        assert count_rows(centre.database_url, "Reading") < ROWS, "it was over before the second kill"
+        centre.kill()
+        centre.start()
+        finished = running.wait(DEADLINE_S)
+        verified = site.call("verify")
+    assert finished.status == 0, str(finished) + centre.log_text[-2000:]
+    assert count_rows(centre.database_url, "Reading") == ROWS
+    assert read_meaning(site_url) == read_meaning(centre.database_url, site="field")
+    assert verified.status == 0, str(verified)
