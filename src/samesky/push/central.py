@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
 
 from .. import __version__
 from ..errors import SameskyError
@@ -20,12 +21,16 @@ from .guards import Guards
 from .keys import Caller
 from .problems import Problem, describe_error
 from .rest_api import RestApi
+from .seldom import Seldom
 from .sync_api import SyncApi
 from .turns import Turns
 
 log = logging.getLogger(__name__)
+_SELDOM = Seldom()
 READS_AT_ONCE = 8
 WRITES_AT_ONCE = 8
+PACKED_FROM_BYTES = 1024
+"""Answers from this size on travel in gzip, to whom takes that."""
 _SUMMARY = "The central server of field databases that are pushed here."
 
 
@@ -55,6 +60,8 @@ def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
+    log.addFilter(_SELDOM)
+    app.add_middleware(GZipMiddleware, minimum_size=PACKED_FROM_BYTES, compresslevel=6)
     app.add_middleware(
         Guards, limits=limits, read_caller=Door(central.model, find_caller=find_caller), base_path=settings.base_path
     )

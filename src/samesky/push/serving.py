@@ -4,6 +4,7 @@ What is under way is finished when it ends, up to `END_S`; a page is stored whol
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 import sys
@@ -16,6 +17,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import ConfigError
+from .seldom import Seldom
 
 END_S = 30
 IDLE_S = 75
@@ -78,6 +80,7 @@ def make_server(
     started: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
     """Return the server that `serve` runs; ``should_exit`` ends it. Raises as that does."""
+    logging.getLogger("uvicorn.error").addFilter(_SELDOM)
     config = uvicorn.Config(
         app,
         http=_BoundedProtocol,
@@ -96,6 +99,9 @@ def make_server(
     if tls_cert is not None:
         _load(config, tls_cert)
     return _Server(config, started)
+
+
+_SELDOM = Seldom()
 
 
 class _Server(uvicorn.Server):

@@ -37,9 +37,6 @@ from .problems import Problem
 from .turns import Turns
 
 Run = Annotated[int, Query(ge=1, le=(1 << 63) - 1, description="The run's number, as `POST /sync/v1/runs` gave it.")]
-RunOrNone = Annotated[
-    int | None, Query(ge=1, le=(1 << 63) - 1, description="The run's number. May be missing with `dry_run`.")
-]
 TableName = Annotated[str, Path(max_length=64, description="An append-only table of the model.", examples=["Reading"])]
 Position = Annotated[
     str | None,
