@@ -87,14 +87,18 @@ class CataloguePlan:
         """The rows that were refused, as far as they are told one by one."""
         return tuple(refusal for outcome in self.tables for refusal in outcome.refused)
 
-    def describe(self) -> list[str]:
-        """Return lines for a person: counts by table, and below them what is new, changed and refused."""
+    def describe(self, *, rows: bool = True) -> list[str]:
+        """Return lines for a person: counts by table, and below them what is new and changed, and what is refused.
+
+        Without ``rows`` only what is refused is told one by one.
+        """
         lines = []
         for outcome in self.tables:
             lines.append(f"{outcome.table}: {_describe_counts(outcome, dry_run=self.dry_run)}")
-            lines += [f"  {note}" for note in outcome.notes]
-            untold = outcome.created + outcome.changed + outcome.adopted - len(outcome.notes)
-            lines += [f"  … and {untold} more"] if untold else []
+            if rows:
+                lines += [f"  {note}" for note in outcome.notes]
+                untold = outcome.created + outcome.changed + outcome.adopted - len(outcome.notes)
+                lines += [f"  … and {untold} more"] if untold else []
             lines += [
                 f"  refused ({refusal.reason.value}): {outcome.table} {refusal.site_id}: {refusal.words}"
                 for refusal in outcome.refused

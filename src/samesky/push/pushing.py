@@ -25,7 +25,7 @@ from .databases import Database
 from .digest_question import DigestQuestion
 from .digests import GroupDigest, Key
 from .model import Model, TableModel
-from .patience import Patience
+from .patience import MOST_TRIES, Patience
 from .proof import Proof
 from .push_settings import PushSettings, TargetSettings
 from .pusher import Delivered, Pusher
@@ -107,6 +107,8 @@ class Pushing:
         self._ahead: tuple[ReadPage, Table] | None = None
         self._packed: tuple[Table, bytes] | None = None
         self._level = 6
+        self._waits_for: SameskyError | None = None
+        """What is being waited for, if anything is."""
         self._deep = self._retry = False
         self._refused_before: set[str] = set()
         self._done = 0
@@ -150,7 +152,7 @@ class Pushing:
             self.reporting.write_end(self.report, error=error)
             raise
         except Stopped:
-            self.reporting.write_end(self.report)
+            self.reporting.write_end(self.report, error=self._waits_for)
             raise
         self._count_backlog()
         self.reporting.write_end(report)
@@ -159,7 +161,7 @@ class Pushing:
     def _make_pusher(self) -> Pusher:
         return Pusher(
             self._settings.model,
-            patience=Patience(Backoff(FIRST_WAIT_S, LONGEST_WAIT_S, random=random)),
+            patience=Patience(Backoff(FIRST_WAIT_S, LONGEST_WAIT_S, random=random), most_tries=MOST_TRIES),
             quarantined=self._quarantine,
             page_rows=self._target.page_rows,
             lag_window_s=self._settings.lag_window_s,
@@ -182,6 +184,8 @@ class Pushing:
                 outcome, error = self._do(step), None
             except SameskyError as failure:
                 outcome, error = None, failure
+            else:
+                self._waits_for = None
 
     def _do(self, step: Step) -> Any:
         match step:
@@ -271,6 +275,7 @@ class Pushing:
         log.warning("push_waits target=%s seconds=%.1f cause=%r", self._target.name, step.seconds, str(step.cause))
         self._on_progress(Progress(self._target.name, f"waiting {step.seconds:.0f} s: {step.cause}"))
         self.reporting.write_progress(self.report, error=step.cause)
+        self._waits_for = step.cause
         if self._stop.wait(step.seconds):
             raise Stopped
 

@@ -230,8 +230,8 @@ class RunReport:
         return 1 if refused or not all(table.is_well for table in self.tables.values()) else 0
 
     def describe(self) -> list[str]:
-        """Lines for a person."""
-        catalogue = [] if self.catalogue is None else self.catalogue.describe()
+        """Lines for a person: one a table, and one for each dimension row that was refused."""
+        catalogue = [] if self.catalogue is None else self.catalogue.describe(rows=False)
         return [*catalogue, *(f"{name}: {table.describe()}" for name, table in self.tables.items())]
 
     def as_dict(self) -> dict[str, object]:

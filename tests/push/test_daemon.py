@@ -1,0 +1,111 @@
+"""The daemon: again and again, each target for itself, and in order when it is stopped."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from samesky.core.backoff import Backoff
+from samesky.errors import Unreachable
+from samesky.push.centre_errors import NotNow
+from samesky.push.daemon import TOLD_EVERY, Daemon, _Failures
+from samesky.push.push_settings import TargetSettings
+from samesky.push.pushing import Progress
+from samesky.push.steps import RunReport
+from stands.ports import free_port
+from stands.push_pair import PushPair, make_pair
+from stands.push_server import PushServer
+from stands.push_site import DAY
+from stands.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushServer]:
+    with PushServer(f"sqlite:///{tmp_path_factory.mktemp('centre') / 'central.db'}") as running:
+        yield running
+
+
+@pytest.fixture
+def pair(server: PushServer, tmp_path: Path) -> Iterator[PushPair]:
+    with make_pair(server, tmp_path / "site", period_s=1) as made:
+        made.site.fill(90)
+        yield made
+
+
+class Told:
+    """What a daemon told."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[str, RunReport]] = []
+        self.progress: list[Progress] = []
+
+    def add(self, target: TargetSettings, report: RunReport) -> None:
+        self.reports.append((target.name, report))
+
+
+@contextmanager
+def running(pair: PushPair) -> Iterator[Told]:
+    """The daemon of a site, which is stopped at the end."""
+    told, stop = Told(), threading.Event()
+    with pair.cache() as cache:
+        targets = pair.settings.targets
+        daemon = Daemon(pair.settings, targets, cache, stop=stop, on_report=told.add, on_progress=told.progress.append)
+        thread = threading.Thread(target=daemon.run, name="daemon")
+        thread.start()
+        try:
+            yield told
+        finally:
+            stop.set()
+            thread.join(20)
+            assert not thread.is_alive(), "the daemon doesn't end"
+
+
+def test_what_comes_later_is_pushed_in_the_next_run(pair: PushPair) -> None:
+    with running(pair) as told:
+        wait_for(lambda: told.reports, 20, what="the first run")
+        pair.site.insert("Reading", {"time": DAY + 900_000, "nodeId": 69, "type": 0, "locationId": 1, "value": 1.0})
+        wait_for(lambda: pair.count_at_centre() == 91, 20, what="the new row")
+
+
+def test_a_target_that_is_down_stops_no_other(pair: PushPair) -> None:
+    down = replace(pair.target, name="down", url=f"http://127.0.0.1:{free_port()}")
+    pair.settings = replace(pair.settings, targets=(down, pair.target))
+    with running(pair) as told:
+        wait_for(lambda: len(told.reports) >= 2, 30, what="two runs of the target that works")
+        waits = [each for each in told.progress if each.target == "down" and "waiting" in each.doing]
+    assert waits
+    assert {name for name, _ in told.reports} == {"centre"}
+    with pair.cache() as cache:
+        waiting, well = cache.read_status("down"), cache.read_status("centre")
+    assert waiting is not None
+    assert well is not None
+    assert "doesn't answer" in waiting.last_error
+    assert (well.last_error, well.state) == ("", "idle")
+    assert well.next_run_at is not None
+
+
+def test_a_stopped_daemon_has_stored_whole_pages(pair: PushPair) -> None:
+    pair.site.fill(9000, start_s=DAY + 900_000)
+    pair.adjust(page_rows=100)
+    with running(pair) as told:
+        wait_for(lambda: any(each.done >= 200 for each in told.progress), 20, what="some pages", every_s=0.001)
+    assert pair.count_at_centre() % 100 == 0
+    assert 200 <= pair.count_at_centre() < 9090
+
+
+def test_failures_are_logged_at_first_then_now_and_then_and_when_they_end(caplog: pytest.LogCaptureFixture) -> None:
+    failures = _Failures("centre", Backoff(5, 900, random=lambda: 1.0))
+    with caplog.at_level(logging.WARNING):
+        waits = [failures.add(Unreachable("no route"), 600) for _ in range(TOLD_EVERY + 1)]
+        failures.clear()
+        failures.clear()
+    assert waits[:4] == [5, 10, 20, 40]
+    assert waits[-1] == 600, "never longer than the period"
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["push_failed"] * 2 + ["push_works_again"]
+    assert failures.add(NotNow("busy", wait_s=3600), 600) == 3600, "but as long as the centre asks for"
