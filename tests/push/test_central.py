@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from samesky.core.strict import Reason, Refused
@@ -59,22 +60,20 @@ def test_who_waits_too_long_for_the_database_is_told_to_come_again(server: PushS
         client.get("/sync/v1/status")  # the key is known now
     other = sqlite3.connect(tmp_path / "central.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    statuses: list[int] = []
-    first = threading.Thread(target=lambda: statuses.append(clients[0].post("/sync/v1/runs").status_code))
-    first.start()
+    answers: list[httpx2.Response] = []
+    asking = [threading.Thread(target=lambda at=at: answers.append(at.post("/sync/v1/runs"))) for at in clients]
+    for thread in asking:
+        thread.start()
     try:
-        busy = wait_for(lambda: _find_busy(clients[1].post("/sync/v1/runs")), 10, what="a refusal")
+        wait_for(lambda: answers, 10, what="an answer to the one that has no turn")
     finally:
         other.execute("ROLLBACK")
         other.close()
-        first.join()
-    assert busy.json()["type"] == "busy"
-    assert int(busy.headers["retry-after"]) >= 1
-    assert statuses == [201]
-
-
-def _find_busy(answer):  # type: ignore[no-untyped-def]
-    return answer if answer.status_code == 503 else None
+        for thread in asking:
+            thread.join()
+    assert [answer.status_code for answer in answers] == [503, 201]
+    assert answers[0].json()["type"] == "busy"
+    assert int(answers[0].headers["retry-after"]) >= 1
 
 
 def test_an_address_without_a_route_is_a_problem_too(server: PushServer) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from fastapi.responses import Response
+from starlette.responses import Response
 
 from samesky.push.idempotency import MOST_KEPT, IdempotencyKeys
 from samesky.push.problems import Problem

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from fastapi.responses import Response
+from starlette.responses import Response
 
 from .problems import Problem, wait_and_retry
 
