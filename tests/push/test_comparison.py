@@ -232,12 +232,14 @@ def test_a_centre_that_loses_rows_and_says_it_has_them_is_found_out() -> None:
     assert (proof.same, proof.altered_groups) == (False, 1)
 
 
-def test_deep_reads_anew_a_month_a_question() -> None:
+def test_deep_reads_anew_a_month_that_has_rows_a_question() -> None:
     pair = equal_pair()
+    pair.site.rows[ReadingKey(5, 1)] = pair.centre.rows[ReadingKey(5, 1)] = 1.0
     pair.site.rows[at(33, 1, 1)] = 7.0
     assert pair.compare(deep=True).same
     deep = [question for question in pair.centre.questions if question.deep]
     assert [(question.by, question.within) for question in deep] == [
+        (By.MONTH, (197001,)),
         (By.MONTH, (202311,)),
         (By.MONTH, (202312,)),
         (By.MONTH, (202401,)),
@@ -284,7 +286,8 @@ def test_many_groups_are_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
         (1_600_000_000, None, None),
         (1_700_000_001, (1_700_000_000, 1, 1), None),
         (1_600_000_000, (1_700_000_000, 1, 1), Window(1_600_000_000, 1_700_000_001)),
-        (0, (1_700_000_000, 1, 1), Window(31_536_000, 1_700_000_001)),
+        (0, (1_700_000_000, 1, 1), Window(0, 1_700_000_001)),
+        (-62_167_219_200, (1_700_000_000, 1, 1), Window(0, 1_700_000_001)),
     ],
 )
 def test_what_can_be_compared_ends_with_what_was_pushed(

@@ -29,7 +29,7 @@ COUNTS = st.integers(0, 1 << 62)
     [
         (SAME, f"the same: 105,120 rows, digest {'3f' * 16}"),
         (replace(SAME, extra_at_centre=2), f"the same: 105,120 rows, digest {'3f' * 16}; the centre has 2 more"),
-        (replace(SAME, resent_rows=7), f"7 rows were sent again; the same: 105,120 rows, digest {'3f' * 16}"),
+        (replace(SAME, resent_rows=7), f"7 rows sent again; the same: 105,120 rows, digest {'3f' * 16}"),
         (
             replace(SAME, same=False, different_groups=2, missing=1, examples=("2023-11-14 69", "2023-11-15 69")),
             "different: 2 groups differ, at least 1 row missing at the centre (2023-11-14 69, 2023-11-15 69), "

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from ..core.strict import EARLIEST_TIME
 from .digest_question import WHOLE, By, Digests, months_between
 from .digests import NO_ROWS, Group, GroupDigest, combine, combine_days
 from .ends import Both, Ends, Parts, Window, ask_in_turn
@@ -31,10 +30,11 @@ def window_of(earliest_s: int | None, position: Sequence[object] | None) -> Wind
     """What can be compared: from the site's earliest row to the second of the centre's position; None if nothing can.
 
     Rows of that very second behind the position differ then, and are sent: the next run would have sent them anyhow.
+    So are those of 1970, which a clock that was never set tells: the centre refuses them, and that is said.
     """
     if earliest_s is None or not position or type(position[0]) is not int:
         return None
-    window = Window(max(earliest_s, EARLIEST_TIME), position[0] + 1)
+    window = Window(max(earliest_s, 0), position[0] + 1)
     return window if window.from_s < window.to_s else None
 
 
@@ -93,10 +93,11 @@ class _Comparison:
         return self.ends.parts(By.MONTH) if len(months_between(*self.window)) <= FEW_MONTHS else None
 
     def _read_deeply(self) -> tuple[Parts, Parts]:
-        """The digests of all months at both ends, made anew: a month a question, as that takes long."""
+        """The digests of all months that have rows, made anew at both ends: a month a question, as that takes long."""
         here: Parts = {}
         there: Parts = {}
-        for month in months_between(*self.window):
+        known = self.ends.parts(By.MONTH)
+        for month in sorted({*known[0], *known[1]}):
             self.say(f"{self.table}: reading all rows of {_spell(month)} at both ends")
             of_month = self.ends.parts(By.MONTH, (month,), deep=True)
             here |= of_month[0]

@@ -52,7 +52,7 @@ class Proof:
         """One line for a person, without the table's name."""
         if self.to_s is None:
             return "nothing was pushed yet: there is nothing to compare"
-        sent = f"{self.resent_rows:,} rows were sent again; " if self.resent_rows else ""
+        sent = f"{count_of(self.resent_rows, 'row')} sent again; " if self.resent_rows else ""
         more = f"; the centre has {self.extra_at_centre:,} more" if self.extra_at_centre else ""
         if self.same:
             return f"{sent}the same: {self.rows:,} rows, digest {self.digest}{more}"
