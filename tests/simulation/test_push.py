@@ -10,6 +10,7 @@ Mistakes that are planted in the brains are found, by the rule that each breaks.
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,8 @@ from samesky.push.explanations import Explaining, Tally
 from samesky.push.mapping import TablePlan
 from samesky.push.model import TableModel
 from samesky.push.settling import Settling
-from stands.push_history import live_a_life
+from stands.push_history import SITES, live_a_life
+from stands.push_history_database import open_centre
 from stands.push_history_ends import HistoryCentre
 from stands.push_history_rules import FalseProof, Meddled, Merged, NotEqual, NotQuiet, PassedOver
 
@@ -33,9 +35,9 @@ WITHIN_HISTORIES = 200
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
-def live(seed: int) -> None:
+def live(seed: int, centre: HistoryCentre | None = None) -> None:
     try:
-        live_a_life(seed)
+        live_a_life(seed, centre)
     except Exception as error:
         error.add_note(f"in the history of seed {seed}")
         raise
@@ -52,6 +54,13 @@ def test_a_few_histories_end_well() -> None:
     """What there is time for in a quick run."""
     for seed in range(5):
         live(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_histories_end_well_with_a_real_database_at_the_centre(seed: int, tmp_path: Path) -> None:
+    with open_centre(tmp_path, SITES) as centre:
+        live(FIRST_SEED + seed, centre)
 
 
 # ---------------------------------------------------------------------- planted mistakes

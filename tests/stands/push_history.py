@@ -20,6 +20,7 @@ from .push_history_ends import GROWING, HistoryCentre
 from .push_history_pusher import CALM, START, Site, Trouble
 from .push_history_rules import Merged, NotEqual, NotQuiet
 
+SITES = ("north", "south")
 RUNS = 6
 MOST_SETTLING = 5
 
@@ -27,10 +28,10 @@ MOST_SETTLING = 5
 class History:
     """Two sites and a centre, from ``seed``."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, centre: HistoryCentre | None = None) -> None:
         self.rng = random.Random(seed)
-        self.centre = HistoryCentre()
-        self.sites = [Site(name, self.centre, random.Random(f"{seed} {name}")) for name in ("north", "south")]
+        self.centre = centre or HistoryCentre()
+        self.sites = [Site(name, self.centre, random.Random(f"{seed} {name}")) for name in SITES]
         self.now = float(START)
         self._backups = [self.centre.back_up()]
 
@@ -142,6 +143,6 @@ def _is_quiet(report: RunReport) -> bool:
     )
 
 
-def live_a_life(seed: int) -> None:
-    """The history of ``seed``; raises when a rule is broken."""
-    History(seed).live()
+def live_a_life(seed: int, centre: HistoryCentre | None = None) -> None:
+    """The history of ``seed``, with an empty ``centre`` or one in memory; raises when a rule is broken."""
+    History(seed, centre).live()
