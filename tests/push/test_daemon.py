@@ -90,6 +90,18 @@ def test_a_target_that_is_down_stops_no_other(pair: PushPair) -> None:
     assert well.next_run_at is not None
 
 
+def test_it_compares_as_often_as_it_was_told_to(pair: PushPair) -> None:
+    with running(pair) as told:
+        wait_for(lambda: len(told.reports) >= 2, 30, what="two runs")
+    proofs = [report.tables["Reading"].proof for _, report in told.reports]
+    assert proofs[0] is not None
+    assert proofs[1] is None
+    pair.settings = replace(pair.settings, compare_period_s=0)
+    with running(pair) as told:
+        wait_for(lambda: len(told.reports) >= 2, 30, what="two more runs")
+    assert all(report.tables["Reading"].proof for _, report in told.reports)
+
+
 def test_a_stopped_daemon_has_stored_whole_pages(pair: PushPair) -> None:
     pair.site.fill(9000, start_s=DAY + 900_000)
     pair.adjust(page_rows=100)

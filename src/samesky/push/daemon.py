@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from random import random
 
 from ..core.backoff import Backoff
@@ -71,9 +72,8 @@ class Daemon:
     def _push(self, target: TargetSettings, failures: "_Failures") -> float:
         """One run; returns the seconds until the next."""
         try:
-            with open_pushing(
-                self._settings, target, self._cache, stop=self._stop, on_progress=self._on_progress
-            ) as pushing:
+            settings = replace(self._settings, compare=self._settings.compare and self._is_comparison_due(target))
+            with open_pushing(settings, target, self._cache, stop=self._stop, on_progress=self._on_progress) as pushing:
                 wait_s = self._period_s()
                 pushing.reporting.next_run_at = time.time() + wait_s
                 report = pushing.run()
@@ -82,6 +82,13 @@ class Daemon:
         failures.clear()
         self._on_report(target, report)
         return wait_s
+
+    def _is_comparison_due(self, target: TargetSettings) -> bool:
+        """Whether a table was never compared, or last so long ago."""
+        status = self._cache.read_status(target.name)
+        proofs = [table.proof for table in status.tables] if status else []
+        compared = [proof.at if proof else 0.0 for proof in proofs]
+        return time.time() - min(compared, default=0.0) >= self._settings.compare_period_s
 
     def _period_s(self) -> float:
         """The period, a tenth more or less: many sites that were switched on together don't all come together."""

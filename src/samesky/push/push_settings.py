@@ -30,6 +30,7 @@ from .model import Model
 LAG_WINDOW_S = 3600
 PAGE_ROWS = 5000
 PERIOD_S = 600
+COMPARE_PERIOD_S = 3600
 TIMEOUT_S = 120
 KEY_VARIABLE = "SAMESKY_PUSH_KEY"
 PASSWORD_VARIABLE = "SAMESKY_PUSH_DATABASE_PASSWORD"
@@ -40,7 +41,9 @@ def _names(text: str) -> frozenset[str]:
 
 
 _COMMON = _names("key key_file ca_file cert_file page_rows timeout_s accept_renames strict")
-_OPTIONS = _COMMON | _names("database database_password database_password_file state_dir lag_window_s period_s compare")
+_OPTIONS = _COMMON | _names(
+    "database database_password database_password_file state_dir lag_window_s period_s compare compare_period_s"
+)
 _TARGET_OPTIONS = _COMMON | _names("url enabled")
 _SEED_NAMES = {"localurl": "database", "pushlimit": "page_rows", "synctime": "period_s", "resturl": "url"}
 _Targets = list[tuple[str, Options]]
@@ -83,6 +86,8 @@ class PushSettings:
     """From one run of the daemon to the next."""
     compare: bool = True
     """Whether a run ends with a comparison of all rows."""
+    compare_period_s: int = COMPARE_PERIOD_S
+    """The daemon compares when so much time has passed since it did last; a single run always does."""
 
     @property
     def enabled(self) -> tuple[TargetSettings, ...]:
@@ -135,6 +140,7 @@ def _read_push(options: Options, targets: _Targets, model: Model, folder: Path) 
         lag_window_s=options.integer("lag_window_s", LAG_WINDOW_S, 0, 30 * 86_400),
         period_s=options.integer("period_s", PERIOD_S, 1, 7 * 86_400),
         compare=options.flag("compare", True),
+        compare_period_s=options.integer("compare_period_s", COMPARE_PERIOD_S, 0, 30 * 86_400),
     )
     if not targets:
         options.findings.error(options.where, "there is no target: add a section [push.targets.NAME] with url and key")

@@ -93,6 +93,11 @@ class Pusher:
         self._hopeless: dict[tuple[str, int], str] = {}
         """Those that it misses and can't get, and why."""
 
+    @property
+    def page_rows(self) -> int:
+        """So many rows a page may have; it shrinks when the centre takes no larger ones."""
+        return self._page_rows
+
     def run(self) -> Steps[RunReport]:
         """Everything there is to push, table by table; then the comparison, and a heartbeat.
 
@@ -172,7 +177,10 @@ class Pusher:
         for table in self._model.append_only():
             report = self.report.tables[table.name]
             if report.trouble is None:
-                report.proof = yield Compare(table, report.position)
+                try:
+                    report.proof = yield Compare(table, report.position)
+                except RefusedPage as error:
+                    report.trouble = error
 
     def _begin(self) -> Steps[RunStart]:
         start: RunStart = yield from self.persist(Begin())

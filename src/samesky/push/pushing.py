@@ -151,7 +151,7 @@ class Pushing:
         except SameskyError as error:
             self.reporting.write_end(self.report, error=error)
             raise
-        except Stopped:
+        except (Stopped, KeyboardInterrupt, SystemExit):
             self.reporting.write_end(self.report, error=self._waits_for)
             raise
         self._count_backlog()
@@ -282,6 +282,7 @@ class Pushing:
     def _tell(self, step: SendPage) -> None:
         self._done += step.rows.count
         total = max(self._totals.get(step.table.name, 0), self._done)
+        self.reporting.backlogs[step.table.name] = total - self._done
         self._on_progress(Progress(self._target.name, step.table.name, self._done, total))
         self.reporting.write_progress(self.report)
 
@@ -299,7 +300,7 @@ class Pushing:
             table,
             step.position,
             deliver=deliver,
-            page_rows=self._target.page_rows,
+            page_rows=self._pusher.page_rows,
             deep=self._deep,
             retry=retry,
         )
