@@ -115,6 +115,16 @@ def test_a_table_of_nothing_but_a_key_that_sites_share_is_stored_too(central: Ce
     assert (stored.accepted, stored.duplicate, stored.changed) == (1, 1, 0)
 
 
+def test_a_page_of_long_texts_is_stored_though_it_is_larger_than_a_statement(central: CentralDatabase) -> None:
+    site = PushedSite(central, rows={})
+    rows = [(1_700_000_000, i, "x", "浴室🛁" * 2000, None, None, None, None) for i in range(200)]
+    assert site.push(rows[:150], table="Log").accepted == 150
+    changed = [(*row[:3], "short", *row[4:]) for row in rows[:10]]
+    stored = site.push([*changed, *rows[10:]], table="Log")
+    assert (stored.accepted, stored.duplicate, stored.changed) == (50, 140, 10)
+    assert read(site) == sorted([*changed, *rows[10:]], key=repr)
+
+
 def test_no_rows_are_no_statement(central: CentralDatabase) -> None:
     upsert = Upsert(central.database.dialect, LOG, central.tables.of(LOG))
 

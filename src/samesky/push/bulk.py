@@ -4,7 +4,7 @@ Measured: SQLAlchemy's ``values([...])`` takes 54 s of processor a million rows;
 database. Columns travel whole: as arrays to PostgreSQL, as the text of one INSERT to MariaDB, by executemany to SQLite.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import repeat
 from typing import NamedTuple, cast
@@ -14,6 +14,8 @@ from sqlalchemy import Connection, Table
 from .central_tables import SITE_COLUMN
 from .databases import Dialect
 from .model import ColumnModel, TableModel, ValueKind
+
+_STATEMENT_SIZE = 500_000  # characters, of 4 bytes at most: MySQL 5.7 takes statements of 4 MiB
 
 Columns = Sequence[Sequence[object]]
 """Values by column, in the model's order, in the centre's ids."""
@@ -69,7 +71,7 @@ class _SqliteUpsert:
 
 
 class _MysqlUpsert:
-    """One INSERT … ON DUPLICATE KEY UPDATE with all values in its text."""
+    """INSERT … ON DUPLICATE KEY UPDATE with all values in its text: one, unless the page is large."""
 
     def __init__(self, model: TableModel, table: Table) -> None:
         names = [f"`{name}`" for name in _names(model)]
@@ -87,19 +89,25 @@ class _MysqlUpsert:
     def __call__(self, connection: Connection, site: int, columns: Columns) -> Counts:
         raw = {"no_parameters": True}
         connection.exec_driver_sql("SET @samesky_found = 0", execution_options=raw)
-        statement = f"{self._head}{self._write_rows(connection, site, columns)}{self._tail}"
-        affected = connection.exec_driver_sql(statement, execution_options=raw).rowcount
+        affected = 0
+        for rows in self._write_rows(connection, site, columns):
+            statement = f"{self._head}{rows}{self._tail}"
+            affected += connection.exec_driver_sql(statement, execution_options=raw).rowcount
         found = int(connection.exec_driver_sql("SELECT @samesky_found", execution_options=raw).scalar_one())
         count = len(columns[0])
         changed = affected - count  # a row that is changed counts twice
         return Counts(count - found, changed, found - changed)
 
-    def _write_rows(self, connection: Connection, site: int, columns: Columns) -> str:
-        """The rows as they stand behind VALUES."""
+    def _write_rows(self, connection: Connection, site: int, columns: Columns) -> Iterator[str]:
+        """The rows as they stand behind VALUES, of one statement after the other."""
         literal = cast(Callable[[object], str], connection.connection.driver_connection.escape)  # type: ignore[union-attr]
         texts = [_write_column(column, values, literal) for column, values in zip(self._columns, columns, strict=True)]
+        rows = list(map(",".join, zip(*texts, strict=True)))
         first = f"({site}," if self._of_site else "("
-        return f"{first}{f'),{first}'.join(map(','.join, zip(*texts, strict=True)))})"
+        statements = 1 + sum(map(len, rows)) // _STATEMENT_SIZE
+        at_once = -(-len(rows) // statements)
+        for start in range(0, len(rows), at_once):
+            yield f"{first}{f'),{first}'.join(rows[start : start + at_once])})"
 
 
 class _PostgresqlUpsert:
