@@ -140,9 +140,8 @@ class _Matching:
 
     def _match_one(self, site_id: int, found: list[int], of_key: list[int]) -> None:
         """Match a row to the one in ``found``; ``of_key`` are the ids of all rows of the site with its key."""
-        twins = [
-            each for each in of_key[: _MOST_NAMED + 2] if each != site_id
-        ]  # of very many, it's enough to name some
+        some = of_key[: _MOST_NAMED + 2]  # of very many, enough to name a few
+        twins = [each for each in some if each != site_id]
         doubt = self._find_doubt(found, twins)
         if doubt:
             self.matches.doubts[site_id] = Reason.AMBIGUOUS, doubt
