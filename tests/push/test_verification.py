@@ -102,6 +102,22 @@ def test_rows_that_the_site_has_purged_stay_at_the_centre(stand: Stand) -> None:
     assert stand.at_centre('UPDATE "Reading" SET "nodeId" = "nodeId"') == ROWS
 
 
+def test_a_row_that_the_centre_refuses_is_told_until_it_is_gone(stand: Stand) -> None:
+    stand.site.fill(90, types=(2,))
+    stand.push()
+    stand.site.insert("Reading", {"time": 5, "nodeId": 70, "type": 2, "value": 1.0})  # a clock that was never set
+    for _ in range(2):
+        stand.push()
+        proof = stand.verify()
+        assert (proof.same, proof.refused, proof.different_groups) == (False, 1, 0)
+        assert proof.examples == ("1970-01-01 70",)
+        (refused,) = stand.cache.read_quarantine("centre", "Reading")
+        assert (refused.key, refused.reason) == ((5, 70, 2), "past")
+    stand.site.execute('DELETE FROM "Reading" WHERE "time" < \'1980-01-01 00:00:00\'')
+    assert stand.verify().same
+    assert stand.cache.read_quarantine() == []
+
+
 def _late_row(stand: Stand) -> None:
     stand.site.insert("Reading", {"time": DAY + 5 * DAY_S + 77, "nodeId": 70, "type": 2, "value": 0.1})
 

@@ -85,7 +85,7 @@ class Comparing:
                 both=ask_side_by_side,
             )
         if proof.same and window is not None:  # what was refused once is there now, or is gone at the site
-            self._cache.quarantine(self._target).release_between(table.name, window.from_s, window.to_s)
+            self._cache.quarantine(self._target).release_between(table.name, 0, window.to_s)
         return replace(proof, seconds=time.monotonic() - began_s)
 
 
