@@ -29,6 +29,7 @@ from .sql_words import DAY_S, HIGHEST_TIME_S, LOWEST_TIME_S
 log = logging.getLogger(__name__)
 
 _IDS_AT_ONCE = 500
+_LEAST_ROWS = 100  # to be read at once in search of one that can be told
 
 
 class SiteDatabase:
@@ -81,9 +82,9 @@ class SiteDatabase:
         return schema
 
     def _note_unfit(self, table: str, column: str, count: int) -> None:
-        if count > self._unfit.get((table, column), 0):
-            self._unfit[table, column] = count
+        if (table, column) not in self._unfit:  # they are met again in each run
             log.warning("push_row_unfit table=%s column=%s rows=%d", table, column, count)
+        self._unfit[table, column] = max(count, self._unfit.get((table, column), 0))
 
 
 class SiteSnapshot:
@@ -124,27 +125,31 @@ class SiteSnapshot:
         wanted = sorted(ids)
         parts = [wanted[start : start + _IDS_AT_ONCE] for start in range(0, len(wanted), _IDS_AT_ONCE)]
         read = [self._read_rows(place, f"{place.column('id')} IN ({', '.join(map(str, part))})") for part in parts]
-        columns = zip(*(part.values for part in read), strict=True)
-        return Table(table.name, table.wire, tuple(list(chain(*values)) for values in columns))
+        return _join(read)
 
     def read_page(self, table: TableModel, after: Sequence[object] | None, most: int) -> Table:
         """The next rows of an append-only table after ``after``, in the order of the key; none at the end.
 
         ``after`` is a key, or the beginning of one: (time,) is before the next second. None: from the first row on.
 
-        They are ``most`` or fewer, but never fewer than there are; more only when a second with fractions ends later.
+        They are ``most``, or fewer and the last.
         """
         place = self._places.get(table.name)
-        while place is not None:
+        if place is None:
+            return _no_rows(table)
+        parts = [_no_rows(table)]
+        lacking = most
+        while lacking > 0:
+            asked = max(lacking, min(most, _LEAST_ROWS))
             condition, values = after_key(place, after)
-            raw = self._read_columns(place, condition, values, most=most)
-            if not raw[0]:
-                break
+            raw = self._read_columns(place, condition, values, most=asked)
             page = self._in_order(place, self._finish_second(place, self._take_fit(table, raw), after))
-            if page.count:
-                return page
-            after = last_fit_key(table, raw)
-        return _no_rows(table)
+            parts.append(page)
+            lacking -= page.count
+            if len(raw[0]) < asked:
+                break
+            after = [page.column(name)[-1] for name in table.key] if page.count else last_fit_key(table, raw)
+        return _cut(_join(parts), most)
 
     def read_rows(self, table: TableModel, from_s: int, to_s: int, second: object = None) -> Table:
         """The rows with ``from_s`` <= time < ``to_s`` and, unless None, ``second`` in the second column of the key."""
@@ -264,8 +269,7 @@ class SiteSnapshot:
         condition, values = after_key(place, after)
         rest = self._take_fit(place.model, self._read_columns(place, f"{second} AND {condition}", values))
         before = page.only([time != last_s for time in times])
-        joined = (one + other for one, other in zip(before.values, rest.values, strict=True))
-        return Table(page.name, page.columns, tuple(joined))
+        return _join([before, rest])
 
     def _in_order(self, place: Place, rows: Table) -> Table:
         """``rows`` in the order of their keys, of equal keys the last."""
@@ -286,6 +290,20 @@ def _text_of(column: ColumnModel, name: str) -> str:
 
 def _refuse_mistakes(schema: SiteSchema) -> None:
     schema.findings.raise_errors("The site's database can't be pushed")
+
+
+def _join(parts: Sequence[Table]) -> Table:
+    """The rows of all ``parts``."""
+    parts = [part for part in parts if part.count] or parts[:1]
+    if len(parts) == 1:
+        return parts[0]
+    columns = zip(*(part.values for part in parts), strict=True)
+    return Table(parts[0].name, parts[0].columns, tuple(list(chain(*values)) for values in columns))
+
+
+def _cut(rows: Table, most: int) -> Table:
+    """The first ``most`` of ``rows``."""
+    return rows if rows.count <= most else Table(rows.name, rows.columns, tuple(each[:most] for each in rows.values))
 
 
 def _no_rows(table: TableModel) -> Table:
