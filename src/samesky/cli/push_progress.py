@@ -44,25 +44,27 @@ class _Lines:
 
 @contextmanager
 def _bars(console: "Console") -> Iterator[Tell]:
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.fields[target]}"),
-        TextColumn("{task.description}"),
+        TextColumn("{task.fields[target]}: {task.description}"),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[rows]}"),
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=console, transient=True) as bars:
-        tasks: dict[tuple[str, str], int] = {}
+        tasks: dict[str, TaskID] = {}
+        doing: dict[str, str] = {}
 
         def tell(progress: "Progress") -> None:
-            key = (progress.target, progress.doing if progress.total else "")
-            if key not in tasks:
-                tasks[key] = bars.add_task("", target=progress.target, total=None)
-            total = progress.total or None
-            task = bars.tasks[tasks[key]].id
-            bars.update(task, description=progress.doing, completed=progress.done, total=total)
+            if progress.target not in tasks:
+                tasks[progress.target] = bars.add_task("", target=progress.target, rows="", total=None)
+            task = tasks[progress.target]
+            if doing.get(progress.target) != progress.doing:  # another table: its speed says nothing about this one's
+                doing[progress.target] = progress.doing
+                bars.reset(task, description=progress.doing, total=None)
+            rows = f"{progress.done:,} of {progress.total:,} rows" if progress.total else ""
+            bars.update(task, completed=progress.done, total=progress.total or None, rows=rows)
 
         yield tell

@@ -190,6 +190,8 @@ class TableReport:
 
     def describe(self) -> str:
         """One line for a person, without the table's name."""
+        if self.position is None and not (self.trouble or self.quarantined or self.skipped or self.future):
+            return "no rows"
         refused = sum(self.quarantined.values())
         told = [
             f"{self.accepted:,} new rows" if self.accepted else "nothing new",
