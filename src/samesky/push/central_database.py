@@ -4,9 +4,8 @@ A page's rows and its position are stored together, so the centre alone knows ho
 site's ids lies beside the rows it speaks of. What comes in and goes out is in the site's own ids.
 """
 
-import threading
+import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from sqlalchemy import Connection, Row, delete, select, update
 
 from ..core.columns import Table as Rows
 from ..core.strict import Reason, Refused
-from ..errors import SameskyError
+from ..errors import Locked, SameskyError
 from .bulk import Upsert
 from .catalogue import Catalogue, CataloguePlan, digest_catalogue
 from .central_catalogue import CatalogueWriter
@@ -26,7 +25,7 @@ from .digest_question import DigestQuestion
 from .digests import DAY_S, GroupDigest, Key
 from .fleet import Heartbeat, SiteStatus, read_fleet, store_heartbeat
 from .group_digests import GroupDigests, Unfinished
-from .id_maps import IdMaps, MissingParents, new_version, read_maps, translate_to_centre
+from .id_maps import KeptMaps, MissingParents, new_version, translate_to_centre
 from .keys import Keys
 from .migrations import ensure_schema, read_centre_id
 from .model import Model, TableModel
@@ -37,8 +36,7 @@ from .values import PageFault
 
 __all__ = ["CentralDatabase", "MissingParents", "Older", "RunState", "Stored"]
 
-MAPS_KEPT = 256
-"""Sites whose maps of ids are kept in memory."""
+log = logging.getLogger(__name__)
 
 
 class Older(SameskyError):
@@ -95,8 +93,7 @@ class CentralDatabase:
         self._upserts = {
             table.name: Upsert(database.dialect, table, self.tables.of(table)) for table in model.append_only()
         }
-        self._maps: OrderedDict[int, IdMaps] = OrderedDict()
-        self._maps_lock = threading.Lock()
+        self._maps = KeptMaps(self.tables)
 
     def ensure_schema(self) -> None:
         """Make the tables, or migrate them; raises `ConfigError` when a newer samesky has made them."""
@@ -124,7 +121,7 @@ class CentralDatabase:
 
         def work(connection: Connection) -> CataloguePlan:
             self._lock_catalogues(connection)
-            maps = self._find_maps(connection, self._lock_site(connection, site, run))
+            maps = self._maps.find(connection, self._lock_site(connection, site, run))
             writer = CatalogueWriter(connection, self.tables, maps, site=site)
             plan = writer.apply(catalogue, partial=partial, accept_renames=accept_renames, dry_run=dry_run)
             if plan.dry_run:  # also when it seems to be of another database
@@ -155,7 +152,6 @@ class CentralDatabase:
 
     def read_group(self, site: int, table: TableModel, day: int, second: int) -> Rows:
         """The rows of ``site`` that have this day and this value in the key's second column; in the site's ids."""
-
         return self.read_rows(site, table, day * DAY_S, (day + 1) * DAY_S, second)
 
     def read_rows(self, site: int, table: TableModel, from_s: int, to_s: int, second: int | None = None) -> Rows:
@@ -182,7 +178,7 @@ class CentralDatabase:
 
         kept, answer = self.transactions.read(work)
         if kept.is_fresh:
-            self.transactions.write(lambda connection: kept.store(connection, self._lock_site(connection, site)))
+            self._keep_digests(site, kept)
         if isinstance(answer, Unfinished):
             raise answer
         return answer
@@ -217,7 +213,7 @@ class CentralDatabase:
         page: Rows,
         position: Sequence[object] | None,
     ) -> Stored:
-        maps = self._find_maps(connection, self._lock_site(connection, site, run))
+        maps = self._maps.find(connection, self._lock_site(connection, site, run))
         columns = translate_to_centre(table, page, maps)
         counts = self._upserts[table.name].apply(connection, columns, site=site)
         place = Place(site, table.name)
@@ -226,30 +222,23 @@ class CentralDatabase:
 
     def _lock_site(self, connection: Connection, site: int, run: int | None = None) -> Row[Any]:
         """The site's row, held until the transaction ends. Raises `Older` unless ``run`` is the newest, or None."""
-        row = connection.execute(
-            select(self.tables.site).where(self.tables.site.c.id == site).with_for_update()
-        ).first()
-        if row is None:
-            raise Refused(Reason.NOT_FOUND, "there is no such site")
+        row = self._read_site(connection, site, hold=True)
         if run is not None and run != row.run:
             raise Older("A newer run of this site has begun", hint="Let it go on; begin a run when it has ended.")
+        return row
+
+    def _read_site(self, connection: Connection, site: int, *, hold: bool = False) -> Row[Any]:
+        columns = self.tables.site.c
+        needed = [columns.id, columns.run, columns.map_version, columns.catalogue]
+        asked = select(*needed).where(columns.id == site)
+        row = connection.execute(asked.with_for_update() if hold else asked).first()
+        if row is None:
+            raise Refused(Reason.NOT_FOUND, "there is no such site")
         return row
 
     def _lock_catalogues(self, connection: Connection) -> None:
         """One catalogue at a time: two sites that bring the same room type must end with one row of it."""
         connection.execute(select(self.tables.centre.c.id).with_for_update())
-
-    def _find_maps(self, connection: Connection, known: Row[Any]) -> IdMaps:
-        with self._maps_lock:
-            maps = self._maps.get(known.id)
-        if maps is None or maps.version != known.map_version:
-            maps = read_maps(connection, self.tables, site=known.id, version=known.map_version)
-            with self._maps_lock:
-                self._maps[known.id] = maps
-                self._maps.move_to_end(known.id)
-                while len(self._maps) > MAPS_KEPT:
-                    self._maps.popitem(last=False)
-        return maps
 
     def _note_catalogue(
         self,
@@ -270,15 +259,15 @@ class CentralDatabase:
         if writer.remapped:  # digests are of the site's ids
             connection.execute(delete(self.tables.digest).where(self.tables.digest.c.site == site))
 
-    def _open_groups(self, connection: Connection, site: int, table: TableModel) -> SiteGroups:
-        maps = self._find_maps(connection, self._read_site(connection, site))
-        return SiteGroups(connection, self.database.dialect, table, maps, site=site)
+    def _keep_digests(self, site: int, kept: KeptDigests) -> None:
+        try:
+            self.transactions.write(lambda connection: kept.store(connection, self._lock_site(connection, site)))
+        except Locked:
+            log.info("digests_not_kept site=%d", site)  # they are made again another time
 
-    def _read_site(self, connection: Connection, site: int) -> Row[Any]:
-        row = connection.execute(select(self.tables.site).where(self.tables.site.c.id == site)).first()
-        if row is None:
-            raise Refused(Reason.NOT_FOUND, "there is no such site")
-        return row
+    def _open_groups(self, connection: Connection, site: int, table: TableModel) -> SiteGroups:
+        maps = self._maps.find(connection, self._read_site(connection, site))
+        return SiteGroups(connection, self.database.dialect, table, maps, site=site)
 
 
 class _Undo(Exception):

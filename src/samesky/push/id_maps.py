@@ -4,10 +4,13 @@ The map is kept beside the rows, in the same transactions: it can't outlive a re
 """
 
 import secrets
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select
 
 from ..core.columns import Table as Rows
 from ..errors import SameskyError
@@ -15,6 +18,8 @@ from .central_tables import CentralTables
 from .mapping import TablePlan
 from .model import TableModel
 
+MAPS_KEPT = 256
+"""Sites whose maps of ids are kept in memory."""
 _AT_ONCE = 500  # ids in one statement
 
 
@@ -47,6 +52,29 @@ class IdMaps:
         if made is None:
             made = self._to_site[table] = {centre: site for site, centre in self.of(table).items()}
         return made
+
+
+class KeptMaps:
+    """Keeps the maps of sites that push, which read them for every page otherwise. Any thread may use it."""
+
+    def __init__(self, tables: CentralTables) -> None:
+        self._tables = tables
+        self._maps: OrderedDict[int, IdMaps] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, connection: Connection, site: Row[Any]) -> IdMaps:
+        """The maps of ``site``, a row as this transaction sees it: kept ones only if they are of its version."""
+        with self._lock:
+            maps = self._maps.get(site.id)
+        if maps is not None and maps.version == site.map_version:
+            return maps
+        maps = read_maps(connection, self._tables, site=site.id, version=site.map_version)
+        with self._lock:
+            self._maps[site.id] = maps
+            self._maps.move_to_end(site.id)
+            while len(self._maps) > MAPS_KEPT:
+                self._maps.popitem(last=False)
+        return maps
 
 
 def read_maps(connection: Connection, tables: CentralTables, *, site: int, version: str) -> IdMaps:
