@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -335,6 +336,35 @@ def test_after_a_comparison_the_centre_has_every_row_but_those_it_refuses_and_th
     again = pair.compare(now=2.0)
     assert not pair.sent
     assert (again.same, again.extra_at_centre, again.refused) == (proof.same, proof.extra_at_centre, proof.refused)
+
+
+@settings(max_examples=150)
+@given(
+    st.dictionaries(KEYS, VALUES, min_size=1, max_size=40),
+    st.dictionaries(KEYS, VALUES, max_size=40),
+    st.lists(st.tuples(st.booleans(), KEYS, VALUES | st.just("gone")), max_size=12),
+)
+def test_rows_that_change_while_they_are_compared_confuse_nobody(
+    here: Readings, there: Readings, changes: list[tuple[bool, ReadingKey, Any]]
+) -> None:
+    pair = Pair()
+    pair.site.rows, pair.centre.rows = dict(here), dict(there)
+    left = list(changes)
+
+    def change() -> None:
+        if left:
+            at_site, key, value = left.pop()
+            rows = pair.site.rows if at_site else pair.centre.rows
+            rows[key] = value
+            if value == "gone":
+                del rows[key]
+
+    pair.site.before_answer = pair.centre.before_answer = change
+    pair.compare(now=1.0)
+    left.clear()
+    proof = pair.compare(now=2.0)
+    assert proof.same
+    assert pair.site.rows.items() <= pair.centre.rows.items()
 
 
 def test_what_was_remembered_may_be_lost() -> None:

@@ -54,10 +54,12 @@ class MemoryEnd:
 
     rows: Readings = field(default_factory=dict)
     questions: list[DigestQuestion] = field(default_factory=list)
+    before_answer: Callable[[], None] = lambda: None
 
     def read_digests(self, question: DigestQuestion) -> Mapping[Key, GroupDigest]:
         """The digests, as they come out of an answer."""
         self.questions.append(question)
+        self.before_answer()
         return decode_digests(encode_digests(self._digest(question)), question)
 
     def chosen(self, window: Window, groups: Iterable[Group] | None = None) -> Readings:
