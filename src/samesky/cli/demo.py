@@ -1,4 +1,4 @@
-"""`samesky demo`: a primary and a copy on this machine, kept the same before your eyes; `samesky demo mesh`: a mesh."""
+"""`samesky demo`: a primary and a copy on this machine, kept the same before your eyes; `demo mesh` and `demo push`."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _BROKERS = click.Choice(["mosquitto", "iotcore"])
 
 @click.group(
     "demo",
-    short_help="Replicate a live WeeWX station on this machine; or, with mesh, a tree of files.",
+    short_help="Replicate a live WeeWX station on this machine; or, with mesh, files; with push, databases.",
     epilog="Example: samesky demo --seconds 60",
     invoke_without_command=True,
 )
@@ -58,3 +58,25 @@ def mesh(seconds: float | None, directory: Path | None, broker: str | None, as_j
     from ..demo import mesh_demo
 
     mesh_demo.run(seconds=seconds, directory=directory, broker=broker, as_json=as_json)
+
+
+@command.command(
+    "push", short_help="Gather two sites' databases at a centre.", epilog="Example: samesky demo push --seconds 0"
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), help="End the centre so many seconds after the start (default: Ctrl-C)."
+)
+@click.option(
+    "--directory", type=_DIRECTORY, help="Keep the databases here (default: a temporary directory, removed at the end)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; the story goes to stderr.")
+def push(seconds: float | None, directory: Path | None, as_json: bool) -> None:
+    """Gather the databases of two field sites at a centre on this machine: nothing to configure.
+
+    Makes two sites whose numbers for the same things differ, and a central server; shows what a push would do, and
+    pushes; lets readings come late, which a comparison finds; and compares all databases, every reading with its
+    meaning.
+    """
+    from ..demo import push_demo
+
+    push_demo.run(seconds=seconds, directory=directory, as_json=as_json)

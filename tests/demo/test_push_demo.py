@@ -1,0 +1,147 @@
+"""`samesky demo push` as a user runs it: what it says, how it ends, and that it leaves nothing behind."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from samesky.demo.push_sites import DAY_S, PLACES, read_site, remove_readings, write_site
+from stands.waiting import wait_for
+
+pytestmark = pytest.mark.slow
+
+SOURCE = Path(__file__).resolve().parents[2] / "src"
+DEADLINE_S = 120
+
+
+class Run:
+    """One run in a process of its own, its story in a file; a context manager that ends it."""
+
+    def __init__(self, folder: Path, *options: str, code: str = "") -> None:
+        self.story_path, self.outcome_path = folder / "story", folder / "outcome"
+        command = ["-c", code] if code else ["-m", "samesky"]
+        with self.story_path.open("wb") as story, self.outcome_path.open("wb") as outcome:
+            self.process = subprocess.Popen(
+                [sys.executable, *command, "demo", "push", *options],
+                stdout=outcome if "--json" in options else story,
+                stderr=story,
+                env=os.environ | {"PYTHONPATH": str(SOURCE), "TMPDIR": str(folder), "COLUMNS": "100"},
+            )
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def text(self) -> str:
+        return self.story_path.read_text()
+
+    def wait_for_text(self, text: str) -> None:
+        def seen() -> bool:
+            assert self.process.poll() is None or text in self.text, f"ended before {text!r}:\n{self.text}"
+            return text in self.text
+
+        wait_for(seen, DEADLINE_S, what=repr(text), explain=lambda: self.text)
+
+    def wait(self) -> int:
+        return self.process.wait(DEADLINE_S)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where the demo's temporary directory will be; after the test, no process may know it any more."""
+    yield tmp_path
+    wait_for(lambda: find_processes(tmp_path) == [], 20, what="the end of every process")
+
+
+def find_processes(folder: Path) -> list[int]:
+    """Processes that were started with a file in ``folder``."""
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [pid for pid in pids if f"\0{folder}" in read_command(pid)]
+
+
+def read_command(pid: int) -> str:
+    """The words of its command line, with a NUL between them; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def test_two_sites_are_gathered_and_late_readings_found(folder: Path) -> None:
+    with Run(folder, "--seconds", "0", "--json", "--directory", str(folder / "kept")) as run:
+        assert run.wait() == 0, run.text
+        outcome, text = json.loads(run.outcome_path.read_text()), run.text
+    assert text.startswith("Two field sites with a database each, and a centre")
+    assert f"Directory: {folder}/kept (kept)" in text
+    for command in ("site add hillside", "key add harbour", "serve", "plan", "run", "verify"):
+        assert f"$ samesky push {command}" in text
+    assert re.search(r"^Late readings: node 70 of harbour .* delivers 4,320 readings\.", text, re.MULTILINE)
+    tables = re.findall(r"^ *(hillside|harbour) +([\d,]+) +([\d,]+) +([0-9a-f]{16}) +the same *$", text, re.MULTILINE)
+    assert [name for name, *_ in tables] == ["hillside", "harbour"] * 2
+    assert text.splitlines()[-1].startswith("The same: ")
+
+    assert outcome["same"] is True
+    assert outcome["late"] == 4320
+    for place in PLACES:
+        site, centre = outcome["sites"][place.name]["site"], outcome["sites"][place.name]["centre"]
+        assert site == centre
+        assert site["count"] == 60 * DAY_S // 300 * 9
+    with Run(folder, "--directory", str(folder / "kept")) as again:
+        assert again.wait() == 2, again.text
+    assert "has the centre of an earlier demo" in again.text
+
+
+def test_the_centre_goes_on_until_ctrl_c(folder: Path) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("Ctrl-C ends the demo.")
+        (url,) = re.findall(r"curl (http://\S+/rest/sensortype/)", run.text)
+        told = json.loads(subprocess.run(["curl", "-sf", url], capture_output=True, check=True).stdout)
+        assert {kind["name"] for kind in told} == {"Temperature", "Humidity", "CO2"}
+        run.process.send_signal(signal.SIGINT)
+        assert run.wait() == 0, run.text
+    assert run.text.splitlines()[-1] == "Ended."
+    assert not list(folder.glob("samesky-demo-*"))
+    assert "Traceback" not in run.text
+
+
+def test_a_kill_takes_the_centre_along(folder: Path) -> None:
+    with Run(folder) as run:
+        run.wait_for_text("It serves at")
+        run.process.kill()
+        run.wait()
+
+
+def test_without_a_library_it_says_how_to_get_it(folder: Path) -> None:
+    code = (
+        "import importlib.util as util, sys; find = util.find_spec; "
+        "util.find_spec = lambda name, *more: None if name == 'sqlalchemy' else find(name, *more); "
+        "from samesky.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with Run(folder, code=code) as run:
+        assert run.wait() == 2
+    assert run.text.startswith("samesky: sqlalchemy: not installed for ")
+    assert "pip install 'samesky[demo]'" in run.text
+
+
+def test_a_site_can_be_written_again_and_its_readings_have_a_digest(tmp_path: Path) -> None:
+    path, place = tmp_path / "site.db", PLACES[0]
+    count = write_site(path, place, days=2, until_s=1_790_035_200)
+    first = read_site(path)
+    assert (first.count, count) == (2 * DAY_S // 300 * 9,) * 2
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert remove_readings(connection, 69, from_s=1_790_035_200 - DAY_S, until_s=1_790_035_200) == 864
+    assert read_site(path) != first
+    write_site(path, place, days=2, until_s=1_790_035_200)
+    assert read_site(path) == first
