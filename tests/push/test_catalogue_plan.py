@@ -57,6 +57,17 @@ def test_a_person_reads_what_would_be_done_row_by_row() -> None:
     ]
 
 
+def test_who_only_wants_the_counts_reads_what_was_refused_all_the_same() -> None:
+    assert answer().describe(rows=False) == [
+        "House: 1 created, 1 changed, 3 the same",
+        "RoomType: 1 found at the centre, 1 refused",
+        "  refused (ambiguous): RoomType 2: twice there",
+        "Location: 1 refused",
+        "  refused (parent): Location 4: its roomId is the Room 8",
+        "Node: 1 created",
+    ]
+
+
 def test_of_very_many_rows_the_first_are_told_and_the_others_counted() -> None:
     many = TablePlan(
         "RoomType",
