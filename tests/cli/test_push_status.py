@@ -61,6 +61,21 @@ def test_a_push_that_is_well_is_a_row_a_table_and_status_zero(config: Path, caps
     assert "the same: 105,120 rows, 2 more there, 2 min ago" in said
 
 
+def test_it_tells_how_much_was_pushed_when_and_how_fast(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, IDLE)
+    status(config)
+    assert "centre: never pushed to the end\n" in capsys.readouterr().out
+    write(config, replace(IDLE, last_push_at=NOW - 130, sent_rows=20_000, rows_per_s=4567.8, next_run_at=NOW + 490))
+    status(config)
+    assert (
+        "centre: pushed to the end 2 min ago, 20,000 rows sent in the last run at 4,568 rows/s, goes on in 8 min\n"
+        in capsys.readouterr().out
+    )
+    write(config, replace(IDLE, state="pushing", sent_rows=1))
+    status(config)
+    assert "1 row sent in this run\n" in capsys.readouterr().out
+
+
 def test_a_difference_is_status_one_with_what_to_type(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     different = replace(PROOF, same=False, different_groups=3, examples=("2023-11-14 69",))
     write(config, replace(IDLE, tables=(replace(TABLE, proof=different),)))

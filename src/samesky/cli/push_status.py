@@ -136,6 +136,7 @@ def _lines(site: Site, statuses: "Sequence[PushStatus]", now: float) -> Iterator
         yield f"nothing was written down in {site.settings.state_dir} yet: {site.command('run')}"
     for status in statuses:
         name = status.target
+        yield f"{name}: {', '.join(_describe_runs(status, now))}"
         if status.last_error:
             yield f"{name}: {status.last_error}"
             if status.hint:
@@ -146,6 +147,20 @@ def _lines(site: Site, statuses: "Sequence[PushStatus]", now: float) -> Iterator
             yield from _table_lines(site, name, table)
         if is_silent(status, now):
             yield f"{name}: nothing was heard of the pusher for {describe_age(now - status.at)}: does it run?"
+
+
+def _describe_runs(status: "PushStatus", now: float) -> Iterator[str]:
+    """When it pushed, how much and how fast, and when it goes on."""
+    from ..push.proof import count_of
+
+    last = status.last_push_at
+    yield "never pushed to the end" if last is None else f"pushed to the end {describe_age(now - last)} ago"
+    if status.sent_rows:
+        speed = f" at {status.rows_per_s:,.0f} rows/s" if status.rows_per_s else ""
+        run = "in this run" if status.state in ("pushing", "waiting") else "in the last run"
+        yield f"{count_of(status.sent_rows, 'row')} sent {run}{speed}"
+    if status.next_run_at is not None and status.next_run_at > now:
+        yield f"goes on in {describe_age(status.next_run_at - now)}"
 
 
 def _table_lines(site: Site, target: str, table: "TableStatus") -> Iterator[str]:
