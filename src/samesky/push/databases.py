@@ -139,15 +139,21 @@ def _connect_options(address: Address) -> dict[str, Any]:
             limits = {"read_timeout": STATEMENT_TIMEOUT_S, "write_timeout": STATEMENT_TIMEOUT_S}
             # As bytes, since PyMySQL would encode it as Latin-1.
             password = {"password": str(address.url.password).encode()} if address.url.password else {}
-            # On this machine TLS protects nothing, and costs 30 ms a connection.
-            clear = address.is_local and not any(name.startswith("ssl") for name in address.options)
-            tls = {"ssl_disabled": True} if clear else {}
-            return {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT_S, **limits, **password, **tls} | (
-                address.options
-            )
+            return {"charset": "utf8mb4", "connect_timeout": CONNECT_TIMEOUT_S, **limits, **password} | _tls(address)
         case "postgresql":
             alive = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60000}
-            return {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "samesky"} | alive | address.options
+            return {"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "samesky"} | alive | _tls(address)
+
+
+def _tls(address: Address) -> dict[str, Any]:
+    """The options of ``address``, and what follows from them: who names an authority has the server proven by it."""
+    if address.dialect == "postgresql":
+        return ({"sslmode": "verify-full"} if "sslrootcert" in address.options else {}) | address.options
+    if "ssl_ca" in address.options:
+        return {"ssl_verify_cert": True, "ssl_verify_identity": True} | address.options
+    # On this machine TLS protects nothing, and costs 30 ms a connection.
+    is_clear = address.is_local and not any(name.startswith("ssl") for name in address.options)
+    return ({"ssl_disabled": True} if is_clear else {}) | address.options
 
 
 def _settings(dialect: Dialect, *, read_only: bool) -> tuple[str, ...]:
