@@ -53,9 +53,12 @@ def test_everything_arrives_and_is_proven_the_same(pair: PushPair) -> None:
     assert report.catalogue.taken_wholly
 
 
-def test_a_second_run_sends_the_lag_window_and_no_catalogue(pair: PushPair) -> None:
+def test_a_run_with_nothing_to_do_sends_the_lag_window_and_no_catalogue(pair: PushPair) -> None:
     pair.site.fill(900)  # 100 rounds of 5 minutes
     pair.run()
+    again = pair.run().catalogue
+    assert again is not None, "what has ended before the last push isn't active any more, and isn't sent"
+    assert not any(table.created or table.changed for table in again.tables)
     report = pair.run()
     assert report.catalogue is None
     assert (report.tables["Reading"].sent, report.tables["Reading"].duplicate) == (9 * 13, 9 * 13)

@@ -334,10 +334,12 @@ class Pusher:
 
 
 def find_active_since(positions: Iterable[Key | None], lag_window_s: int) -> int | None:
-    """The time of the oldest reading that may still be sent from ``positions`` on; None before the first push."""
-    times = [None if position is None else int(position[0]) for position in positions]
-    known = [time for time in times if time is not None]
-    return min(known) - lag_window_s if known and len(known) == len(times) else None
+    """The time of the oldest reading that is to be expected from ``positions`` on; None before the first push.
+
+    What an older one refers to, the centre asks for.
+    """
+    times = [int(position[0]) for position in positions if position is not None]
+    return min(times) - lag_window_s if times else None
 
 
 def _before(table: TableModel, page: Table, latest_s: int) -> Table:
