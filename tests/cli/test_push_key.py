@@ -48,6 +48,9 @@ def test_a_key_is_written_to_a_file_that_its_owner_alone_reads(
     assert find(url, file.read_text().strip()) is not None
     assert call(url, "key", "add", "--scope", "admin", "--output", str(file)) == 2
     assert "is there already" in capsys.readouterr().err
+    assert call(url, "key", "add", "--scope", "append", "--output", str(tmp_path / "other.key")) == 2
+    assert "needs a site" in capsys.readouterr().err
+    assert not (tmp_path / "other.key").exists()
 
 
 def test_a_key_without_a_site_reads_and_a_key_for_an_unknown_site_is_a_mistake(

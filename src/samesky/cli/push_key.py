@@ -3,7 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,11 +69,9 @@ def add(
         of_site = central.sites.find(site) if site else None
         wanted = [Scope(scope) for scope in scopes] or [Scope.APPEND if site else Scope.READ]
         lifetime_s = None if days is None else days * _DAY_S
-        file = None if output is None else _open_new(output)
-        made = central.keys.add(of_site, scopes=wanted, label=label, lifetime_s=lifetime_s)
-    if file is not None:
-        with os.fdopen(file, "w", encoding="ascii") as opened:
-            opened.write(f"{made.text}\n")
+        with _new_file(output) as write:
+            made = central.keys.add(of_site, scopes=wanted, label=label, lifetime_s=lifetime_s)
+            write(f"{made.text}\n")
     told = {"prefix": made.prefix, "site": site, "scopes": sorted(wanted)}
     where: dict[str, object] = {"key": made.text} if output is None else {"file": str(output)}
     if as_json:
@@ -115,12 +114,25 @@ def revoke(
     click.echo(json.dumps({"revoked": prefix}) if as_json else f"key {prefix} revoked")
 
 
-def _open_new(path: Path) -> int:
-    """A file that wasn't there, for its owner alone; opened before the key is made, which would be lost otherwise."""
+@contextmanager
+def _new_file(path: Path | None) -> Iterator[Callable[[str], object]]:
+    """Writes to a file that wasn't there, for its owner alone; without a ``path`` writes nothing.
+
+    The file is made before the key, which would be lost if it couldn't be, and removed if there is no key in the end.
+    """
+    if path is None:
+        yield lambda _text: None
+        return
     try:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise click.BadParameter(f"{path} is there already", param_hint="--output") from None
+    try:
+        with os.fdopen(file, "w", encoding="ascii") as opened:
+            yield opened.write
+    except BaseException:
+        path.unlink()
+        raise
 
 
 def _print(keys: "Sequence[KeyStatus]", *, now: float) -> None:
