@@ -23,12 +23,10 @@ from .problems import Problem, describe_error
 from .rest_api import RestApi
 from .seldom import Seldom
 from .sync_api import SyncApi
-from .turns import Turns
+from .turns import Threads
 
 log = logging.getLogger(__name__)
 _SELDOM = Seldom()
-READS_AT_ONCE = 8
-WRITES_AT_ONCE = 8
 PACKED_FROM_BYTES = 1024
 """Answers from this size on travel in gzip, to whom takes that."""
 _SUMMARY = "The central server of field databases that are pushed here."
@@ -37,19 +35,15 @@ _SUMMARY = "The central server of field databases that are pushed here."
 def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
     """Return the server over ``central``, whose tables are there (`ensure_schema`). It opens no port."""
     limits = settings.limits
-    reads = Turns(READS_AT_ONCE, name="read", wait_s=limits.turn_s)
-    # SQLite has one writer at a time: waiting here is fair, and costs nothing.
-    writers = 1 if central.database.dialect == "sqlite" else WRITES_AT_ONCE
-    writes = Turns(writers, name="write", wait_s=limits.turn_s)
+    threads = Threads.of(central.database.dialect, wait_s=limits.turn_s)
 
     async def find_caller(key: str) -> Caller | None:
-        return await reads.run(lambda: central.keys.find(key))
+        return await threads.quick.run(lambda: central.keys.find(key))
 
     @asynccontextmanager
     async def live(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        reads.close()
-        writes.close()
+        threads.close()
 
     app = FastAPI(
         title="samesky push",
@@ -66,8 +60,8 @@ def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
         Guards, limits=limits, read_caller=Door(central.model, find_caller=find_caller), base_path=settings.base_path
     )
     app.add_api_route("/", _say_hello, include_in_schema=False)
-    app.include_router(SyncApi(central, limits=limits, reads=reads, writes=writes).make_router())
-    app.include_router(RestApi(central, settings=settings, reads=reads, writes=writes).make_router())
+    app.include_router(SyncApi(central, limits=limits, threads=threads).make_router())
+    app.include_router(RestApi(central, settings=settings, threads=threads).make_router())
     _answer_with_problems(app)
     _describe(app, central)
     return app

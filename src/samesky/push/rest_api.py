@@ -29,7 +29,7 @@ from .rest_objects import decode_key, decode_object, decode_objects, encode_json
 from .rest_query import decode_query, decode_range
 from .rest_reading import EVERYBODY, RestReading, Sight
 from .rest_writing import RestWriting, Written, describe_conflicts, locate
-from .turns import Turns
+from .turns import Threads
 
 Answer = TypeVar("Answer")
 TableName = Annotated[
@@ -45,16 +45,15 @@ _JSON = "application/json"
 class RestApi:
     """The routes of the tables, over one centre."""
 
-    def __init__(self, central: CentralDatabase, *, settings: CentralSettings, reads: Turns, writes: Turns) -> None:
+    def __init__(self, central: CentralDatabase, *, settings: CentralSettings, threads: Threads) -> None:
         self._central = central
         self._limits = settings.limits
         self._base = f"{settings.base_path}/rest/"
-        self._reads = reads
-        self._writes = writes
+        self._threads = threads
         self._reading = RestReading(central)
         self._transactions = central.transactions
         self._keys = IdempotencyKeys()
-        self._lists = Lists(reads, at_once=self._limits.lists_at_once)
+        self._lists = Lists(threads.reads, at_once=self._limits.lists_at_once)
 
     def make_router(self) -> APIRouter:
         """The routes, each with and without a slash behind, with what the OpenAPI page says of them."""
@@ -215,10 +214,10 @@ class RestApi:
         return decode_json(inflated, max_bytes=self._limits.inflated_bytes)
 
     async def _read(self, work: Callable[[Connection], Answer]) -> Answer:
-        return await self._reads.run(lambda: self._transactions.read(work))
+        return await self._threads.reads.run(lambda: self._transactions.read(work))
 
     async def _write(self, work: Callable[[Connection], Answer]) -> Answer:
-        return await self._writes.run(lambda: self._transactions.write(work))
+        return await self._threads.writes.run(lambda: self._transactions.write(work))
 
 
 def _answer(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

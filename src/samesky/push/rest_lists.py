@@ -3,6 +3,7 @@
 A long list is one state of the database. When something fails under way the connection is cut, which its reader sees.
 """
 
+import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -21,6 +22,10 @@ from .rest_reading import CHUNK_ROWS, RestReading, Sight
 from .turns import Turns
 
 Objects = list[dict[str, object]]
+MOST_UNDER_WAY = 16
+"""Lists of all keys together: each has a connection to the database until its reader has taken it."""
+LIST_S = 900.0
+"""How long a reader may take over one."""
 
 
 class RestList:
@@ -69,6 +74,8 @@ class Lists:
         name = caller.key if caller else ""
         if caller and self._under_way[name] >= self._at_once:
             raise wait_and_retry(429, "rate", f"{self._at_once} lists of this key are under way already")
+        if self._under_way.total() >= MOST_UNDER_WAY:
+            raise wait_and_retry(503, "busy", f"{MOST_UNDER_WAY} lists are under way already")
         self._under_way[name] += 1
         try:
             total = await self._reads.run(rows.read_total)
@@ -98,7 +105,7 @@ class Lists:
 
 
 class _LongList(StreamingResponse):
-    """Calls ``end`` however the answer ends."""
+    """Calls ``end`` however the answer ends; a reader that takes longer than `LIST_S` is cut off."""
 
     def __init__(
         self, content: AsyncIterator[str], status: int, headers: Mapping[str, str], *, end: Callable[[], None]
@@ -108,7 +115,8 @@ class _LongList(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await super().__call__(scope, receive, send)
+            async with asyncio.timeout(LIST_S):
+                await super().__call__(scope, receive, send)
         finally:
             self._end()
 

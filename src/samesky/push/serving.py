@@ -89,6 +89,7 @@ def make_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=[("server", "samesky"), ("x-content-type-options", "nosniff")],
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=END_S,
         limit_concurrency=MOST_CONNECTIONS,

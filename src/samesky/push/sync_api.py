@@ -34,7 +34,7 @@ from .keys import Scope
 from .model import TableModel
 from .page import decode_page
 from .problems import Problem
-from .turns import Turns
+from .turns import Threads
 
 Run = Annotated[int, Query(ge=1, le=(1 << 63) - 1, description="The run's number, as `POST /sync/v1/runs` gave it.")]
 TableName = Annotated[str, Path(max_length=64, description="An append-only table of the model.", examples=["Reading"])]
@@ -55,11 +55,10 @@ MOST_VERSION_LENGTH = 64
 class SyncApi:
     """The routes of pushers, over one centre."""
 
-    def __init__(self, central: CentralDatabase, *, limits: Limits, reads: Turns, writes: Turns) -> None:
+    def __init__(self, central: CentralDatabase, *, limits: Limits, threads: Threads) -> None:
         self._central = central
         self._limits = limits
-        self._reads = reads
-        self._writes = writes
+        self._threads = threads
 
     def make_router(self) -> APIRouter:
         """The routes, with what the OpenAPI page says of them."""
@@ -79,7 +78,7 @@ class SyncApi:
 
     async def begin_run(self, request: Request) -> JSONResponse:
         site, name = check_site(request, Scope.APPEND)
-        state = await self._writes.run(lambda: self._central.begin_run(site))
+        state = await self._threads.writes.run(lambda: self._central.begin_run(site))
         told = {
             "run": state.run,
             "centre": state.centre_id,
@@ -111,7 +110,7 @@ class SyncApi:
                 site, catalogue, run=run, dry_run=dry_run, accept_renames=accept_renames, partial=partial
             )
 
-        plan = await self._writes.run(apply)
+        plan = await self._threads.writes.run(apply)
         return JSONResponse(plan.as_dict())
 
     async def apply_page(self, request: Request, table: TableName, run: Run, position: Position = None) -> JSONResponse:
@@ -119,8 +118,8 @@ class SyncApi:
         key = None if position is None else decode_position(position, model)
         body, limits = await request.body(), self._limits
         most = {"most_rows": 2 * limits.page_rows, "most_bytes": limits.inflated_bytes}
-        rows = await self._reads.run(lambda: decode_page(body, model, now=time.time(), **most))
-        stored = await self._writes.run(lambda: self._central.apply_page(site, run, model, rows, position=key))
+        rows = await self._threads.quick.run(lambda: decode_page(body, model, now=time.time(), **most))
+        stored = await self._threads.writes.run(lambda: self._central.apply_page(site, run, model, rows, position=key))
         told = {"accepted": stored.accepted, "duplicate": stored.duplicate, "changed": stored.changed}
         rejected = [fault.as_dict() for fault in stored.rejected]
         return JSONResponse({**told, "rejected": rejected, "position": stored.position})
@@ -128,19 +127,19 @@ class SyncApi:
     async def read_digests(self, request: Request, table: TableName) -> JSONResponse:
         (site, _), model = check_site(request, Scope.APPEND, Scope.READ), self._find(table)
         question = DigestQuestion.from_dict(decode_json_object(await self._read_json(request)))
-        digests = await self._reads.run(lambda: self._central.read_digests(site, model, question))
+        digests = await self._threads.reads.run(lambda: self._central.read_digests(site, model, question))
         return JSONResponse(encode_digests(digests))
 
     async def apply_heartbeat(self, request: Request) -> JSONResponse:
         site, _ = check_site(request, Scope.APPEND)
         heartbeat = decode_heartbeat(await self._read_json(request))
-        await self._writes.run(lambda: self._central.apply_heartbeat(site, heartbeat))
+        await self._threads.writes.run(lambda: self._central.apply_heartbeat(site, heartbeat))
         return JSONResponse({"time": int(time.time())})
 
     async def read_status(self, request: Request) -> JSONResponse:
         caller = check_caller(request, Scope.APPEND, Scope.READ)
         only = caller.site if caller.scopes.isdisjoint({Scope.READ, Scope.ADMIN}) else None
-        fleet = await self._reads.run(lambda: self._central.read_fleet(only))
+        fleet = await self._threads.reads.run(lambda: self._central.read_fleet(only))
         told = {"time": int(time.time()), "site": caller.site_name or None}
         return JSONResponse(told | {"sites": [each.as_dict() for each in fleet]})
 

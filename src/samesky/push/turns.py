@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, Self, TypeVar
 
+from .databases import Dialect
 from .problems import wait_and_retry
 
 Answer = TypeVar("Answer")
+AT_ONCE = 8
 
 
 class Turns:
@@ -37,3 +39,28 @@ class Turns:
     def close(self) -> None:
         """Wait for the work that is under way, and end the threads."""
         self._threads.shutdown(cancel_futures=True)
+
+
+class Threads(NamedTuple):
+    """The threads of a server, apart for each kind of work, so that a long one doesn't keep a short one waiting."""
+
+    quick: Turns
+    """Keys, and proving what came: milliseconds."""
+    reads: Turns
+    writes: Turns
+
+    @classmethod
+    def of(cls, dialect: Dialect, *, wait_s: float) -> Self:
+        """Threads for a database of this kind."""
+        # SQLite has one writer at a time: waiting here is fair, and costs nothing.
+        writers = 1 if dialect == "sqlite" else AT_ONCE
+        return cls(
+            Turns(AT_ONCE, name="quick", wait_s=wait_s),
+            Turns(AT_ONCE, name="read", wait_s=wait_s),
+            Turns(writers, name="write", wait_s=wait_s),
+        )
+
+    def close(self) -> None:
+        """Wait for the work that is under way, and end the threads."""
+        for turns in self:
+            turns.close()
