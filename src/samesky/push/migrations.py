@@ -80,12 +80,14 @@ def _locked(database: Database) -> Iterator[None]:
             connection.exec_driver_sql(f"SELECT pg_advisory_lock({_LOCK_NUMBER})")
         elif connection.exec_driver_sql(f"SELECT GET_LOCK('{_LOCK}', {LOCK_TIMEOUT_S})").scalar() != 1:
             raise Locked("Another server changes the tables of the centre", hint="Try again in a minute.")
+        connection.commit()  # the lock is the connection's; a transaction would be ended for being idle
         try:
             yield
         finally:
-            release = f"pg_advisory_unlock({_LOCK_NUMBER})"
-            release = release if database.dialect == "postgresql" else f"RELEASE_LOCK('{_LOCK}')"
-            connection.exec_driver_sql(f"SELECT {release}")
+            pg = database.dialect == "postgresql"
+            connection.exec_driver_sql(
+                f"SELECT pg_advisory_unlock({_LOCK_NUMBER})" if pg else f"SELECT RELEASE_LOCK('{_LOCK}')"
+            )
 
 
 def _read_version(database: Database, tables: CentralTables) -> int:
