@@ -254,6 +254,7 @@ class Pushing:
         if step.then is not None:
             self._read_ahead(step.then)
         stored = sending.result()
+        self._quarantine.release_stored(step.table, step.rows)
         self._level = 1 if time.monotonic() - began_s < FAST_LINK_S else 6
         self._tell(step)
         return stored
@@ -288,7 +289,8 @@ class Pushing:
 
     def _compare(self, step: Compare) -> Proof:
         def deliver(table: TableModel, rows: Table) -> Delivered:
-            return self.drive(self._pusher.deliver(table, rows, None, retry=retry))
+            # Those in quarantine too: whoever compares knows why to send them, and when it's no use.
+            return self.drive(self._pusher.deliver(table, rows, None, retry=True))
 
         name, table = self._target.name, step.table
         retry = self._retry or (table.name in self._refused_before and _changed_anything(self.report.catalogue))
