@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -15,6 +15,7 @@ from .. import __version__
 from ..errors import SameskyError
 from .access import Door
 from .api_document import complete_document
+from .api_page import HEADERS, render_page
 from .central_database import CentralDatabase
 from .central_settings import CentralSettings
 from .guards import Guards
@@ -51,8 +52,8 @@ def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
         summary=_SUMMARY,
         lifespan=live,
         redirect_slashes=False,
+        docs_url=None,
         redoc_url=None,
-        swagger_ui_oauth2_redirect_url=None,
     )
     log.addFilter(_SELDOM)
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_FROM_BYTES, compresslevel=6)
@@ -121,4 +122,8 @@ def _describe(app: FastAPI, central: CentralDatabase) -> None:
             app.openapi_schema = complete_document(make(), central.model)
         return app.openapi_schema
 
+    async def show() -> HTMLResponse:
+        return HTMLResponse(render_page(make_document()), headers=HEADERS)
+
     app.openapi = make_document  # type: ignore[method-assign]
+    app.add_api_route("/docs", show, include_in_schema=False)
