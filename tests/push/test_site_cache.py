@@ -4,6 +4,7 @@ import logging
 import os
 import sqlite3
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,16 @@ def test_a_refused_row_is_known_again_until_it_changes_or_is_released(path: Path
         assert quarantine.release("Reading", [(1, 2, 3)]) == 0
         assert quarantine.release("Reading", [POISON.key]) == 1
         assert quarantine.is_kept(READING, rows_of(1e999)) == [False]
+
+
+def test_a_row_that_the_centre_has_stored_after_all_is_released(path: Path) -> None:
+    with SiteCache(path) as cache:
+        quarantine = cache.quarantine("centre")
+        assert quarantine.release_stored(READING, rows_of(5.0)) == 0
+        quarantine.add([POISON, replace(POISON, key=(5, 69, 1))])
+        assert quarantine.release_stored(READING, rows_of(5.0, 6.0)) == 1
+        assert quarantine.release_stored(READING, rows_of(5.0, 6.0)) == 0
+        assert [each.key for each in cache.read_quarantine()] == [(5, 69, 1)]
 
 
 def test_rows_in_a_window_are_released_and_others_stay(path: Path) -> None:

@@ -118,6 +118,18 @@ def test_a_row_that_the_centre_refuses_is_told_until_it_is_gone(stand: Stand) ->
     assert stand.cache.read_quarantine() == []
 
 
+def test_a_refused_row_leaves_the_quarantine_when_it_is_stored_after_all(stand: Stand) -> None:
+    stand.site.fill(90, types=(2,))
+    stand.site.insert("Reading", {"time": DAY + 33, "nodeId": 98, "type": 2, "value": 1.0})
+    stand.site.insert("Reading", {"time": 5, "nodeId": 70, "type": 2, "value": 1.0})
+    stand.push()
+    assert {each.reason for each in stand.cache.read_quarantine()} == {"parent", "past"}
+    stand.site.insert("Node", {"id": 98})
+    stand.push()
+    assert {each.reason for each in stand.cache.read_quarantine()} == {"past"}
+    assert stand.verify().refused == 1
+
+
 def _late_row(stand: Stand) -> None:
     stand.site.insert("Reading", {"time": DAY + 5 * DAY_S + 77, "nodeId": 70, "type": 2, "value": 0.1})
 

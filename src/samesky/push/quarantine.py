@@ -72,11 +72,22 @@ class Quarantine:
 
     def release(self, table: str, keys: Iterable[Key] | None = None) -> int:
         """Forget rows of ``table`` with these keys, or all; they are sent again when they are met. Returns how many."""
+        keys = None if keys is None else list(keys)
+        if keys == []:
+            return 0
         self._digests.pop(table, None)
         delete = "DELETE FROM quarantine WHERE target = ? AND table_name = ?"
         if keys is None:
             return self._file.write(delete, (self._target, table))
         return self._file.write(f"{delete} AND row_key = ?", *((self._target, table, _spell(key)) for key in keys))
+
+    def release_stored(self, table: TableModel, rows: Table) -> int:
+        """Forget those of ``rows``, which the centre has stored now; returns how many were kept."""
+        kept = self._of_table(table.name)
+        if not kept:
+            return 0
+        keys = zip(*(rows.column(name) for name in table.key), strict=True)
+        return self.release(table.name, [key for key in keys if key in kept])
 
     def release_between(self, table: str, from_s: int, to_s: int) -> int:
         """As `release`, for rows with ``from_s`` <= time < ``to_s``: a comparison found them all at the centre."""
