@@ -65,7 +65,7 @@ def central(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield opened
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(rows=ROWS, other=ROWS)
 def test_what_was_stored_is_read_back_to_the_bit(
     central: CentralDatabase, rows: list[tuple], other: list[tuple]

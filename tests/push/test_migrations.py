@@ -34,6 +34,7 @@ def test_several_servers_that_start_at_once_make_the_tables_once(url: str) -> No
         assert len(set(pool.map(start, range(4)))) == 1
 
 
+@embedded
 def test_starting_again_changes_nothing(url: str) -> None:
     with open_centre(url) as central:
         site = PushedSite(central)
@@ -110,6 +111,7 @@ def test_columns_and_tables_that_the_model_got_are_added(url: str) -> None:
             assert len(connection.execute(select(central.tables.of("Room"))).all()) == 2
 
 
+@embedded
 def test_a_model_with_another_key_is_refused(url: str) -> None:
     with open_centre(url):
         pass
