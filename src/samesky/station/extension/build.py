@@ -15,7 +15,17 @@ TARGET = "bin/user"
 # Everything of these, but for what only tests, demos and the command line use.
 _VENDORED = ("__init__.py", "errors.py", "config.py", "core", "link", "station")
 _OF_THE_MESH = ("broker_url", "http", "http1", "http_connection", "http_exchange", "http_host", "resolving", "urls")
-_OF_THE_BLOCKS = ("amqp", "amqp_connection", "amqp_message", "rabbitmq_broker")
+_OF_THE_BLOCKS = (
+    "amqp",
+    "amqp_connection",
+    "amqp_line",
+    "amqp_message",
+    "amqp_outgoing",
+    "amqp_settings",
+    "amqp_url",
+    "amqp_words",
+    "rabbitmq_broker",
+)
 _LEFT_OUT = frozenset(
     {"link/memory.py", "link/broker.py", "link/rest.py", "station/comparison.py", "station/extension/build.py"}
     | {f"link/{name}.py" for name in (*_OF_THE_MESH, *_OF_THE_BLOCKS)}
