@@ -84,30 +84,30 @@ def object_of(properties: Mapping[str, Any], *, required: tuple[str, ...] = (), 
 _INTEGER = {"type": "integer", "format": "int64"}
 _TEXT = {"type": "string", "maxLength": 255}
 _POSITION = {"type": ["array", "null"], "items": {"type": ["integer", "string"]}}
-_COLUMNS = {
-    "type": "object",
-    "required": ["tables"],
-    "properties": {"tables": {"type": "array", "items": {"type": "object"}}},
-    "description": "Columns of JSON, in gzip; see docs/push.md.",
-    "examples": [
-        {
-            "tables": [
-                {
-                    "name": "Reading",
-                    "count": 2,
-                    "columns": [
-                        ["time", "integer"],
-                        ["nodeId", "integer"],
-                        ["type", "integer"],
-                        ["locationId", "integer"],
-                        ["value", "real"],
-                    ],
-                    "values": [[1700000000, 1700000300], [69, 69], [1, 1], None, [21.5, 21.25]],
-                }
-            ]
-        }
-    ],
-}
+
+
+def _describe_columns(name: str, columns: Mapping[str, str], *values: object) -> Words:
+    """The schema of rows as columns, with one table of two rows for an example."""
+    table = {"name": name, "count": 2, "columns": [list(each) for each in columns.items()], "values": list(values)}
+    return {
+        "type": "object",
+        "required": ["tables"],
+        "properties": {"tables": {"type": "array", "items": {"type": "object"}}},
+        "description": "Columns in JSON, packed with gzip; see docs/push.md.",
+        "examples": [{"tables": [table]}],
+    }
+
+
+_ROOM_TYPES = _describe_columns("RoomType", {"id": "integer", "name": "text"}, [1, 2], ["Bedroom", "Kitchen"])
+_READINGS = _describe_columns(
+    "Reading",
+    {"time": "integer", "nodeId": "integer", "type": "integer", "locationId": "integer", "value": "real"},
+    [1700000000, 1700000300],
+    [69, 69],
+    [1, 1],
+    None,
+    [21.5, 21.25],
+)
 _MISSING = "`parent` names dimension rows that must come first, in `missing`; `older` says that a newer run has begun."
 
 HELLO = describe_route(
@@ -133,7 +133,7 @@ BEGIN_RUN = describe_route(
 CATALOGUE = describe_route(
     "Map a site's dimension rows",
     description="Creates and changes what is missing or other at the centre, or says what it would (`dry_run`).",
-    body=_COLUMNS,
+    body=_ROOM_TYPES,
     body_type=CONTENT_TYPE,
     answer={"type": "object", "description": "What was created, changed, adopted and refused, by table."},
     problems=(409,),
@@ -141,7 +141,7 @@ CATALOGUE = describe_route(
 PAGES = describe_route(
     "Store a page of rows",
     description=f"Stored by upsert, together with the position. {_MISSING}",
-    body=_COLUMNS,
+    body=_READINGS,
     body_type=CONTENT_TYPE,
     answer=object_of(
         {

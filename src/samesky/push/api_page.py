@@ -10,7 +10,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem; }
 summary { cursor: pointer; padding: .3rem 0; }
 code, pre { font-family: ui-monospace, monospace; font-size: .9em; }
-pre { background: #8881; padding: .6rem; overflow-x: auto; }
+pre { background: #8881; padding: .6rem; white-space: pre-wrap; }
 table { border-collapse: collapse; } td { padding: .1rem 1rem .1rem 0; vertical-align: top; }
 details { border-bottom: 1px solid #8884; } details > :not(summary) { margin-left: 1rem; }
 :root { color-scheme: light dark; }
@@ -67,7 +67,7 @@ def _render_parameters(parameters: list[Mapping[str, Any]]) -> str:
 
 def _render_example(schema: Mapping[str, Any]) -> str:
     examples = schema.get("examples", [])
-    return f"<pre>{escape(json.dumps(examples[0], indent=2))}</pre>" if examples else ""
+    return f"<pre>{escape(json.dumps(examples[0]))}</pre>" if examples else ""
 
 
 def _render_tables(document: Mapping[str, Any]) -> Iterator[str]:

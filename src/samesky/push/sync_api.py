@@ -36,7 +36,14 @@ from .page import decode_page
 from .problems import Problem
 from .turns import Threads
 
-Run = Annotated[int, Query(ge=1, le=(1 << 63) - 1, description="The run's number, as `POST /sync/v1/runs` gave it.")]
+_RUN = Query(ge=1, le=HIGHEST_INTEGER, description="The run's number, as `POST /sync/v1/runs` gave it.")
+Run = Annotated[int, _RUN]
+PerhapsRun = Annotated[int | None, _RUN]
+DryRun = Annotated[bool, Query(description="Change nothing, only say what would be done. Needs no run.")]
+AcceptRenames = Annotated[
+    bool, Query(description="Though most rows of a table have other names than before, this is no other database.")
+]
+Partial = Annotated[bool, Query(description="These are some rows that were missing, not all that are active.")]
 TableName = Annotated[str, Path(max_length=64, description="An append-only table of the model.", examples=["Reading"])]
 Position = Annotated[
     str | None,
@@ -93,10 +100,10 @@ class SyncApi:
     async def apply_catalogue(
         self,
         request: Request,
-        run: Run | None = None,
-        dry_run: bool = False,
-        accept_renames: bool = False,
-        partial: bool = False,
+        run: PerhapsRun = None,
+        dry_run: DryRun = False,
+        accept_renames: AcceptRenames = False,
+        partial: Partial = False,
     ) -> JSONResponse:
         (site, _), body = check_site(request, Scope.APPEND), await request.body()
         if run is None and not dry_run:
