@@ -21,6 +21,7 @@ from samesky.push.explanations import Explaining, Tally
 from samesky.push.mapping import TablePlan
 from samesky.push.model import TableModel
 from samesky.push.settling import Settling
+from stands.push_centre import DIALECTS, make_empty
 from stands.push_history import SITES, live_a_life
 from stands.push_history_database import open_centre
 from stands.push_history_ends import HistoryCentre
@@ -57,9 +58,12 @@ def test_a_few_histories_end_well() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(5))
-def test_histories_end_well_with_a_real_database_at_the_centre(seed: int, tmp_path: Path) -> None:
-    with open_centre(tmp_path, SITES) as centre:
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("seed", range(2))
+def test_histories_end_well_with_a_real_database_at_the_centre(
+    seed: int, dialect: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with open_centre(make_empty(request, dialect, tmp_path), SITES) as centre:
         live(FIRST_SEED + seed, centre)
 
 

@@ -1,12 +1,10 @@
-"""The real database of a centre in place of the one in memory: the same histories, backups are copies of its file."""
+"""The real database of a centre in place of the one in memory: the same histories, backups are copies of its rows."""
 
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Table, delete, insert, select
 
 from samesky.push.building import BUILDING
 from samesky.push.catalogue import decode_catalogue
@@ -24,18 +22,18 @@ from samesky.push.steps import RunStart, Stored
 
 from .push_history_ends import DIMENSIONS, GROWING, HistoryCentre, Stock
 
+Backup = list[tuple[Table, list[dict[str, Any]]]]
+
 
 class DatabaseCentre(HistoryCentre):
-    """A centre in the SQLite file ``path``; the rules look into it as they do into the one in memory."""
+    """A centre in an empty database; the rules look into it as they do into the one in memory."""
 
-    def __init__(self, path: Path, database: Database, sites: tuple[str, ...]) -> None:
-        self._path = path
+    def __init__(self, database: Database, sites: tuple[str, ...]) -> None:
         self._database = database
         self._moment = 0.0
         self._central = CentralDatabase(database, BUILDING, clock=self._read_clock)
         self._central.ensure_schema()
         self._sites = {name: self._central.sites.add(name).id for name in sites}
-        self._backups = 0
         self._stock: Stock | None = None
 
     @property
@@ -56,18 +54,21 @@ class DatabaseCentre(HistoryCentre):
                     _put(stock, model, names.get(found.get(SITE_COLUMN), ""), row_from_sql(model, dict(found)))
         return stock
 
-    def back_up(self) -> Path:  # type: ignore[override]
-        """A copy of the file, made while nobody writes."""
-        self._backups += 1
-        copy = self._path.with_name(f"backup-{self._backups}.sdb")
-        self._close_file()
-        shutil.copyfile(self._path, copy)
-        return copy
+    def back_up(self) -> Backup:  # type: ignore[override]
+        """All rows of all tables."""
+        with self._database.reading() as connection:
+            return [
+                (table, [dict(row) for row in connection.execute(select(table)).mappings()])
+                for table in self._central.tables.metadata.sorted_tables
+            ]
 
-    def restore(self, copy: Path) -> None:  # type: ignore[override]
-        """Put the copy in the place of the file; the server goes on, with all that it has in memory."""
-        self._close_file()
-        shutil.copyfile(copy, self._path)
+    def restore(self, backup: Backup) -> None:  # type: ignore[override]
+        """Put these rows in the place of all that there is; the server goes on, with what it has in memory."""
+        with self._database.writing() as connection:
+            for table, rows in backup:
+                connection.execute(delete(table))
+                if rows:
+                    connection.execute(insert(table), rows)
         self._stock = None
 
     def begin(self, site: str, now: float) -> RunStart:
@@ -123,10 +124,6 @@ class DatabaseCentre(HistoryCentre):
         self._moment += 0.001
         return self._moment
 
-    def _close_file(self) -> None:
-        """Let SQLite put its journal into the file."""
-        self._database.engine.dispose()
-
 
 def _put(stock: Stock, model: TableModel, site: str, row: dict[str, Any]) -> None:
     if model in GROWING:
@@ -140,8 +137,7 @@ def _put(stock: Stock, model: TableModel, site: str, row: dict[str, Any]) -> Non
 
 
 @contextmanager
-def open_centre(folder: Path, sites: tuple[str, ...]) -> Iterator[DatabaseCentre]:
-    """A new centre in ``folder``."""
-    path = folder / "central.sdb"
-    with Database(f"sqlite:///{path}") as database:
-        yield DatabaseCentre(path, database, sites)
+def open_centre(url: str, sites: tuple[str, ...]) -> Iterator[DatabaseCentre]:
+    """A new centre in the empty database at ``url``."""
+    with Database(url) as database:
+        yield DatabaseCentre(database, sites)
