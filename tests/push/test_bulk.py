@@ -1,6 +1,8 @@
 """Upserts of whole pages: every value as it was, every count exact, whatever the columns are; on three databases."""
 
+import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -8,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from samesky.errors import DataError
 from samesky.push.bulk import Upsert
 from samesky.push.central_database import CentralDatabase
+from samesky.push.central_tables import CentralTables
 from samesky.push.model import ColumnModel, Model, TableModel, ValueKind
 from samesky.push.values import HIGHEST_DATE, LOWEST_DATE
 from stands.push_centre import DIALECTS, PushedSite, make_empty, open_centre
@@ -123,6 +127,16 @@ def test_a_page_of_long_texts_is_stored_though_it_is_larger_than_a_statement(cen
     stored = site.push([*changed, *rows[10:]], table="Log")
     assert (stored.accepted, stored.duplicate, stored.changed) == (50, 140, 10)
     assert read(site) == sorted([*changed, *rows[10:]], key=repr)
+
+
+def test_what_fails_tells_no_values(central: CentralDatabase) -> None:
+    """Neither the error nor the traceback, which some log or other gets to see."""
+    nowhere = replace(LOG, name="Nowhere")
+    upsert = Upsert(central.database.dialect, nowhere, CentralTables(Model("log", (nowhere,))).of(nowhere))
+    columns = [[1_700_000_000], [1], ["precious"], ["precious"], [None], [None], [None], [None]]
+    with pytest.raises(DataError) as caught:
+        central.transactions.write(lambda connection: upsert.apply(connection, columns, site=1))
+    assert "precious" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_rows_are_no_statement(central: CentralDatabase) -> None:

@@ -7,7 +7,7 @@ database. Columns travel whole: as arrays to PostgreSQL, as the text of one INSE
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import repeat
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, Table
 
@@ -87,20 +87,24 @@ class _MysqlUpsert:
         self._tail = f" ON DUPLICATE KEY UPDATE {', '.join(changes)}"
 
     def __call__(self, connection: Connection, site: int, columns: Columns) -> Counts:
-        raw = {"no_parameters": True}
-        connection.exec_driver_sql("SET @samesky_found = 0", execution_options=raw)
-        affected = 0
-        for rows in self._write_rows(connection, site, columns):
-            statement = f"{self._head}{rows}{self._tail}"
-            affected += connection.exec_driver_sql(statement, execution_options=raw).rowcount
-        found = int(connection.exec_driver_sql("SELECT @samesky_found", execution_options=raw).scalar_one())
+        driver: Any = connection.connection  # by SQLAlchemy the values would be in the words of every error
+        cursor = driver.cursor()
+        try:
+            cursor.execute("SET @samesky_found = 0")
+            affected = sum(
+                cursor.execute(f"{self._head}{rows}{self._tail}")
+                for rows in self._write_rows(driver.driver_connection.escape, site, columns)
+            )
+            cursor.execute("SELECT @samesky_found")
+            found = int(cursor.fetchone()[0])
+        finally:
+            cursor.close()
         count = len(columns[0])
         changed = affected - count  # a row that is changed counts twice
         return Counts(count - found, changed, found - changed)
 
-    def _write_rows(self, connection: Connection, site: int, columns: Columns) -> Iterator[str]:
+    def _write_rows(self, literal: Callable[[object], str], site: int, columns: Columns) -> Iterator[str]:
         """The rows as they stand behind VALUES, of one statement after the other."""
-        literal = cast(Callable[[object], str], connection.connection.driver_connection.escape)  # type: ignore[union-attr]
         texts = [_write_column(column, values, literal) for column, values in zip(self._columns, columns, strict=True)]
         rows = list(map(",".join, zip(*texts, strict=True)))
         first = f"({site}," if self._of_site else "("
