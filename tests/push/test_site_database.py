@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import make_url
 
 from samesky.core.columns import Table, encode_tables
 from samesky.errors import ConfigError
@@ -326,6 +327,43 @@ def test_a_page_that_is_too_long_for_one_text_is_read_row_by_row(made: PushSite,
         snapshot._connection.exec_driver_sql("SET SESSION group_concat_max_len = 1024")
         assert list(snapshot.read_page(READING, None, 1000).rows()) == rows
         snapshot._connection.exec_driver_sql(f"SET SESSION group_concat_max_len = {16 << 20}")
+
+
+@pytest.mark.parametrize("database_url", ["mysql"], indirect=True)
+def test_a_server_that_answers_with_short_rows_alone_is_asked_for_no_others(
+    made: PushSite, database_url: str, mariadb: MariadbServer
+) -> None:
+    rows = made.fill(900)
+    ((usual,),) = mariadb.execute("SELECT @@max_allowed_packet")
+    mariadb.execute("SET GLOBAL max_allowed_packet = 16384")
+    try:
+        with Database(database_url, read_only=True) as database:
+            site = SiteDatabase(database, BUILDING)
+            assert read_all(site, 400) == read_all(site, 40) == rows
+            with site.snapshot() as snapshot:
+                assert list(snapshot.read_rows(READING, 0, DAY * 2).rows()) == rows
+    finally:
+        mariadb.execute(f"SET GLOBAL max_allowed_packet = {usual}")
+
+
+@pytest.mark.parametrize("database_url", ["mysql", "postgresql"], indirect=True)
+def test_who_may_only_read_can_push(
+    made: PushSite, database_url: str, mariadb: MariadbServer, postgresql: PostgresqlServer
+) -> None:
+    rows = made.fill(30)
+    url = make_url(database_url)
+    reader = url.set(username="reader", password="reads")
+    if made.database.dialect == "mysql":
+        mariadb.execute("CREATE USER reader IDENTIFIED BY 'reads'", f"GRANT SELECT ON {url.database}.* TO reader")
+    else:
+        postgresql.execute("CREATE USER reader PASSWORD 'reads'")
+        postgresql.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader", database=str(url.database))
+    with Database(reader.render_as_string(hide_password=False), read_only=True) as database:
+        site = SiteDatabase(database, BUILDING)
+        assert not site.check().found
+        assert read_all(site) == rows
+        with site.snapshot() as snapshot:
+            assert snapshot.read_checksums(READING, 0, DAY * 2)
 
 
 @pytest.mark.parametrize("database_url", ["mysql"], indirect=True)

@@ -1,10 +1,8 @@
 """What is read from a site's database, as the model has it; nothing is ever written there.
 
-The values are made by the database, whole columns at a time: PyMySQL makes 120,000 rows a second, MariaDB and Python's
-JSON 400,000. They are exact to the bit, whatever the types are in which the site holds them; times are whole seconds.
+Values are exact to the bit, whatever the types are in which the site holds them; times are whole seconds.
 """
 
-import json
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,10 +17,11 @@ from ..core.columns import Table
 from ..errors import DataError
 from .active_rows import choose_active
 from .checksums import read_checksums
+from .column_reading import ColumnReader
 from .databases import Database
 from .fit_rows import last_fit_key, take_fit
 from .key_conditions import after_key, between, mark_of
-from .model import ColumnModel, Model, TableModel, ValueKind
+from .model import Model, TableModel, ValueKind
 from .site_schema import Place, SiteSchema, read_schema
 from .sql_words import DAY_S, HIGHEST_TIME_S, LOWEST_TIME_S
 
@@ -106,6 +105,7 @@ class SiteSnapshot:
         self._connection = connection
         self._model = model
         self._places = schema.places
+        self._reader = ColumnReader(connection, most_bytes=schema.most_bytes)
         self._note_unfit = note_unfit
 
     def read_active(self, last_push_s: int | None) -> dict[str, Table]:
@@ -142,7 +142,7 @@ class SiteSnapshot:
         while lacking > 0:
             asked = max(lacking, min(most, _LEAST_ROWS))
             condition, values = after_key(place, after)
-            raw = self._read_columns(place, condition, values, most=asked)
+            raw = self._reader.read(place, condition, values, most=asked)
             page = self._in_order(place, self._finish_second(place, self._take_fit(table, raw), after))
             parts.append(page)
             lacking -= page.count
@@ -161,7 +161,7 @@ class SiteSnapshot:
         if second is not None:
             mark, values = mark_of(place, second)
             condition += f" AND {place.column(table.key[1])} = {mark}"
-        return self._in_order(place, self._take_fit(table, self._read_columns(place, condition, values)))
+        return self._in_order(place, self._take_fit(table, self._reader.read(place, condition, values)))
 
     def read_group(self, table: TableModel, day: int, second: object) -> Table:
         """The rows of one group: a day, counted from 1970, and a value of the second column of the key."""
@@ -182,7 +182,7 @@ class SiteSnapshot:
         if place is None:
             return 0
         condition, values = after_key(place, after)
-        return int(self._execute(f"SELECT count(*) FROM {place.sql} WHERE {condition}", values)[0][0])
+        return int(self._reader.execute(f"SELECT count(*) FROM {place.sql} WHERE {condition}", values)[0][0])
 
     def read_earliest_s(self, table: TableModel) -> int | None:
         """The first time of an append-only table; None when it has no rows."""
@@ -199,55 +199,11 @@ class SiteSnapshot:
         column = place.column(table.time_column)
         time = place.values()[table.names.index(table.time_column)]
         any_time = between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1)
-        rows = self._execute(f"SELECT {time} FROM {place.sql} WHERE {any_time} ORDER BY {column} {way} LIMIT 1")
+        rows = self._reader.execute(f"SELECT {time} FROM {place.sql} WHERE {any_time} ORDER BY {column} {way} LIMIT 1")
         return int(rows[0][0]) if rows else None
 
     def _read_rows(self, place: Place, condition: str) -> Table:
-        return self._take_fit(place.model, self._read_columns(place, condition))
-
-    def _read_columns(
-        self, place: Place, condition: str, values: Sequence[object] = (), *, most: int | None = None
-    ) -> list[list[Any]]:
-        """The values by column, in the order of the key, as the database gives them."""
-        order = ", ".join(map(place.column, place.model.key))
-        tail = f" FROM {place.sql}{f' WHERE {condition}' if condition else ''} ORDER BY {order}"
-        tail += f" LIMIT {int(most)}" if most is not None else ""
-        if place.dialect == "mysql" and place.model.append_only and not values:
-            columns = self._read_concatenated(place, tail)
-            if columns is not None:
-                return columns
-        rows = self._execute(f"SELECT {', '.join(place.values())}{tail}", values)
-        return list(map(list, zip(*rows, strict=True))) or [[] for _ in place.model.columns]
-
-    def _read_concatenated(self, place: Place, tail: str) -> list[list[Any]] | None:
-        """The values as MariaDB writes them, a text for each column; None when it can't, or the text was cut."""
-        if any(column.kind is ValueKind.TEXT for column in place.model.columns):
-            return None
-        columns = place.model.columns
-        names = [f"v{number}" for number in range(len(columns))]
-        inner = ", ".join(f"{value} AS {name}" for value, name in zip(place.values(), names, strict=True))
-        texts = ", ".join(
-            f"GROUP_CONCAT(COALESCE({_text_of(column, name)}, 'null'))"
-            for column, name in zip(columns, names, strict=True)
-        )
-        ((count, *written),) = self._execute(f"SELECT COUNT(*), {texts} FROM (SELECT {inner}{tail}) AS page")
-        try:
-            values = [json.loads(f"[{text or ''}]") for text in written]
-        except ValueError:
-            return None
-        return values if all(len(of_column) == count for of_column in values) else None
-
-    def _execute(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows, as the driver makes them: SQLAlchemy's own take longer than they do."""
-        connection: Any = self._connection.connection
-        cursor = (
-            connection.cursor(binary=True) if self._connection.dialect.name == "postgresql" else connection.cursor()
-        )
-        try:
-            cursor.execute(statement, tuple(values)) if values else cursor.execute(statement)
-            return cast(list[tuple[Any, ...]], cursor.fetchall())
-        finally:
-            cursor.close()
+        return self._take_fit(place.model, self._reader.read(place, condition))
 
     def _take_fit(self, table: TableModel, columns: list[list[Any]]) -> Table:
         """The rows that can be told; the others are noted."""
@@ -264,10 +220,10 @@ class SiteSnapshot:
         times = page.column(place.model.time_column)
         last_s = cast(int, times[-1])
         second = between(place, last_s, last_s + 1)
-        if not self._execute(f"SELECT 1 FROM {place.sql} WHERE {second} AND {fraction} LIMIT 1"):
+        if not self._reader.execute(f"SELECT 1 FROM {place.sql} WHERE {second} AND {fraction} LIMIT 1"):
             return page
         condition, values = after_key(place, after)
-        rest = self._take_fit(place.model, self._read_columns(place, f"{second} AND {condition}", values))
+        rest = self._take_fit(place.model, self._reader.read(place, f"{second} AND {condition}", values))
         before = page.only([time != last_s for time in times])
         return _join([before, rest])
 
@@ -281,11 +237,6 @@ class SiteSnapshot:
         else:
             chosen = [number for _, number in sorted({key: number for number, key in enumerate(keys)}.items())]
         return Table(rows.name, rows.columns, tuple([values[number] for number in chosen] for values in rows.values))
-
-
-def _text_of(column: ColumnModel, name: str) -> str:
-    """A number as MariaDB's text, exactly: it cuts a double to a few digits unless it is told how long it may be."""
-    return f"CAST({name} AS CHAR(60))" if column.kind is ValueKind.DOUBLE else name
 
 
 def _refuse_mistakes(schema: SiteSchema) -> None:

@@ -71,6 +71,8 @@ class SiteSchema:
     """Tables without rows in SQLite, where rows alone show how times are held."""
     pinned: bool
     """Whether one transaction may be held: it keeps nobody from writing."""
+    most_bytes: int = 0
+    """The longest row that MariaDB or MySQL answers with; 0 elsewhere."""
 
     def is_outdated(self, connection: Connection) -> bool:
         """Whether one of the empty tables has rows by now."""
@@ -89,7 +91,8 @@ def read_schema(connection: Connection, dialect: Dialect, model: Model, *, where
     look.check_purpose(model, places)
     empty = tuple(place for place in places.values() if place.is_empty)
     pinned = dialect != "sqlite" or connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
-    return SiteSchema(MappingProxyType(places), look.findings, empty, pinned)
+    longest = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()) if dialect == "mysql" else 0
+    return SiteSchema(MappingProxyType(places), look.findings, empty, pinned, longest)
 
 
 class _Look:
