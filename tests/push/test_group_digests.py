@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -169,6 +170,27 @@ def test_rows_that_cant_be_sent_are_in_no_digest_and_read_once() -> None:
     source.readings.clear()
     GroupDigests(READING, source, cache).read_digests(ask(By.ALL))
     assert not source.readings
+
+
+def test_one_row_of_1970_costs_few_questions() -> None:
+    source, cache = MemorySource(readings() | {ReadingKey(5, 1): 1.0}), MemoryCache()
+    spans: list[tuple[int, int]] = []
+    read_checksums = source.read_checksums
+
+    def note(from_s: int, to_s: int) -> Mapping[Group, tuple[int, int]]:
+        spans.append((from_s, to_s))
+        return read_checksums(from_s, to_s)
+
+    source.read_checksums = note  # type: ignore[method-assign]
+    found = GroupDigests(READING, source, cache).read_digests(ask(By.MONTH, from_s=0))
+    assert found == combine_months(combine_days(digest_groups(READING, table_of(source.rows))))
+    assert len(spans) < 70
+    assert (spans[0][0], spans[-1][1]) == (0, END_S)
+    assert all(end_s == start_s for (_, end_s), (start_s, _) in pairwise(spans)), "nothing is left out or read twice"
+    some = (197001, 197002, 202311, 202401)
+    assert GroupDigests(READING, source, cache).read_digests(ask(By.MONTH, some, from_s=0)) == {
+        month: found[month] for month in some if month in found
+    }
 
 
 def test_an_empty_window_has_no_digests() -> None:

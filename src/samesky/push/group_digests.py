@@ -9,16 +9,31 @@ is a month's digests and `ROWS_AT_ONCE` rows.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 from ..core.columns import Table
 from ..errors import Unreachable
 from .digest_question import WHOLE, By, DigestQuestion, months_between
-from .digests import DAY_S, NO_ROWS, Group, GroupDigest, Key, combine, combine_days, day_of, days_of, digest_groups
+from .digests import (
+    DAY_S,
+    NO_ROWS,
+    Group,
+    GroupDigest,
+    Key,
+    combine,
+    combine_days,
+    day_of,
+    days_of,
+    digest_groups,
+    month_of,
+)
 from .model import TableModel
 
 ROWS_AT_ONCE = 20_000
 """Whole days are read together up to so many rows; a larger day is read group by group."""
+EMPTY_MONTHS_AT_ONCE = 12
+_Groups = dict[Group, GroupDigest]
 
 
 class Unfinished(Unreachable):
@@ -111,15 +126,19 @@ class GroupDigests:
             known[month] = combine(combine_days(groups))
         return {month: known[month] for month in sorted(set(wanted)) if month in known and known[month].count}
 
-    def _each_month(
-        self, from_s: int, to_s: int, within: tuple[int, ...], deep: bool
-    ) -> Iterator[tuple[int, dict[Group, GroupDigest]]]:
+    def _each_month(self, from_s: int, to_s: int, within: tuple[int, ...], deep: bool) -> Iterator[tuple[int, _Groups]]:
+        """The groups of each month. Behind a month without rows several are read at once: one clock that was never set
+        must not cost a question for each month since 1970."""
         months = [month for month in months_between(from_s, to_s) if not within or month in within]
-        rows_before = self.rows_read
-        for month in months:
-            days = days_of(month)
-            yield month, self._read_span(max(from_s, days[0] * DAY_S), min(to_s, (days[-1] + 1) * DAY_S), deep)
-            if self.rows_read > rows_before and month != months[-1] and not self.has_time():
+        rows_before, at_once = self.rows_read, 1
+        while months:
+            part = _first_run(months[:at_once])
+            start_s, end_s = days_of(part[0])[0] * DAY_S, (days_of(part[-1])[-1] + 1) * DAY_S
+            groups = self._read_span(max(from_s, start_s), min(to_s, end_s), deep)
+            yield from _by_month(part, groups)
+            del months[: len(part)]
+            at_once = 1 if groups else min(2 * at_once, EMPTY_MONTHS_AT_ONCE)
+            if months and self.rows_read > rows_before and not self.has_time():
                 raise Unfinished(f"the digests of {self.table.name} aren't all made yet", hint="Ask again; it goes on.")
 
     def _read_groups_of_days(
@@ -132,8 +151,8 @@ class GroupDigests:
             groups |= self._read_span(start, end, deep) if start < end else {}
         return groups
 
-    def _read_span(self, from_s: int, to_s: int, deep: bool) -> dict[Group, GroupDigest]:
-        """The digests of all groups between two times, a month apart at most."""
+    def _read_span(self, from_s: int, to_s: int, deep: bool) -> _Groups:
+        """The digests of all groups between two times."""
         now = self.source.read_checksums(from_s, to_s)
         kept = {} if deep or not now else self.cache.read(self.table.name, day_of(from_s), day_of(to_s - 1) + 1)
         digests = {
@@ -196,6 +215,24 @@ def _by_day(groups: Collection[Group]) -> Iterator[tuple[int, list[Group]]]:
     for group in sorted(groups):
         days.setdefault(group[0], []).append(group)
     yield from days.items()
+
+
+def _first_run(months: list[int]) -> list[int]:
+    """The first of ``months``, and those that follow it without a gap."""
+    for place, (month, after) in enumerate(pairwise(months), start=1):
+        if days_of(after)[0] != days_of(month)[-1] + 1:
+            return months[:place]
+    return months
+
+
+def _by_month(months: list[int], groups: _Groups) -> Iterator[tuple[int, _Groups]]:
+    if len(months) == 1:
+        yield months[0], groups
+        return
+    split: dict[int, _Groups] = {month: {} for month in months}
+    for group, digest in groups.items():
+        split[month_of(group[0])][group] = digest
+    yield from split.items()
 
 
 def _runs(days: Collection[int]) -> Iterator[tuple[int, int]]:
