@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from samesky.core.strict import Refused
+from samesky.errors import Unreachable
+from samesky.push.bulk import Upsert
 from samesky.push.central_database import CentralDatabase, MissingParents, Older
-from stands.push_centre import DAY, DIALECTS, SMALL_SITE, PushedSite, make_empty, open_centre
+from stands.push_centre import DAY, DIALECTS, SMALL_SITE, PushedSite, make_empty, make_page, open_centre
 
 pytestmark = pytest.mark.slow
 
@@ -154,3 +156,28 @@ def test_sites_with_other_ids_for_the_same_types_share_them(central: CentralData
         of_both = select(reading.c.type).where(reading.c.siteId.in_([hill.id, mill.id]))
         assert len(connection.execute(of_both.distinct()).all()) == 1
     assert mill.rows() == [(DAY, 69, 2, 1, 21.0)]
+
+
+@pytest.mark.parametrize("central", ["mysql", "postgresql"], indirect=True)
+def test_a_connection_that_is_cut_in_mid_transaction_leaves_nothing_and_the_next_try_works(site: PushedSite) -> None:
+    central = site.central
+    page, table = make_page(readings(1.0)), central.model.table("Reading")
+
+    def work(connection: Connection) -> None:
+        upsert = Upsert(central.database.dialect, table, central.tables.of(table))
+        upsert.apply(connection, page.values, site=site.id)
+        cut(central, connection)
+        upsert.apply(connection, page.values, site=site.id)
+
+    with pytest.raises(Unreachable):
+        central.transactions.write(work)
+    assert site.rows() == []
+    assert site.push(readings(1.0)).accepted == 1
+
+
+def cut(central: CentralDatabase, connection: Connection) -> None:
+    """End the connection from the server's side, as a restart does."""
+    mysql = central.database.dialect == "mysql"
+    number = connection.exec_driver_sql("SELECT CONNECTION_ID()" if mysql else "SELECT pg_backend_pid()").scalar()
+    with central.database.engine.connect() as other:
+        other.exec_driver_sql(f"KILL {number}" if mysql else f"SELECT pg_terminate_backend({number})")
