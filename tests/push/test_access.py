@@ -9,6 +9,7 @@ import pytest
 from samesky.push.access import BELIEVED_S, Door
 from samesky.push.building import BUILDING
 from samesky.push.keys import Caller, Scope
+from samesky.push.model import ColumnModel, Model, TableModel, ValueKind
 from samesky.push.problems import Problem
 
 KEY = "1a2b.secret"
@@ -119,6 +120,17 @@ def test_a_key_in_the_address_is_refused_though_another_one_is_in_the_headers(ce
     problem = centre.refuse(f"Bearer {KEY}".encode(), query=query)
     assert problem.status == 401
     assert "revoke" in problem.detail
+
+
+def test_a_column_may_be_called_key_but_no_value_may_be_one() -> None:
+    column = ColumnModel("key", ValueKind.TEXT)
+    model = Model("keys", (TableModel(name="Door", columns=(ColumnModel("id", ValueKind.INTEGER), column)),))
+    centre = Centre()
+    centre.door = Door(model, find_caller=centre.find)
+    good, lost = f"Bearer {KEY}".encode(), f"key={'a' * 12}.{'b' * 43}".encode()
+    assert centre.ask(good, query=b"key=front")[1] == CALLER
+    assert centre.refuse(good, query=lost).status == 401
+    assert centre.refuse(good, query=lost.replace(b"key=", b"id=")).status == 401
 
 
 def test_a_key_is_looked_up_again_after_two_seconds(centre: Centre) -> None:

@@ -99,3 +99,14 @@ def test_every_table_is_described(server: PushServer) -> None:
 def test_the_page_for_people_is_there(server: PushServer) -> None:
     page = server.client().get("/docs")
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    for method, path in OPERATIONS:
+        assert f"<code>{method} {path}</code>" in page.text
+    for table in BUILDING.tables:
+        assert f"<code>{table.name}</code>" in page.text
+
+
+def test_the_page_for_people_needs_nothing_from_elsewhere(server: PushServer) -> None:
+    page = server.client().get("/docs")
+    assert "<script" not in page.text
+    assert "//" not in page.text.replace("<!doctype", "")
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")

@@ -260,6 +260,16 @@ def test_another_heartbeat_is_422(visitor: Site, document: object) -> None:
     assert (answer.status_code, answer.json()["type"]) == (422, "refused")
 
 
+def test_what_was_refused_is_counted_for_who_looks_after_the_fleet(visitor: Site, server: PushServer) -> None:
+    reader = server.client(server.make_key(None, Scope.READ))
+    before = reader.get("/sync/v1/status").json()["refused"]
+    visitor.http.post("/sync/v1/pages/Reading?run=1", content=b"x", headers={"content-type": "text/plain"})
+    visitor.http.post("/sync/v1/heartbeat", content=b"{", headers={"content-type": "application/json"})
+    after = reader.get("/sync/v1/status").json()["refused"]
+    assert {name: after[name] - before.get(name, 0) for name in ("media-type", "json")} == {"media-type": 1, "json": 1}
+    assert "refused" not in visitor.http.get("/sync/v1/status").json()
+
+
 def test_a_key_of_no_site_pushes_nothing(server: PushServer) -> None:
     admin = server.client(server.make_key(None, Scope.ADMIN))
     reader = server.client(server.make_key(None, Scope.READ))

@@ -7,11 +7,12 @@ after that.
 import base64
 import binascii
 import hashlib
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import Protocol
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.types import Scope as Exchange
@@ -27,7 +28,12 @@ FAILURES_PER_S = 5.0
 """Wrong keys from one address over longer spans, before it isn't listened to for a while."""
 MOST_KEY_LENGTH = 256
 _OPEN = frozenset({"/", "/sync/v1", "/docs", "/openapi.json"})
-_IN_QUERY = frozenset({"key", "apikey", "api_key", "api-key", "access_token", "token", "password", "authorization"})
+_KEY = re.compile(r"[0-9a-f]{12}\.[A-Za-z0-9_-]{40,}")
+_KEY_NAMES = frozenset({"key", "apikey", "api_key", "api-key", "access_token", "token", "password", "authorization"})
+_KEY_IN_QUERY = (
+    "keys aren't taken from the address, where logs would keep it: revoke it, and send another in"
+    " Authorization: Bearer KEY"
+)
 _CHALLENGE = {"www-authenticate": 'Bearer realm="samesky", Basic realm="samesky", charset="UTF-8"'}
 
 
@@ -42,6 +48,8 @@ class Door:
 
     def __init__(self, model: Model, *, find_caller: FindCaller, clock: Callable[[], float] = time.monotonic) -> None:
         self._dictionaries = {f"/rest/{table.name.lower()}" for table in model.tables if is_dictionary(table)}
+        columns = {name.lower() for table in model.tables for name in table.names}
+        self._key_names = _KEY_NAMES - columns
         self._find_caller = find_caller
         self._clock = clock
         self._believed: OrderedDict[bytes, tuple[Caller, float]] = OrderedDict()
@@ -49,7 +57,7 @@ class Door:
 
     async def __call__(self, scope: Exchange, headers: Headers) -> str:
         """Return under what name the request is counted; raises `Problem` (401, 429)."""
-        _refuse_key_in_query(scope["query_string"])
+        self._refuse_key_in_query(scope["query_string"])
         address = f"address {(scope.get('client') or ('', 0))[0]}"
         scope["state"]["caller"] = None
         if (key := _read_key(headers.get(b"authorization"))) is None:
@@ -62,6 +70,12 @@ class Door:
             caller = await self._prove(key, fingerprint, address)
         scope["state"]["caller"] = caller
         return f"key {caller.key}"
+
+    def _refuse_key_in_query(self, query: bytes) -> None:
+        """Addresses are logged everywhere: a key in one is a key lost."""
+        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+            if name.lower() in self._key_names or _KEY.search(value):
+                raise Problem(401, "key", _KEY_IN_QUERY, headers=_CHALLENGE)
 
     def _is_open(self, scope: Exchange) -> bool:
         path = scope["path"].rstrip("/").lower() or "/"
@@ -133,16 +147,3 @@ def _read_key(authorization: bytes | None) -> str | None:
             401, "key", "Authorization must be: Bearer KEY, or Basic with the key as password", headers=_CHALLENGE
         )
     return key
-
-
-def _refuse_key_in_query(query: bytes) -> None:
-    """Addresses are logged everywhere: a key in one is a key lost."""
-    for pair in query.decode("latin-1").split("&"):
-        if unquote_plus(pair.partition("=")[0]).lower() in _IN_QUERY:
-            raise Problem(
-                401,
-                "key",
-                "keys aren't taken from the address, where logs would keep it: revoke it, and send another"
-                " in Authorization: Bearer KEY",
-                headers=_CHALLENGE,
-            )

@@ -196,6 +196,7 @@ STATUS = describe_route(
         {
             "time": _INTEGER,
             "site": {"type": ["string", "null"], "description": "The site whose key this is."},
+            "refused": {"type": "object", "description": "Requests refused since the server began, by reason."},
             "sites": {"type": "array", "items": {"type": "object"}},
         }
     ),

@@ -3,13 +3,14 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import Scope
 
 from .. import __version__
 from ..errors import SameskyError
@@ -21,12 +22,14 @@ from .central_settings import CentralSettings
 from .guards import Guards
 from .keys import Caller
 from .problems import Problem, describe_error
+from .refusals import Refusals
 from .rest_api import RestApi
 from .seldom import Seldom
 from .sync_api import SyncApi
 from .turns import Threads
 
 log = logging.getLogger(__name__)
+Refuse: TypeAlias = Callable[[Problem, Scope], Response]
 _SELDOM = Seldom()
 PACKED_FROM_BYTES = 1024
 """Answers from this size on travel in gzip, to whom takes that."""
@@ -57,13 +60,18 @@ def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
     )
     log.addFilter(_SELDOM)
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_FROM_BYTES, compresslevel=6)
-    app.add_middleware(
-        Guards, limits=limits, read_caller=Door(central.model, find_caller=find_caller), base_path=settings.base_path
-    )
+    refusals = Refusals()
+
+    def refuse(problem: Problem, scope: Scope) -> Response:
+        refusals.note(problem, scope)
+        return problem.response()
+
+    door = Door(central.model, find_caller=find_caller)
+    app.add_middleware(Guards, limits=limits, read_caller=door, refuse=refuse, base_path=settings.base_path)
     app.add_api_route("/", _say_hello, include_in_schema=False)
-    app.include_router(SyncApi(central, limits=limits, threads=threads).make_router())
+    app.include_router(SyncApi(central, limits=limits, threads=threads, refusals=refusals).make_router())
     app.include_router(RestApi(central, settings=settings, threads=threads).make_router())
-    _answer_with_problems(app)
+    _answer_with_problems(app, refuse)
     _describe(app, central)
     return app
 
@@ -73,7 +81,7 @@ async def _say_hello() -> JSONResponse:
     return JSONResponse(told)
 
 
-def _answer_with_problems(app: FastAPI) -> None:
+def _answer_with_problems(app: FastAPI, refuse: Refuse) -> None:
     """Whatever ends a request is answered as problem+json."""
     answers: dict[type[Exception], Callable[[Any], Problem]] = {
         Problem: lambda problem: problem,
@@ -83,12 +91,14 @@ def _answer_with_problems(app: FastAPI) -> None:
         Exception: _describe_fault,
     }
     for kind, describe in answers.items():
-        app.add_exception_handler(kind, _make_handler(describe))
+        app.add_exception_handler(kind, _make_handler(describe, refuse))
 
 
-def _make_handler(describe: Callable[[Any], Problem]) -> Callable[[Request, Exception], Awaitable[Response]]:
-    async def answer(_request: Request, error: Exception) -> Response:
-        return describe(error).response()
+def _make_handler(
+    describe: Callable[[Any], Problem], refuse: Refuse
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def answer(request: Request, error: Exception) -> Response:
+        return refuse(describe(error), request.scope)
 
     return answer
 

@@ -25,6 +25,8 @@ from .problems import Problem, describe_error, wait_and_retry
 Headers: TypeAlias = Mapping[bytes, bytes]
 ReadCaller: TypeAlias = Callable[[Scope, Headers], Awaitable[str]]
 """Proves who asks, and returns under what name its requests are counted; raises `Problem` (401, 429)."""
+Refuse: TypeAlias = Callable[[Problem, Scope], ASGIApp]
+"""Notes a problem, and makes the answer."""
 
 MOST_COUNTED = 10_000
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -38,10 +40,13 @@ _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 class Guards:
     """An ASGI application around another one, which sees only requests that are in order, their bodies complete."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, read_caller: ReadCaller, base_path: str = "") -> None:
+    def __init__(
+        self, app: ASGIApp, *, limits: Limits, read_caller: ReadCaller, refuse: Refuse, base_path: str = ""
+    ) -> None:
         self._app = app
         self._limits = limits
         self._read_caller = read_caller
+        self._refuse = refuse
         self._base_path = base_path
         self._rates = Rates(limits.requests_per_s)
 
@@ -51,10 +56,9 @@ class Guards:
             return
         try:
             body = await self._take(scope, receive)
-        except SameskyError as error:
-            await describe_error(error).response()(scope, receive, send)
-        except Problem as problem:
-            await problem.response()(scope, receive, send)
+        except (SameskyError, Problem) as error:
+            problem = error if isinstance(error, Problem) else describe_error(error)
+            await self._refuse(problem, scope)(scope, receive, send)
         else:
             await self._app(scope, _receive_once(body, receive), send)
 
@@ -116,18 +120,18 @@ def check_media_type(path: str, headers: Headers) -> None:
     """Refuse bodies that aren't JSON in UTF-8 (415), or are packed in a way that isn't known here."""
     media_type, _, parameters = headers.get(b"content-type", b"").partition(b";")
     wanted = media_type.strip().lower().decode("latin-1")
-    allowed = (COLUMNS_TYPE,) if path.startswith(("/sync/v1/pages/", "/sync/v1/catalogue")) else (JSON_TYPE,)
+    columns = path.startswith(("/sync/v1/pages/", "/sync/v1/catalogue"))
+    allowed = COLUMNS_TYPE if columns else JSON_TYPE
     empty = headers.get(b"content-length") == b"0" or not _has_body(headers)
-    if wanted not in allowed and not (empty and not wanted):
-        raise Problem(415, "media-type", f"Content-Type must be {allowed[0]}", headers={"accept-post": allowed[0]})
+    if wanted != allowed and not (empty and not wanted):
+        raise Problem(415, "media-type", f"Content-Type must be {allowed}", headers={"accept-post": allowed})
     charset = parameters.strip().lower().replace(b'"', b"")
     if charset not in (b"", b"charset=utf-8"):
         raise Problem(415, "media-type", "the body must be UTF-8")
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    if encoding != b"identity" and encoding not in _WINDOW_BITS:
-        raise Problem(
-            415, "encoding", "Content-Encoding must be gzip or deflate", headers={"accept-encoding": "gzip, deflate"}
-        )
+    packings = {b"gzip"} if columns else _WINDOW_BITS.keys()
+    if encoding != b"identity" and encoding not in packings:
+        raise Problem(415, "encoding", "Content-Encoding must be gzip", headers={"accept-encoding": "gzip"})
 
 
 async def read_body(headers: Headers, receive: Receive, limits: Limits) -> bytes:

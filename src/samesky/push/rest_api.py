@@ -135,13 +135,15 @@ class RestApi:
         given = decode_object(self._decode(request, body), model, now=time.time())
 
         def change(connection: Connection) -> dict[str, object]:
+            writing = self._writing(connection, request)
+            writing.lock()
             before = self._find_row(connection, model, key, request, sight)
             _check_match(request, before)
             site = self._site_of(model, before, sight)
             if given.site not in (None, site):
                 raise Problem(409, "conflict", "a row can't be moved to another site")
             row = decode_key(key, model)
-            self._writing(connection, request).change(given, row, site)
+            writing.change(given, row, site)
             return self._find_row(connection, model, key, request, sight)
 
         found = await self._write(change)
@@ -152,10 +154,12 @@ class RestApi:
         model, sight = self._find(table), self._sight(request)
 
         def remove(connection: Connection) -> None:
+            writing = self._writing(connection, request)
+            writing.lock()
             before = self._find_row(connection, model, key, request, sight)
             _check_match(request, before)
             site = self._site_of(model, before, sight)
-            self._writing(connection, request).remove(model, decode_key(key, model), site)
+            writing.remove(model, decode_key(key, model), site)
 
         await self._write(remove)
         return Response(status_code=204)

@@ -20,7 +20,7 @@ from .model import TableModel
 from .page import MOST_FAULTS
 from .problems import Problem
 from .rest_objects import Given, Values, encode_key
-from .rest_reading import RestReading, Sight
+from .rest_reading import RestReading
 from .values import PageFault
 
 _AT_ONCE = 200  # keys in one statement
@@ -45,7 +45,6 @@ class RestWriting:
         self._reading = reading
         self._connection = connection
         self._caller = caller
-        self._sight = Sight.of(caller)
 
     def create(self, given: Given) -> Written:
         """Store one object; raises `Problem` 409 for what is there otherwise, `MissingParents`."""
@@ -57,7 +56,7 @@ class RestWriting:
     def create_all(self, given: Sequence[Given]) -> tuple[list[Written], list[PageFault]]:
         """Store objects, parents before children; with faults nothing may be kept. Raises `MissingParents`."""
         placed = [self._place(each) for each in given]
-        self._lock({each.site for each in placed if each.site is not None})
+        self.lock({each.site for each in placed if each.site is not None})
         written: list[Written] = []
         faults: list[PageFault] = []
         for table in self._central.model.tables:
@@ -76,7 +75,7 @@ class RestWriting:
         changed = replace(given, values={**given.values, **key}, site=site)
         if any(given.values[name] not in (None, key[name]) for name in table.key):
             raise Problem(409, "conflict", "a row's key can't be changed: remove the row, and make another one")
-        self._lock({site} if site is not None else set())
+        self.lock({site} if site is not None else set())
         self._check_parents(table, [changed])
         if not table.append_only:
             self._check_may_change(table, cast(int, key["id"]))
@@ -89,7 +88,7 @@ class RestWriting:
 
     def remove(self, table: TableModel, key: Mapping[str, object], site: int | None) -> None:
         """Remove a row; raises `Problem` 409 when a site pushes it, or other rows refer to it."""
-        self._lock({site} if site is not None else set())
+        self.lock({site} if site is not None else set())
         if not table.append_only:
             self._check_unused(table, cast(int, key["id"]), site)
         self._connection.execute(delete(self._of(table)).where(*self._at(table, key, site)))
@@ -106,8 +105,11 @@ class RestWriting:
             raise Problem(403, "scope", "the key may write rows of its own site alone")
         return replace(given, site=site)
 
-    def _lock(self, sites: Iterable[int]) -> None:
-        """In the order in which catalogues and pages do: nobody else gives ids, or stores rows of these sites."""
+    def lock(self, sites: Iterable[int] = ()) -> None:
+        """From here on nobody else gives ids, changes rows here, or stores rows of these ``sites``.
+
+        In the order in which catalogues and pages lock. `Problem` 422 for a site that isn't there.
+        """
         centre, site = self._tables.centre, self._tables.site
         self._connection.execute(select(centre.c.id).with_for_update())
         for number in sorted(sites):

@@ -3,6 +3,7 @@
 Ids, positions and digests are in the site's own ids; the centre translates (`central_database`).
 """
 
+import logging
 import time
 from typing import Annotated
 
@@ -34,8 +35,10 @@ from .keys import Scope
 from .model import TableModel
 from .page import decode_page
 from .problems import Problem
+from .refusals import Refusals
 from .turns import Threads
 
+log = logging.getLogger(__name__)
 _RUN = Query(ge=1, le=HIGHEST_INTEGER, description="The run's number, as `POST /sync/v1/runs` gave it.")
 Run = Annotated[int, _RUN]
 PerhapsRun = Annotated[int | None, _RUN]
@@ -62,10 +65,11 @@ MOST_VERSION_LENGTH = 64
 class SyncApi:
     """The routes of pushers, over one centre."""
 
-    def __init__(self, central: CentralDatabase, *, limits: Limits, threads: Threads) -> None:
+    def __init__(self, central: CentralDatabase, *, limits: Limits, threads: Threads, refusals: Refusals) -> None:
         self._central = central
         self._limits = limits
         self._threads = threads
+        self._refusals = refusals
 
     def make_router(self) -> APIRouter:
         """The routes, with what the OpenAPI page says of them."""
@@ -86,6 +90,7 @@ class SyncApi:
     async def begin_run(self, request: Request) -> JSONResponse:
         site, name = check_site(request, Scope.APPEND)
         state = await self._threads.writes.run(lambda: self._central.begin_run(site))
+        log.info("run_begun site=%s run=%d", name, state.run)
         told = {
             "run": state.run,
             "centre": state.centre_id,
@@ -121,13 +126,14 @@ class SyncApi:
         return JSONResponse(plan.as_dict())
 
     async def apply_page(self, request: Request, table: TableName, run: Run, position: Position = None) -> JSONResponse:
-        (site, _), model = check_site(request, Scope.APPEND), self._find(table)
+        (site, name), model = check_site(request, Scope.APPEND), self._find(table)
         key = None if position is None else decode_position(position, model)
         body, limits = await request.body(), self._limits
         most = {"most_rows": 2 * limits.page_rows, "most_bytes": limits.inflated_bytes}
         rows = await self._threads.quick.run(lambda: decode_page(body, model, now=time.time(), **most))
         stored = await self._threads.writes.run(lambda: self._central.apply_page(site, run, model, rows, position=key))
         told = {"accepted": stored.accepted, "duplicate": stored.duplicate, "changed": stored.changed}
+        log.info("page_stored site=%s table=%s accepted=%d duplicate=%d changed=%d", name, table, *told.values())
         rejected = [fault.as_dict() for fault in stored.rejected]
         return JSONResponse({**told, "rejected": rejected, "position": stored.position})
 
@@ -148,7 +154,8 @@ class SyncApi:
         only = caller.site if caller.scopes.isdisjoint({Scope.READ, Scope.ADMIN}) else None
         fleet = await self._threads.reads.run(lambda: self._central.read_fleet(only))
         told = {"time": int(time.time()), "site": caller.site_name or None}
-        return JSONResponse(told | {"sites": [each.as_dict() for each in fleet]})
+        refused = {"refused": self._refusals.counts} if only is None else {}
+        return JSONResponse(told | refused | {"sites": [each.as_dict() for each in fleet]})
 
     async def _read_json(self, request: Request) -> bytes:
         headers = dict(request.scope["headers"])
