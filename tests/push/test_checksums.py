@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from samesky.push.building import BUILDING
-from samesky.push.checksums import Group, read_checksums
+from samesky.push.checksums import read_checksums
 from samesky.push.databases import Database
+from samesky.push.digests import DAY_S, Group
 from samesky.push.model import ColumnModel, Model, TableModel, ValueKind
 from samesky.push.sql_words import TimeForm
 from stands.push_centre import open_centre
@@ -18,7 +19,6 @@ from stands.push_site import DAY, PushSite, make_site
 pytestmark = pytest.mark.slow
 READING = BUILDING.table("Reading")
 EVER = 4_000_000_000
-DAY_S = 86_400
 
 NOTE = TableModel(
     name="note",

@@ -15,22 +15,12 @@ from hashlib import blake2b
 
 from sqlalchemy import Connection
 
+from .central_tables import SITE_COLUMN
 from .databases import Dialect
+from .digests import DAY_S, Group
 from .model import ColumnModel, TableModel, ValueKind
-from .sql_words import (
-    DAY_S,
-    EPOCH_JULIAN_DAY,
-    EPOCH_SECONDS,
-    HIGHEST_TIME_S,
-    LOWEST_TIME_S,
-    TimeForm,
-    quote,
-    seconds_of,
-    spell_time,
-)
-
-SITE_COLUMN = "siteId"  # as in `central_tables`
-Group = tuple[int, int]
+from .sql_words import EPOCH_JULIAN_DAY, EPOCH_SECONDS, TimeForm, quote, seconds_of, spell_time
+from .values import HIGHEST_DATE, LOWEST_DATE
 
 _FINE = 1_073_741_824  # 2^30: what is below its reciprocal is added up by itself
 _MOST = 1_000_000_000  # of larger values, what is above is left out, lest they hide the others
@@ -53,7 +43,7 @@ def read_checksums(
 
     With ``site_id``, of the rows of this site. ``form`` is how times are held, which the centre's tables don't need.
     """
-    from_s, to_s = max(from_s, LOWEST_TIME_S), min(to_s, HIGHEST_TIME_S + 1)
+    from_s, to_s = max(from_s, LOWEST_DATE), min(to_s, HIGHEST_DATE + 1)
     if from_s >= to_s:
         return {}
     question = _Question(dialect, table, form, site_id)

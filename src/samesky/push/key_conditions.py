@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import cast
 
 from .site_schema import Place
-from .sql_words import HIGHEST_TIME_S, LOWEST_TIME_S, spell_time
+from .sql_words import spell_time
+from .values import HIGHEST_DATE, LOWEST_DATE
 
 
 def after_key(place: Place, after: Sequence[object] | None) -> tuple[str, Sequence[object]]:
@@ -16,7 +17,7 @@ def after_key(place: Place, after: Sequence[object] | None) -> tuple[str, Sequen
     It isn't spelled ``(a, b, c) > (x, y, z)``, for which MariaDB reads the table from its beginning.
     """
     if after is None:
-        return between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1), ()
+        return between(place, LOWEST_DATE, HIGHEST_DATE + 1), ()
     time_s = int(cast(int, after[0]))
     column = place.column(place.model.time_column)
     later = f"{column} >= {_spell(place, time_s + 1)}"
@@ -27,7 +28,7 @@ def after_key(place: Place, after: Sequence[object] | None) -> tuple[str, Sequen
         equal = f" OR {place.column(name)} = {mark} AND ({condition})" if condition else ""
         values = [*given, *(given if condition else ()), *values]
         condition = f"{place.column(name)} > {mark}{equal}"
-    within = between(place, time_s, HIGHEST_TIME_S + 1)
+    within = between(place, time_s, HIGHEST_DATE + 1)
     return f"{within} AND ({later}{f' OR {condition}' if condition else ''})", values
 
 

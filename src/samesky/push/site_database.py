@@ -19,11 +19,12 @@ from .active_rows import choose_active
 from .checksums import read_checksums
 from .column_reading import ColumnReader
 from .databases import Database
+from .digests import DAY_S, Group
 from .fit_rows import last_fit_key, take_fit
 from .key_conditions import after_key, between, mark_of
 from .model import Model, TableModel, ValueKind
 from .site_schema import Place, SiteSchema, read_schema
-from .sql_words import DAY_S, HIGHEST_TIME_S, LOWEST_TIME_S
+from .values import HIGHEST_DATE, LOWEST_DATE
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class SiteSnapshot:
         """The rows of one group: a day, counted from 1970, and a value of the second column of the key."""
         return self.read_rows(table, day * DAY_S, (day + 1) * DAY_S, second)
 
-    def read_checksums(self, table: TableModel, from_s: int, to_s: int) -> dict[tuple[int, int], tuple[int, int]]:
+    def read_checksums(self, table: TableModel, from_s: int, to_s: int) -> dict[Group, tuple[int, int]]:
         """How many rows each group has with ``from_s`` <= time < ``to_s``, and the database's checksum of them."""
         place = self._places.get(table.name)
         if place is None:
@@ -198,7 +199,7 @@ class SiteSnapshot:
             return None
         column = place.column(table.time_column)
         time = place.values()[table.names.index(table.time_column)]
-        any_time = between(place, LOWEST_TIME_S, HIGHEST_TIME_S + 1)
+        any_time = between(place, LOWEST_DATE, HIGHEST_DATE + 1)
         rows = self._reader.execute(f"SELECT {time} FROM {place.sql} WHERE {any_time} ORDER BY {column} {way} LIMIT 1")
         return int(rows[0][0]) if rows else None
 

@@ -8,12 +8,8 @@ from enum import StrEnum
 
 from .databases import Dialect
 from .model import ColumnModel, ValueKind
+from .values import HIGHEST_DATE, LOWEST_DATE
 
-DAY_S = 86_400
-LOWEST_TIME_S = -30_610_224_000
-"""1000-01-01, where MariaDB's DATETIME begins."""
-HIGHEST_TIME_S = 253_402_300_799
-"""The last second of the year 9999, where it ends."""
 EPOCH_SECONDS = 62_167_219_200
 """TO_SECONDS('1970-01-01'), as MariaDB and MySQL count."""
 EPOCH_JULIAN_DAY = 2_440_587.5
@@ -38,7 +34,7 @@ def spell_time(dialect: Dialect, form: TimeForm, time_s: int) -> str:
     """``time_s`` to be compared with a column of that form: never above a time of the same second."""
     if form is TimeForm.EPOCH:
         return str(int(time_s))
-    bounded_s = max(LOWEST_TIME_S, min(HIGHEST_TIME_S, time_s))
+    bounded_s = max(LOWEST_DATE, min(HIGHEST_DATE, time_s))
     time = _EPOCH + timedelta(seconds=bounded_s)
     text = f"{time:%Y-%m-%d}{'T' if form is TimeForm.ISO else ' '}{time:%H:%M:%S}"
     return f"'{text}'" if dialect == "sqlite" else f"TIMESTAMP '{text}'"
