@@ -1,8 +1,6 @@
 """Who hears whom (blocks/cycles.py)."""
 
-import pytest
-
-from samesky.blocks.cycles import find_cycle, matches
+from samesky.blocks.cycles import find_cycle
 from samesky.blocks.links import Carrier, PrimaryLink, ReplicaLink
 
 
@@ -16,38 +14,6 @@ def replica(name: str, key: str, carrier: Carrier = "amqp") -> ReplicaLink:
     """A replica ``service.id`` that follows ``key``."""
     service, _, id = name.partition(".")
     return ReplicaLink(service=service, id=id, key=key, carrier=carrier)
-
-
-@pytest.mark.parametrize(
-    ("pattern", "key", "heard"),
-    [
-        ("a.b", "a.b", True),
-        ("a.b", "a.c", False),
-        ("a.*", "a.b", True),
-        ("a.*", "a.b.c", False),
-        ("a.*", "a", False),
-        ("*.b", "a.b", True),
-        ("a.#", "a", True),
-        ("a.#", "a.b.c", True),
-        ("#", "a.b.c", True),
-        ("#", "", True),
-        ("#.c", "c", True),
-        ("#.c", "a.b.c", True),
-        ("#.c", "a.b.d", False),
-        ("a.#.d", "a.d", True),
-        ("a.#.d", "a.b.c.d", True),
-        ("a.#.*", "a.b", True),
-        ("a.#.*", "a", False),
-        ("a*", "ab", False),
-        ("a.+", "a.b", False),
-    ],
-)
-def test_keys_are_matched_as_a_topic_exchange_does(pattern: str, key: str, heard: bool) -> None:
-    assert matches(pattern, key) is heard
-
-
-def test_many_wildcards_take_no_time() -> None:
-    assert not matches(".".join(["#"] * 40 + ["x"]), ".".join(["a"] * 40))
 
 
 def test_a_chain_is_no_cycle() -> None:

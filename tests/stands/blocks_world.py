@@ -8,12 +8,12 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from samesky.blocks.cycles import matches
 from samesky.blocks.envelope import Metadata, decode_message, encode_body, encode_headers
 from samesky.blocks.links import PrimaryLink, ReplicaLink
 from samesky.blocks.primary import Broadcast, PrimaryBrain
 from samesky.blocks.replica import ReadOwn, ReplicaBrain
 from samesky.core.strict import Refused
+from samesky.link.amqp_message import matches
 
 WALL_S = 1_700_000_000.0
 

@@ -1,30 +1,12 @@
 """Which replica hears which primary, and whether any block follows itself in the end. Pure."""
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
+from ..link.amqp_message import matches
 from .links import PrimaryLink, ReplicaLink
 
 Block = tuple[str, str]
 """A service, and the id of one of its blocks."""
-
-
-def matches(pattern: str, key: str) -> bool:
-    """Whether what is sent under ``key`` comes to who is bound with ``pattern`` (AMQP 0.9.1, topic exchanges).
-
-    Words stand between dots; ``*`` is one word, ``#`` any number of them.
-    """
-    return _match(tuple(pattern.split(".")), tuple(key.split(".")))
-
-
-@lru_cache(maxsize=4096)
-def _match(pattern: tuple[str, ...], words: tuple[str, ...]) -> bool:
-    if not pattern:
-        return not words
-    first, rest = pattern[0], pattern[1:]
-    if first == "#":
-        return any(_match(rest, words[start:]) for start in range(len(words) + 1))
-    return bool(words) and first in ("*", words[0]) and _match(rest, words[1:])
 
 
 def find_cycle(primaries: Iterable[PrimaryLink], replicas: Sequence[ReplicaLink]) -> list[Block]:

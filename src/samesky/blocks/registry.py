@@ -26,6 +26,8 @@ _TABLES = (
     "CREATE TABLE master (service TEXT NOT NULL, id TEXT NOT NULL, told TEXT NOT NULL, PRIMARY KEY (service, id))",
     "CREATE TABLE slave (service TEXT NOT NULL, id TEXT NOT NULL, key TEXT NOT NULL, told TEXT NOT NULL, "
     "PRIMARY KEY (service, id, key))",
+    "CREATE TABLE epoch (last INTEGER NOT NULL)",
+    "INSERT INTO epoch VALUES (0)",
 )
 
 
@@ -70,6 +72,14 @@ class Registry:
         with self._lock, self._errors():
             rows = self._connection.execute("SELECT service, told FROM slave ORDER BY service, id, key").fetchall()
         return self._decode(decode_replica, rows)
+
+    def begin_epoch(self, now_ms: int) -> int:
+        """Return the number of a new epoch: ``now_ms``, or more where the clock has gone back since the last one."""
+        with self._writing():
+            last = self._connection.execute("SELECT last FROM epoch").fetchone()[0]
+            epoch = max(now_ms, last + 1)
+            self._connection.execute("UPDATE epoch SET last = ?", (epoch,))
+        return int(epoch)
 
     def check(self, link: PrimaryLink | ReplicaLink) -> None:
         """Raise ``Refused`` when ``link`` can't be added: CONFLICT, a block would follow itself; SIZE, too many."""

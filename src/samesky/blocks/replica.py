@@ -80,6 +80,11 @@ class ReplicaBrain:
         self._lag_s: float | None = None
         self._last_error = self._hint = ""
 
+    @property
+    def has_message(self) -> bool:
+        """Whether a message is still to be dealt with."""
+        return self._pending is not None or self._working is not None
+
     # ------------------------------------------------------------------ messages
 
     def on_message(self, message: BlockMessage, now: float, *, wall_s: float) -> Taken:
@@ -145,8 +150,7 @@ class ReplicaBrain:
         """When `next_step` may have something though no message comes."""
         if self._is_busy:
             return None
-        waits = self._pending is not None or self._working is not None
-        times = [self._not_before] if waits else []
+        times = [self._not_before] if self.has_message else []
         stale_at = self._freshness.stale_at()
         if self.link.fallback and not self._has_fallen_back and stale_at is not None:
             times.append(max(stale_at, self._not_before))

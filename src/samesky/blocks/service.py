@@ -1,0 +1,222 @@
+"""A running service of blocks: carriers, objects, and a task for each link. `Synchronising` does, and decides nothing.
+
+What is decided is decided in `primary` and `replica`. Each link has a task of its own, so a controller that is slow, or
+away, keeps nobody else waiting; and a message is given back to its broker as soon as it is written or superseded.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Self
+
+from ..core.strict import Reason, Refused
+from ..link.amqp_message import matches
+from .broadcasting import Broadcasting
+from .carriers import Arrival, CarrierLink
+from .envelope import BlockMessage, decode_message
+from .following import CONTROLLER_TIMEOUT_S, Following
+from .links import Carrier, PrimaryLink, ReplicaLink
+from .objects import Block, Objects
+from .registry import Registry
+from .status import PrimaryStatus, ReplicaStatus
+from .translate import HeldBack, translate
+
+_log = logging.getLogger(__name__)
+
+
+class Synchronising:
+    """Runs the links of ``registry`` on the loop where it is entered, for the services that ``objects`` has.
+
+    Use it with ``async with``. All methods belong to that loop.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        objects: Mapping[str, Objects],
+        carriers: Mapping[Carrier, CarrierLink],
+        may_write: Callable[[str, str], bool] = lambda service, id: True,
+    ) -> None:
+        self._registry = registry
+        self._objects = objects
+        self._carriers = carriers
+        self._may_write = may_write
+        self._primaries: dict[tuple[str, str], Broadcasting] = {}
+        self._replicas: dict[tuple[str, str, str], Following] = {}
+        self._epoch = 0
+
+    async def __aenter__(self) -> Self:
+        self._epoch = self._registry.begin_epoch(int(time.time() * 1000))
+        for carrier in self._carriers.values():
+            carrier.start(self._on_arrival)
+        for primary in self._registry.primaries():
+            await self._try_to_run(primary)
+        for replica in self._registry.replicas():
+            await self._try_to_run(replica)
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await asyncio.gather(*(each.say_goodbye() for each in self._primaries.values()), return_exceptions=True)
+        for each in self._replicas.values():
+            each.cancel()
+        tasks = [each.task for each in self._primaries.values()] + [each.task for each in self._replicas.values()]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for carrier in self._carriers.values():
+            await carrier.close()
+        for objects in self._objects.values():
+            await objects.close()
+
+    # ------------------------------------------------------------------ links
+
+    async def add(self, link: PrimaryLink | ReplicaLink) -> bool:
+        """Keep ``link`` and run it, in place of another of its name; whether anything changed.
+
+        Raises ``Refused``: NOT_FOUND (a service that there isn't, a carrier that isn't configured), SCOPE (a block
+        that mustn't be written), CONFLICT (a block would follow itself).
+        """
+        self.check(link)
+        if not self._registry.add(link):
+            return False
+        await self._stop(link)
+        await self._run(link)
+        return True
+
+    def check(self, link: PrimaryLink | ReplicaLink) -> None:
+        """Raise what `add` would."""
+        self._check(link)
+        self._registry.check(link)
+
+    async def remove(self, link: PrimaryLink | ReplicaLink) -> bool:
+        """End ``link`` and forget it; whether it was there."""
+        there = self._registry.remove(link)
+        await self._stop(link)
+        return there
+
+    def primaries(self) -> list[PrimaryLink]:
+        """The links that are registered, running or not."""
+        return self._registry.primaries()
+
+    def replicas(self) -> list[ReplicaLink]:
+        """The links that are registered, running or not."""
+        return self._registry.replicas()
+
+    def status(self) -> tuple[list[PrimaryStatus], list[ReplicaStatus]]:
+        """How every link is doing."""
+        now = time.monotonic()
+        return (
+            [each.brain.status(now) for each in self._primaries.values()],
+            [each.brain.status(now) for each in self._replicas.values()],
+        )
+
+    def troubles(self) -> dict[Carrier, str]:
+        """Why a carrier carries nothing now, for those that don't."""
+        return {name: carrier.trouble for name, carrier in self._carriers.items() if carrier.trouble}
+
+    async def preview(self, link: ReplicaLink) -> tuple[Block, Mapping[str, object] | HeldBack | None]:
+        """The replica's block as it is, and what its data would become by the last message under the key.
+
+        None when no message came yet: ask again when one has. Raises `NoSuchBlock`, `Unreachable`.
+        """
+        self._check(link)
+        block = await self._read(link)
+        message = self._find_message(link)
+        return block, None if message is None else translate(link.translation, message.data, block.data)
+
+    # ------------------------------------------------------------------ inside
+
+    def _check(self, link: PrimaryLink | ReplicaLink) -> None:
+        if link.service not in self._objects:
+            names = ", ".join(self._objects)
+            raise Refused(Reason.NOT_FOUND, f"there is no service of this name; there are {names}")
+        if link.carrier not in self._carriers:
+            raise Refused(Reason.NOT_FOUND, f"this service has no link over {link.carrier}: name a broker for it")
+        if isinstance(link, ReplicaLink) and not self._may_write(link.service, link.id):
+            raise Refused(Reason.SCOPE, "this block isn't among those that may be written")
+
+    async def _try_to_run(self, link: PrimaryLink | ReplicaLink) -> None:
+        """Run what was registered before; the configuration may have changed since."""
+        try:
+            self._check(link)
+        except Refused as refusal:
+            _log.warning("block_link_left_out service=%s id=%s reason=%r", link.service, link.id, str(refusal))
+            return
+        await self._run(link)
+
+    async def _run(self, link: PrimaryLink | ReplicaLink) -> None:
+        carrier = self._carriers[link.carrier]
+        if isinstance(link, PrimaryLink):
+            self._primaries[link.service, link.id] = Broadcasting(
+                link,
+                self._objects[link.service],
+                carrier,
+                epoch=self._epoch,
+                find_followings=self._find_followings,
+            )
+            return
+        own = self._primaries.get((link.service, link.id))
+        interval_s = own.link.interval_s if own is not None else None
+        following = Following(link, self._objects[link.service], echo_interval_s=interval_s)
+        self._replicas[link.name] = following
+        await carrier.subscribe(link.key)
+
+    async def _stop(self, link: PrimaryLink | ReplicaLink) -> None:
+        """End what runs under the link's name."""
+        if isinstance(link, PrimaryLink):
+            primary = self._primaries.pop((link.service, link.id), None)
+            if primary is not None:
+                await primary.say_goodbye()
+            return
+        following = self._replicas.pop(link.name, None)
+        if following is not None:
+            following.cancel()
+            carrier = following.link.carrier
+            if not any(each.link.key == link.key and each.link.carrier == carrier for each in self._replicas.values()):
+                await self._carriers[carrier].unsubscribe(link.key)
+
+    def _find_followings(self, link: PrimaryLink) -> list[Following]:
+        """The replicas that write to the block of a primary."""
+        return [
+            each for each in self._replicas.values() if (each.link.service, each.link.id) == (link.service, link.id)
+        ]
+
+    def _on_arrival(self, arrival: Arrival) -> None:
+        takers = [each for each in self._replicas.values() if each.hears(arrival.key)]
+        if not takers:
+            arrival.settle(True)
+            return
+        try:
+            message = decode_message(
+                arrival.key, arrival.body, arrival.headers, now=time.time(), retained=arrival.retained
+            )
+        except Refused as refusal:
+            for each in takers:
+                each.brain.on_refused(str(refusal.reason), str(refusal))
+            arrival.settle(False)
+            return
+        delivery = _Delivery(arrival, len(takers))
+        for each in takers:
+            each.take(message, delivery.settle)
+
+    def _find_message(self, link: ReplicaLink) -> BlockMessage | None:
+        """The last message under the link's key that any replica here has taken."""
+        heard = [each.last_message for each in self._replicas.values() if each.link.carrier == link.carrier]
+        return next((message for message in heard if message is not None and matches(link.key, message.key)), None)
+
+    async def _read(self, link: PrimaryLink | ReplicaLink) -> Block:
+        async with asyncio.timeout(CONTROLLER_TIMEOUT_S):
+            return await self._objects[link.service].read(link.id)
+
+
+class _Delivery:
+    """A message that several replicas take: it is settled when the last of them has done with it."""
+
+    def __init__(self, arrival: Arrival, takers: int) -> None:
+        self._arrival, self._left = arrival, takers
+
+    def settle(self) -> None:
+        """One of them has."""
+        self._left -= 1
+        if not self._left:
+            self._arrival.settle(True)
