@@ -24,6 +24,7 @@ ROWS = 1200
 STEP_S = 3600
 """Of three nodes, so that there are 16 days."""
 DAY_S = 86_400
+on_sqlite = pytest.mark.parametrize("stand", [("sqlite", "sqlite")], indirect=True, ids="-".join)
 
 
 class Stand:
@@ -102,6 +103,7 @@ def test_rows_that_the_site_has_purged_stay_at_the_centre(stand: Stand) -> None:
     assert stand.at_centre('UPDATE "Reading" SET "nodeId" = "nodeId"') == ROWS
 
 
+@on_sqlite
 def test_a_row_that_the_centre_refuses_is_told_until_it_is_gone(stand: Stand) -> None:
     stand.site.fill(90, types=(2,))
     stand.push()
@@ -118,6 +120,7 @@ def test_a_row_that_the_centre_refuses_is_told_until_it_is_gone(stand: Stand) ->
     assert stand.cache.read_quarantine() == []
 
 
+@on_sqlite
 def test_a_refused_row_leaves_the_quarantine_when_it_is_stored_after_all(stand: Stand) -> None:
     stand.site.fill(90, types=(2,))
     stand.site.insert("Reading", {"time": DAY + 33, "nodeId": 98, "type": 2, "value": 1.0})
