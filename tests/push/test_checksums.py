@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import struct
 from collections import Counter
 from collections.abc import Iterator
 
@@ -119,6 +120,28 @@ def test_rows_that_come_go_move_and_exchange_their_values_are_noticed(site: Push
         {(DAY // DAY_S, 70)},
         {(DAY // DAY_S, 69)},
     ]
+
+
+def test_the_last_bit_of_a_float_and_integers_of_any_size_are_noticed(site: PushSite) -> None:
+    state = BUILDING.table("NodeState")
+    row = {"time": DAY, "nodeId": 69, "seq_num": 2**31 - 1, "parent": 5, "localtime": 1_700_000_000, "rssi": -80}
+    rows = [{**row, "time": DAY + 10 * number, "localtime": 1_700_000_000 + 10 * number} for number in range(500)]
+    site.insert("NodeState", *rows)
+    before = read(site.database, table=state)
+    for change in ({"localtime": row["localtime"] - 1}, {"rssi": -81}, {"rssi": None}, {"parent": 2**31 - 1}):
+        site.replace("NodeState", {**row, **change})
+        assert find_changed(before, read(site.database, table=state)) == {(DAY // DAY_S, 69)}, change
+        site.replace("NodeState", row)
+    assert read(site.database, table=state) == before
+    for value in (0.0101318359375, 21.25, 1013.25, 101325.0, 7654321.0, -3.5e12):
+        reading = {"time": DAY, "nodeId": 1, "type": 1, "locationId": 3, "value": value}
+        others = [{**reading, "time": DAY + 60 * number, "type": 2} for number in range(300)]
+        site.insert("Reading", reading, *others)
+        before = read(site.database)
+        ((mantissa,),) = struct.iter_unpack("<i", struct.pack("<f", value))
+        site.replace("Reading", {**reading, "value": struct.unpack("<f", struct.pack("<i", mantissa + 1))[0]})
+        assert find_changed(before, read(site.database)) == {(DAY // DAY_S, 1)}, value
+        site.execute('DELETE FROM "Reading"')
 
 
 def test_any_change_of_any_kind_of_column_is_noticed(database_url: str) -> None:

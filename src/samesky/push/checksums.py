@@ -5,7 +5,7 @@ with nothing but one that the same database gave for the same group before; only
 
 PostgreSQL hashes values exactly. MariaDB and SQLite have no hash that is fast, so sums of doubles stand for one there:
 one of the values times a weight that the key gives, which notices what was changed, swapped or moved; and one of what
-the first is too coarse to see, the part of the values below 2^-30. Who wants no "very likely" compares deeply.
+the first is too coarse to see, the part of the values below 2^-16. Who wants no "very likely" compares deeply.
 """
 
 import struct
@@ -22,8 +22,11 @@ from .model import ColumnModel, TableModel, ValueKind
 from .sql_words import EPOCH_JULIAN_DAY, EPOCH_SECONDS, TimeForm, quote, seconds_of, spell_time
 from .values import HIGHEST_DATE, LOWEST_DATE
 
-_FINE = 1_073_741_824  # 2^30: what is below its reciprocal is added up by itself
+# What is below the reciprocal of this is added up by itself: so a FLOAT's last bit is noticed beside integers of any
+# size, and most of a double's.
+_FINE = 1 << 16
 _MOST = 1_000_000_000  # of larger values, what is above is left out, lest they hide the others
+_LARGE_PRIME, _SMALL_PRIME = 16_777_213, 1021
 _HASHED_NULL = -(1 << 63)
 # Factors that no small integers make up for.
 _FACTORS = (1.0, 1.618033988749895, 2.414213562373095, 3.302775637731995, 4.236067977499790, 5.192582403567252)
@@ -153,7 +156,7 @@ class _Question:
                 floor = f"CAST({scaled} AS INTEGER)" if self._dialect == "sqlite" else f"FLOOR({scaled})"
                 fine.append(f"coalesce({scaled} - {floor}, 0) * {2 * number + 1}")
             else:
-                coarse.append(f"coalesce({self._remainder(column, 65_521)}, -7) * {factor:.15e}")
+                coarse.append(f"coalesce({self._remainder(column, _LARGE_PRIME)}, -7) * {factor:.15e}")
         return f"{total}(({' + '.join(coarse) or '1e0'}) * {weight}), {total}({' + '.join(fine) or '0'})"
 
     def _bounded(self, name: str) -> str:
@@ -178,11 +181,11 @@ class _Question:
         return self._time if self._form is TimeForm.EPOCH else f"TO_SECONDS({self._time})"
 
     def _mysql_weight(self) -> str:
-        rest = "".join(f" + {self._remainder(column, 1021)} * 89" for column in self._rest)
+        rest = "".join(f" + {self._remainder(column, _SMALL_PRIME)} * 89" for column in self._rest)
         return f"(MOD({self._mysql_seconds()}, {DAY_S}) + {DAY_S}{rest})"
 
     def _sqlite_weight(self, day: int) -> str:
-        rest = "".join(f" + {self._remainder(column, 1021)} * 89" for column in self._rest)
+        rest = "".join(f" + {self._remainder(column, _SMALL_PRIME)} * 89" for column in self._rest)
         if self._form is TimeForm.EPOCH:
             return f"({self._time} - {(day - 1) * DAY_S}{rest})"
         return f"((julianday({self._time}) - {EPOCH_JULIAN_DAY + day - 1}) * {DAY_S}{rest})"
