@@ -9,9 +9,9 @@ from tests.stands.push_brain import READING, as_table, reading
 from samesky.core.columns import Table
 from samesky.push.comparing import Resending, cut, join
 from samesky.push.comparison import Window
+from samesky.push.delivery import Delivered
 from samesky.push.digests import DAY_S
 from samesky.push.model import TableModel
-from samesky.push.pusher import Delivered
 
 DAY = 19_000
 

@@ -12,9 +12,10 @@ from samesky.core.strict import Reason
 from samesky.errors import DataError, SameskyError, Unreachable
 from samesky.push.building import BUILDING
 from samesky.push.catalogue_plan import CataloguePlan
-from samesky.push.centre_errors import Denied, Fenced, MissingRows, NotNow, NotTheCentre, RefusedPage
+from samesky.push.centre_errors import Denied, FaultyRows, Fenced, MissingRows, NotNow, NotTheCentre, RefusedPage
 from samesky.push.mapping import Refusal, TablePlan
 from samesky.push.steps import Begin, Heartbeat, ReadPage, SendPage, SendRows, Step
+from samesky.push.values import PageFault
 
 
 def rows_of(count: int, *, per_second: int = 3) -> list[Row]:
@@ -171,6 +172,16 @@ def test_a_centre_that_refuses_every_page_is_no_reason_to_put_all_rows_away() ->
     assert not report.tables["Reading"].is_pushed
     assert report.tables["NodeState"].is_pushed, "the other table goes on"
     assert centre.positions.get("Reading") is None or centre.positions["Reading"] < rows_of(500)[30]
+
+
+def test_a_centre_that_blames_rows_which_werent_sent_gets_no_more_of_the_table() -> None:
+    site, centre = MemorySite({"Reading": rows_of(25)}), MemoryCentre()
+    faults = [PageFault(10, "value", Reason.RANGE, "too large")]
+    driver = Driver(site, centre, before=failing(SendPage, [FaultyRows(faults)]))
+    report = driver.drive(pusher(site).run())
+    assert isinstance(report.tables["Reading"].trouble, RefusedPage)
+    assert not site.kept
+    assert not centre.pages
 
 
 def test_a_table_that_the_centre_doesnt_know_is_given_up_at_once() -> None:

@@ -124,13 +124,13 @@ def passes_ids_that_are_not_mapped(patch: pytest.MonkeyPatch) -> None:
 
 def goes_on_after_the_second_in_which_a_page_ended(patch: pytest.MonkeyPatch) -> None:
     """As the original did, with ``time > last`` after a LIMIT."""
-    real = pusher._last_key
+    real = pusher.last_key
 
     def last_key(table: TableModel, rows: Table) -> Any:
         key = real(table, rows)
         return key and key[:1]
 
-    patch.setattr(pusher, "_last_key", last_key)
+    patch.setattr(pusher, "last_key", last_key)
 
 
 def never_looks_for_late_rows(patch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from ..core.columns import Table
 from .comparison import Window, compare, window_of
+from .delivery import Delivered
 from .digest_question import DigestQuestion
 from .digests import DAY_S, Group, GroupDigest
 from .digests import Key as DigestKey
@@ -18,7 +19,6 @@ from .group_digests import GroupDigests
 from .model import TableModel
 from .proof import Proof
 from .push_settings import PAGE_ROWS
-from .pusher import Delivered
 from .settling import Resent
 from .site_cache import SiteCache
 from .site_database import SiteDatabase, SiteSnapshot

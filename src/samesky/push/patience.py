@@ -3,6 +3,7 @@
 from ..core.backoff import Backoff
 from ..errors import SameskyError, Unreachable
 from .centre_errors import NotNow
+from .steps import Step, Steps, Wait
 
 MOST_TRIES = 8
 """So often is one step tried while it fails for a reason that may pass: for about a minute."""
@@ -35,3 +36,18 @@ class Patience:
         """It worked."""
         self._tries = 0
         self._backoff.reset()
+
+    def persist(self, step: Step) -> Steps:  # type: ignore[type-arg]
+        """Do ``step``, again and again while waiting may help; returns what comes of it."""
+        while True:
+            try:
+                outcome = yield step
+            except SameskyError as error:
+                wait_s = self.plan_wait_s(error)
+                if wait_s is None:
+                    raise
+                cause = error
+            else:
+                self.renew()
+                return outcome
+            yield Wait(wait_s, cause)

@@ -22,13 +22,15 @@ from .catalogue_plan import CataloguePlan
 from .centre_client import CentreClient
 from .comparing import Comparing
 from .databases import Database
+from .delivery import Delivered
 from .digest_question import DigestQuestion
 from .digests import GroupDigest, Key
-from .model import Model, TableModel
+from .model import TableModel
+from .parents import read_with_parents
 from .patience import MOST_TRIES, Patience
 from .proof import Proof
 from .push_settings import PushSettings, TargetSettings
-from .pusher import Delivered, Pusher
+from .pusher import Pusher
 from .reporting import Reporting
 from .site_cache import SiteCache
 from .site_database import SiteDatabase, SiteSnapshot
@@ -230,8 +232,9 @@ class Pushing:
 
     def _send_rows(self, step: SendRows) -> SentRows:
         model = self._settings.model
-        tables, absent = self._read(lambda snapshot: read_with_parents(snapshot, model, step.wanted))
-        tables = {name: _leave_out(table, step.without) for name, table in tables.items()}
+        tables, absent = self._read(
+            lambda snapshot: read_with_parents(snapshot, model, step.wanted, without=step.without)
+        )
         plan = self._client.send_catalogue(tables, self._run, partial=True) if tables else None
         return SentRows(plan, absent)
 
@@ -362,28 +365,3 @@ def open_pushing(
         client = CentreClient(target, settings.model)
         with Pushing(settings, target, site, client, cache, stop=stop, on_progress=on_progress) as pushing:
             yield pushing
-
-
-def _leave_out(table: Table, rows: frozenset[tuple[str, int]]) -> Table:
-    return table.only([(table.name, number) not in rows for number in table.column("id")])
-
-
-def read_with_parents(
-    snapshot: SiteSnapshot, model: Model, wanted: Mapping[str, frozenset[int]]
-) -> tuple[dict[str, Table], dict[str, frozenset[int]]]:
-    """Return the dimension rows with the ids ``wanted`` and all that they refer to; and the ids that aren't there."""
-    todo = {table.name: set(wanted.get(table.name, ())) for table in model.dimensions()}
-    tables: dict[str, Table] = {}
-    absent: dict[str, frozenset[int]] = {}
-    for table in reversed(list(model.dimensions())):  # children before parents
-        if not todo[table.name]:
-            continue
-        rows = snapshot.read_dimension(table, sorted(todo[table.name]))
-        missing = todo[table.name].difference(rows.column("id"))
-        if missing:
-            absent[table.name] = frozenset(missing)
-        if rows.count:
-            tables[table.name] = rows
-        for column, parent in table.references.items():
-            todo[parent].update(number for number in rows.column(column) if isinstance(number, int))
-    return {table.name: tables[table.name] for table in model.dimensions() if table.name in tables}, absent
