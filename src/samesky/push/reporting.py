@@ -100,17 +100,14 @@ class Reporting:
 
     def _describe_tables(self, report: RunReport) -> list[TableStatus]:
         before = {table.table: table for table in self._before.tables} if self._before else {}
-        kept: dict[str, dict[str, int]] = {}
-        for row in self._cache.read_quarantine(self._target.name):
-            reasons = kept.setdefault(row.table, {})
-            reasons[row.reason] = reasons.get(row.reason, 0) + 1
+        quarantine = self._cache.quarantine(self._target.name)
         return [
             TableStatus(
                 table=name,
                 position=table.position or (before[name].position if name in before else None),
                 backlog=self.backlogs.get(name, before[name].backlog if name in before else None),
                 proof=table.proof or (before[name].proof if name in before else None),
-                quarantined=kept.get(name, {}),
+                quarantined=quarantine.count(name),
             )
             for name, table in report.tables.items()
         ]
