@@ -97,7 +97,7 @@ def test_two_sites_are_gathered_and_late_readings_found(folder: Path) -> None:
     for place in PLACES:
         site, centre = outcome["sites"][place.name]["site"], outcome["sites"][place.name]["centre"]
         assert site == centre
-        assert site["count"] == 60 * DAY_S // 300 * 9
+        assert site["count"] == 30 * DAY_S // 300 * 9
     with Run(folder, "--directory", str(folder / "kept")) as again:
         assert again.wait() == 2, again.text
     assert "has the centre of an earlier demo" in again.text

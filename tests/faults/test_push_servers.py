@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from samesky.demo.push_sites import PLACES, write_site
 from stands.mariadb import MariadbServer
 from stands.postgresql import PostgresqlServer
 from stands.push_bulk import fill_site, mariadb_url
@@ -77,3 +78,35 @@ def test_every_row_arrives_once_though_the_server_is_killed_twice_and_the_way_is
     assert count_rows(centre.database_url, "Reading") == ROWS
     assert read_meaning(site_url) == read_meaning(centre.database_url, site="field")
     assert verified.status == 0, str(verified)
+
+
+def test_a_centre_waits_for_its_database_that_was_killed(tmp_path: Path) -> None:
+    path = tmp_path / "site.db"
+    rows = write_site(path, PLACES[0], days=10, until_s=1_790_035_200)
+    with (
+        PostgresqlServer(tmp_path / "postgresql") as postgresql,
+        ServedCentre(tmp_path / "centre", postgresql.create_database().url) as centre,
+    ):
+        key = centre.add_site("field")
+        site = SiteCommands(
+            tmp_path / "site",
+            f"sqlite:///{path}",
+            centre_url=centre.url,
+            key=key,
+            target_options="page_rows = 500",
+        )
+        running = site.launch("run")
+        wait_for(
+            lambda: count_rows(centre.database_url, "Reading") > 0,
+            DEADLINE_S,
+            every_s=0.02,
+            explain=lambda: running.text,
+        )
+        postgresql.kill()
+        assert running.process.poll() is None, "it was over before the kill"
+        postgresql.start()
+        finished = running.wait(DEADLINE_S)
+        assert finished.status == 0, str(finished) + centre.log_text[-2000:]
+        assert count_rows(centre.database_url, "Reading") == rows
+        assert read_meaning(f"sqlite:///{path}") == read_meaning(centre.database_url, site="field")
+        assert "Traceback" not in centre.log_text

@@ -37,7 +37,7 @@ from .push_sites import (
 from .screen import Screen
 
 LIBRARIES = ("sqlalchemy", "httpx2", "fastapi", "uvicorn")
-DAYS = 60
+DAYS = 30
 LATE_NODE, LATE_DAYS = 70, 5
 """The node whose readings of some days come only when everything else has been pushed."""
 START_TIMEOUT_S = 60.0
