@@ -86,6 +86,19 @@ def test_more_rows_than_the_server_writes_into_one_text_are_read_all_the_same(ce
         central.database.close()
 
 
+def test_as_many_groups_as_a_year_of_a_few_nodes_has_are_kept_in_no_time(central: CentralDatabase) -> None:
+    nodes = [*SMALL_SITE["Node"], *({"id": 100 + i, "locationId": 1, "nodeTypeId": 0} for i in range(20))]
+    site = PushedSite(central, rows={**SMALL_SITE, "Node": nodes})
+    rows = [(DAY + day * DAY_S, 100 + i, 0, 1, float(i)) for day in range(300) for i in range(20)]
+    site.push(rows)
+    groups = digest_groups(central.model.table("Reading"), make_page(rows))
+    for _ in range(2):
+        assert ask(site, By.GROUP, to_s=DAY + 300 * DAY_S) == groups
+    site.push([(DAY, 100, 0, 1, -1.0)])
+    changed = ask(site, By.GROUP, to_s=DAY + 300 * DAY_S)
+    assert {group for group in groups if groups[group] != changed[group]} == {(DAY // DAY_S, 100)}
+
+
 def test_nothing_was_pushed_and_nothing_is_told(central: CentralDatabase) -> None:
     assert ask(PushedSite(central), By.ALL) == {}
 

@@ -170,7 +170,7 @@ class CentralDatabase:
 
         def work(connection: Connection) -> tuple[KeptDigests, Mapping[Key, GroupDigest] | Unfinished]:
             source = self._open_groups(connection, site, table)
-            kept = KeptDigests(connection, self.tables, site=site, version=source.version)
+            kept = KeptDigests(connection, self.database.dialect, self.tables, site=site, version=source.version)
             try:
                 return kept, GroupDigests(table, source, kept, Patience()).read_digests(question)
             except Unfinished as unfinished:

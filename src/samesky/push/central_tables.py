@@ -125,7 +125,7 @@ class CentralTables:
         return self._make(
             "samesky_digest",
             *(_integer("site"), _name("table_name"), _integer("day"), _integer("second")),
-            *(_integer("row_count"), _name("checksum"), _name("digest")),
+            *(_integer("row_count"), _integer("checksum"), _integer("digest_high"), _integer("digest_low")),
             key=("site", "table_name", "day", "second"),
         )
 
