@@ -74,6 +74,13 @@ def test_it_serves_https_below_a_path_of_a_configuration(tmp_path: Path) -> None
         assert curl("--cacert", tmp_path / "cert.pem", f"{url.removesuffix('/building')}/rest/sensortype/") == "[]"
 
 
+def test_it_warns_when_others_can_reach_it_unencrypted(tmp_path: Path) -> None:
+    options = ("--database", f"sqlite:///{tmp_path / 'central.db'}", "--listen", "0.0.0.0:0")
+    with RunningCommand("push", "serve", *options) as serving:
+        serving.wait_for_line()
+        assert "--tls-cert" in serving.errors
+
+
 def make_certificate(folder: Path) -> None:
     """cert.pem and key.pem for 127.0.0.1."""
     subject = ("-subj", "/CN=centre", "-addext", "subjectAltName=IP:127.0.0.1")

@@ -1,5 +1,6 @@
 """`samesky push serve`: the central server."""
 
+import ipaddress
 import json
 from pathlib import Path
 
@@ -55,6 +56,12 @@ def command(
     _serve(centre, where, as_json)
 
 
+_UNENCRYPTED = (
+    "samesky: keys and rows travel unencrypted to this server\n"
+    "  what to do: give a certificate with --tls-cert, or listen on 127.0.0.1 behind a web server that has one"
+)
+
+
 def _serve(centre: Centre, where: Listen, as_json: bool) -> None:
     with needing("fastapi", "push"), needing("uvicorn", "push"):
         from ..push.central import make_app
@@ -64,6 +71,8 @@ def _serve(centre: Centre, where: Listen, as_json: bool) -> None:
         listening = listen(where.host, where.port)
         url = Listen(where.host, listening.getsockname()[1]).url
         url = f"{url.replace('http:', 'https:', 1) if settings.tls_cert else url}{settings.base_path.lstrip('/')}"
+        if not settings.tls_cert and not _is_loopback(where.host):
+            click.echo(_UNENCRYPTED, err=True)
         told = json.dumps({"url": url, "port": listening.getsockname()[1], "database": central.database.name})
         serve(
             make_app(central, settings),
@@ -72,3 +81,10 @@ def _serve(centre: Centre, where: Listen, as_json: bool) -> None:
             tls_key=settings.tls_key,
             started=lambda: click.echo(told if as_json else f"serving {central.database.name} at {url}"),
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -29,7 +29,7 @@ from .sync_api import SyncApi
 from .turns import Threads
 
 log = logging.getLogger(__name__)
-Refuse: TypeAlias = Callable[[Problem, Scope], Response]
+Refuse: TypeAlias = Callable[[SameskyError | Problem, Scope], Response]
 _SELDOM = Seldom()
 PACKED_FROM_BYTES = 1024
 """Answers from this size on travel in gzip, to whom takes that."""
@@ -62,7 +62,8 @@ def make_app(central: CentralDatabase, settings: CentralSettings) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=PACKED_FROM_BYTES, compresslevel=6)
     refusals = Refusals()
 
-    def refuse(problem: Problem, scope: Scope) -> Response:
+    def refuse(error: SameskyError | Problem, scope: Scope) -> Response:
+        problem = error if isinstance(error, Problem) else _describe_error(error)
         refusals.note(problem, scope)
         return problem.response()
 
@@ -83,9 +84,9 @@ async def _say_hello() -> JSONResponse:
 
 def _answer_with_problems(app: FastAPI, refuse: Refuse) -> None:
     """Whatever ends a request is answered as problem+json."""
-    answers: dict[type[Exception], Callable[[Any], Problem]] = {
+    answers: dict[type[Exception], Callable[[Any], SameskyError | Problem]] = {
         Problem: lambda problem: problem,
-        SameskyError: _describe_error,
+        SameskyError: lambda error: error,
         RequestValidationError: _describe_parameters,
         HTTPException: _describe_http,
         Exception: _describe_fault,
@@ -95,7 +96,7 @@ def _answer_with_problems(app: FastAPI, refuse: Refuse) -> None:
 
 
 def _make_handler(
-    describe: Callable[[Any], Problem], refuse: Refuse
+    describe: Callable[[Any], SameskyError | Problem], refuse: Refuse
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(request: Request, error: Exception) -> Response:
         return refuse(describe(error), request.scope)
@@ -106,7 +107,8 @@ def _make_handler(
 def _describe_error(error: SameskyError) -> Problem:
     problem = describe_error(error)
     if problem.status >= 500:
-        log.error("central_failed error=%r hint=%r", str(error), error.hint)
+        # All of it is the text, not its arguments: what fails otherwise is told at once (`Seldom`).
+        log.error(f"central_failed error={str(error)!r} hint={error.hint!r}")
     return problem
 
 

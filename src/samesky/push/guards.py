@@ -20,13 +20,13 @@ from ..core.strict import Reason, Refused, decode_decimal
 from ..errors import SameskyError
 from .bodies import CONTENT_TYPE as COLUMNS_TYPE
 from .central_settings import Limits
-from .problems import Problem, describe_error, wait_and_retry
+from .problems import Problem, wait_and_retry
 
 Headers: TypeAlias = Mapping[bytes, bytes]
 ReadCaller: TypeAlias = Callable[[Scope, Headers], Awaitable[str]]
 """Proves who asks, and returns under what name its requests are counted; raises `Problem` (401, 429)."""
-Refuse: TypeAlias = Callable[[Problem, Scope], ASGIApp]
-"""Notes a problem, and makes the answer."""
+Refuse: TypeAlias = Callable[[SameskyError | Problem, Scope], ASGIApp]
+"""Notes what ends a request, and makes the answer."""
 
 MOST_COUNTED = 10_000
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -57,8 +57,7 @@ class Guards:
         try:
             body = await self._take(scope, receive)
         except (SameskyError, Problem) as error:
-            problem = error if isinstance(error, Problem) else describe_error(error)
-            await self._refuse(problem, scope)(scope, receive, send)
+            await self._refuse(error, scope)(scope, receive, send)
         else:
             await self._app(scope, _receive_once(body, receive), send)
 

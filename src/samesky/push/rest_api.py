@@ -111,9 +111,10 @@ class RestApi:
         caller, body = check_caller(request, Scope.APPEND), await request.body()
 
         async def work() -> Response:
-            document = self._decode(request, body)
-            most = 2 * self._limits.page_rows
-            given = decode_objects(document, self._central.model, now=time.time(), most=most)
+            model, most = self._central.model, 2 * self._limits.page_rows
+            given = await self._threads.quick.run(
+                lambda: decode_objects(self._decode(request, body), model, now=time.time(), most=most)
+            )
 
             def store(connection: Connection) -> list[Written]:
                 written, faults = self._writing(connection, request).create_all(given)

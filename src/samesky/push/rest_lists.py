@@ -7,7 +7,7 @@ import asyncio
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from typing import cast
+from typing import NamedTuple, cast
 
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -26,6 +26,13 @@ MOST_UNDER_WAY = 16
 """Lists of all keys together: each has a connection to the database until its reader has taken it."""
 LIST_S = 900.0
 """How long a reader may take over one."""
+
+
+class Chunk(NamedTuple):
+    """Part of a list, as JSON without the brackets around it."""
+
+    rows: int
+    text: str
 
 
 class RestList:
@@ -50,10 +57,11 @@ class RestList:
         with self._lock:
             return cast(int | None, next(self._steps))
 
-    def read_chunk(self) -> Objects:
+    def read_chunk(self) -> Chunk:
         """The next objects; none at the end."""
         with self._lock:
-            return cast(Objects, next(self._steps, []))
+            objects = cast(Objects, next(self._steps, []))
+        return Chunk(len(objects), encode_json(objects)[1:-1])
 
     def close(self) -> None:
         """Give the connection back."""
@@ -85,15 +93,15 @@ class Lists:
             self._end(rows, name)
             raise
         status = 206 if total and rows.items else 200
-        if len(first) < CHUNK_ROWS:
+        if first.rows < CHUNK_ROWS:
             self._end(rows, name)
-            return Response(encode_json(first), status, headers, media_type="application/json")
+            return Response(f"[{first.text}]", status, headers, media_type="application/json")
         return _LongList(self._encode(first, rows), status, headers, end=lambda: self._end(rows, name))
 
-    async def _encode(self, first: Objects, rows: RestList) -> AsyncIterator[str]:
+    async def _encode(self, first: Chunk, rows: RestList) -> AsyncIterator[str]:
         chunk, before = first, "["
-        while chunk:
-            yield before + encode_json(chunk)[1:-1]
+        while chunk.rows:
+            yield before + chunk.text
             chunk, before = await self._reads.run(rows.read_chunk), ", "
         yield "]"
 
