@@ -1,0 +1,168 @@
+"""What ``[blocks]`` in samesky.toml says: services and where their blocks are, brokers, and who may do what.
+
+[blocks]
+listen = "127.0.0.1:5000"
+state = "blocks.sdb"                            # where links are kept
+amqp = "amqp://guest:guest@localhost/"          # or a list: the nodes of one cluster
+exchange = "syncast"
+token_file = "/etc/samesky/blocks.token"        # needed to listen beyond this machine
+
+[blocks.services.spark-master]
+store = "spark-master.json"                     # blocks in a JSON file
+
+[blocks.services.spark-slave]
+controller = "http://localhost:5001"            # a controller's service, over HTTP
+generation = "2018"                             # or "today"
+writable = ["dummy-*"]                          # default: all blocks
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Literal
+
+from ..config import Findings, Options
+from ..errors import ConfigError
+from ..link.amqp_settings import AmqpSettings
+from ..link.amqp_url import read_amqp_url
+
+DEFAULT_LISTEN = "127.0.0.1:5000"
+"""The port of the seed's walkthrough."""
+DEFAULT_STATE = "blocks.sdb"
+TOKEN_VARIABLE = "SAMESKY_BLOCKS_TOKEN"
+SHORTEST_TOKEN = 16
+Kind = Literal["store", "2018", "today"]
+
+_KNOWN = frozenset({"listen", "state", "amqp", "exchange", "token", "token_file", "strict", "heartbeat_s", "services"})
+_KNOWN_OF_SERVICE = frozenset({"store", "controller", "generation", "writable"})
+_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """One service: where its blocks are, and which of them may be written."""
+
+    name: str
+    kind: Kind
+    place: str
+    """A path, or a URL."""
+    writable: tuple[str, ...] = ("*",)
+
+    def may_write(self, id: str) -> bool:
+        """Whether the block ``id`` may be written."""
+        return any(fnmatchcase(id, pattern) for pattern in self.writable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlocksSettings:
+    """The configuration of `samesky blocks serve`."""
+
+    services: tuple[ServiceSettings, ...]
+    amqp: AmqpSettings | None
+    state: Path = Path(DEFAULT_STATE)
+    listen: str = DEFAULT_LISTEN
+    token: str = field(default="", repr=False)
+
+    def may_write(self, service: str, id: str) -> bool:
+        """Whether a replica may write to this block."""
+        return any(each.name == service and each.may_write(id) for each in self.services)
+
+
+def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping[str, Any]) -> BlocksSettings:
+    """Return the settings of ``[blocks]``; every mistake goes to ``findings``.
+
+    What is ``given`` (on the command line) is in place of what the file says.
+    """
+    section = tables.get("blocks", {})
+    if not isinstance(section, Mapping):
+        findings.error("blocks", "it should be a table: [blocks]")
+        section = {}
+    options = Options({**section, **given}, "blocks", findings)
+    options.warn_unknown(_KNOWN)
+    settings = BlocksSettings(
+        services=_read_services({**section, **given}.get("services", {}), findings),
+        amqp=_read_amqp({**section, **given}, options),
+        state=Path(options.text("state", DEFAULT_STATE)).expanduser(),
+        listen=options.text("listen", DEFAULT_LISTEN),
+        token=options.secret("token", TOKEN_VARIABLE) or "",
+    )
+    _check_token(settings, findings)
+    return settings
+
+
+def _read_services(told: object, findings: Findings) -> tuple[ServiceSettings, ...]:
+    if not isinstance(told, Mapping) or not told:
+        findings.error("blocks", "there is no service: add [blocks.services.NAME] with a store or a controller")
+        return ()
+    found = []
+    for name, values in told.items():
+        where = f"blocks.services.{name}"
+        if not _SERVICE.fullmatch(name):
+            findings.error(where, "the name of a service has letters, digits, - and _: it is in addresses and keys")
+        elif not isinstance(values, Mapping):
+            findings.error(where, f"it should be a table: [{where}]")
+        else:
+            found.append(_read_service(name, Options(values, where, findings), values.get("writable")))
+    return tuple(found)
+
+
+def _read_service(name: str, options: Options, writable: object) -> ServiceSettings:
+    options.warn_unknown(_KNOWN_OF_SERVICE)
+    store, controller = options.own("store", ""), options.own("controller", "")
+    if bool(store) == bool(controller):
+        options.findings.error(options.where, "it needs one of: store (a file), controller (a URL)")
+    if controller and not _URL.fullmatch(controller):
+        options.findings.error(options.where, f"controller = {controller!r} should be a URL, such as http://spark:5000")
+    generation: Kind = "2018" if options.choice("generation", "today", ("2018", "today")) == "2018" else "today"
+    patterns = ["*"] if writable is None else writable
+    if not isinstance(patterns, list) or not all(isinstance(each, str) for each in patterns):
+        options.findings.error(options.where, 'writable should be a list of ids, such as ["dummy-*"]')
+        patterns = []
+    kind: Kind = "store" if store else generation
+    return ServiceSettings(name, kind, store or controller.rstrip("/"), tuple(patterns))
+
+
+def _read_amqp(values: Mapping[str, Any], options: Options) -> AmqpSettings | None:
+    told = values.get("amqp")
+    urls = [told] if isinstance(told, str) else told
+    if urls is None:
+        options.findings.error(
+            options.where, 'amqp is missing: name the broker, such as "amqp://guest:guest@localhost/"'
+        )
+        return None
+    if not isinstance(urls, list | tuple) or not urls or not all(isinstance(url, str) for url in urls):
+        options.findings.error(options.where, "amqp should be a URL, or a list of the URLs of one cluster")
+        return None
+    try:
+        return AmqpSettings(
+            urls=tuple(read_amqp_url(url) for url in urls),
+            exchange=options.text("exchange", "syncast"),
+            heartbeat_s=options.integer("heartbeat_s", 10, 4, 600),
+        )
+    except ConfigError as error:
+        options.findings.error(options.where, f"amqp: {error}")
+        return None
+
+
+def _check_token(settings: BlocksSettings, findings: Findings) -> None:
+    """Whoever may register links decides what is written to controllers: beyond this machine that takes a token."""
+    if settings.token and len(settings.token) < SHORTEST_TOKEN:
+        findings.error("blocks", f"the token should have {SHORTEST_TOKEN} characters or more")
+    if not settings.token and not is_loopback(settings.listen):
+        findings.error(
+            "blocks",
+            f"listen = {settings.listen!r} is reached from other machines: set token_file, or listen on 127.0.0.1",
+        )
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine reaches ``host:port``, or ``port``."""
+    host = listen.rpartition(":")[0].strip("[]")
+    try:
+        return ip_address(host).is_loopback if host else ":" not in listen
+    except ValueError:
+        return host == "localhost"
