@@ -177,3 +177,19 @@ def test_another_schema_is_described_in_the_same_file(tmp_path: Path) -> None:
     assert read(tmp_path, GOOD).model.name == "building"
     assert [table.name for table in read(tmp_path, GOOD + model).model.tables] == ["Gauge", "Level"]
     assert "push.model" in problems(tmp_path, GOOD + "[push.model]\nname = 7\n")[0]
+
+
+def test_paths_are_taken_from_the_folder_of_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "centre.key").write_text("abc.secret\n")
+    (tmp_path / "there" / "centre.key").chmod(0o600)
+    monkeypatch.chdir(tmp_path)
+    text = '[push]\ndatabase="sqlite:///a.db"\n[push.targets.one]\nkey_file="centre.key"\nurl="https://c.example.org"\n'
+    settings = read(tmp_path / "there", text)
+    assert settings.database == f"sqlite:///{tmp_path / 'there' / 'a.db'}"
+    assert settings.targets[0].key == "abc.secret"
+    seed = SEED.replace("key = abc.secret", "key_file = centre.key").replace(
+        "mysql://test_user:test_user@127.0.0.1/ch", "sqlite:////data/a.db"
+    )
+    settings = read(tmp_path / "there", seed, "synchronise.conf")
+    assert (settings.database, settings.targets[0].key) == ("sqlite:////data/a.db", "abc.secret")

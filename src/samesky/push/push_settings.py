@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..config import Findings, Options, read_toml
@@ -46,6 +47,8 @@ _OPTIONS = _COMMON | _names(
 )
 _TARGET_OPTIONS = _COMMON | _names("url enabled")
 _SEED_NAMES = {"localurl": "database", "pushlimit": "page_rows", "synctime": "period_s", "resturl": "url"}
+_FILES = _names("key_file database_password_file ca_file cert_file")
+_SQLITE = re.compile(r"sqlite:///(?!/|:memory:)")
 _Targets = list[tuple[str, Options]]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -117,11 +120,26 @@ def read_push_settings(path: Path) -> tuple[PushSettings, Findings]:
     return settings, findings
 
 
+def _anchor(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """``values`` with the paths in them, if they are relative, taken from the folder of the configuration."""
+
+    def anchor(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _anchor(value, folder)
+        if name in _FILES and isinstance(value, str) and value:
+            return str(folder / Path(value).expanduser())
+        if name == "database" and isinstance(value, str) and _SQLITE.match(value):
+            return f"sqlite:///{folder / Path(value[len('sqlite:///') :]).expanduser()}"
+        return value
+
+    return {name: anchor(name, value) for name, value in values.items()}
+
+
 def _find_sections(path: Path, findings: Findings) -> tuple[Options, _Targets, object]:
     section = read_toml(path).get("push")
     if not isinstance(section, Mapping):
         raise ConfigError(f"{path}: the section [push] is missing", hint="docs/push.md has one to start from.")
-    options = Options(section, "push", findings)
+    options = Options(_anchor(section, path.absolute().parent), "push", findings)
     options.warn_unknown(_OPTIONS)
     targets = options.section("targets")
     return options, list(targets.sections()) if targets else [], section.get("model")
@@ -235,15 +253,16 @@ def _find_seed_sections(path: Path, findings: Findings) -> tuple[Options, _Targe
         raise ConfigError(
             f"{path} has no sections [general] and [locations]", hint="Name a samesky.toml, or a synchronise.conf."
         )
-    options = Options(_rename(parser["general"]), "[general]", findings)
+    folder = path.absolute().parent
+    options = Options(_anchor(_rename(parser["general"]), folder), "[general]", findings)
     options.warn_unknown(_OPTIONS)
-    return options, list(_find_locations(parser, options)), None
+    return options, list(_find_locations(parser, options, folder)), None
 
 
-def _find_locations(parser: configparser.ConfigParser, around: Options) -> Iterator[tuple[str, Options]]:
+def _find_locations(parser: configparser.ConfigParser, around: Options, folder: Path) -> Iterator[tuple[str, Options]]:
     for name, enabled in parser["locations"].items():
         if parser.has_section(name):
-            values = {**_rename(parser[name]), "enabled": enabled}
+            values = {**_anchor(_rename(parser[name]), folder), "enabled": enabled}
             yield name, Options(values, f"[{name}]", around.findings, around)
         else:
             around.findings.error("[locations]", f"{name} has no section [{name}] with its resturl")
