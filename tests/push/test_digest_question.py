@@ -1,15 +1,19 @@
 """A question for digests and its answer come through JSON as they were, and nothing else is taken for one."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samesky.core.columns import Table
 from samesky.core.strict import Reason, Refused
+from samesky.push.building import BUILDING
 from samesky.push.digest_question import By, DigestQuestion, decode_digests, encode_digests, months_between
-from samesky.push.digests import DAY_S, GroupDigest
+from samesky.push.digests import DAY_S, GroupDigest, combine, combine_days, combine_months, digest_groups
 
 DAY = DigestQuestion(from_s=19_700 * DAY_S, to_s=19_900 * DAY_S, by=By.DAY, within=(202401,))
 GROUP = DigestQuestion(from_s=19_700 * DAY_S, to_s=19_900 * DAY_S, by=By.GROUP)
@@ -91,6 +95,19 @@ def test_what_is_no_answer_is_refused(entries: Any, reason: Reason) -> None:
     with pytest.raises(Refused) as refused:
         decode_digests({"groups": entries}, DAY)
     assert refused.value.reason is reason
+
+
+def test_the_worked_example_of_the_page_is_right() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-it-proves.md").read_text(encoding="utf-8")
+    reading = BUILDING.table("Reading")
+    rows = [(1_700_000_000, 69, 1, None, 21.5), (1_700_000_300, 69, 1, None, -0.0)]
+    groups = digest_groups(reading, Table.from_rows("Reading", reading.wire, rows))
+    days = combine_days(groups)
+    months = combine_months(days)
+    for digest in (*groups.values(), *days.values(), *months.values(), combine(months)):
+        assert f"`{digest.digest.hex()}`" in page
+    question, answer = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", page, re.DOTALL)[-2:])
+    assert decode_digests(answer, DigestQuestion.from_dict(question)) == groups
 
 
 def test_months_are_those_that_have_a_second_in_between() -> None:
