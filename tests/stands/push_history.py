@@ -76,8 +76,7 @@ class History:
         for _ in range(MOST_SETTLING):
             for site in self.sites:
                 site.run(CALM, accept_renames=True)
-                self._advance(1)
-                site.run(CALM, accept_renames=True, retry=True)
+            self._advance(2 * DAY_S)  # what was refused is tried again after a day
             reports = [site.run(CALM) for site in self.sites]
             if all(report is not None and _is_quiet(report) for report in reports):
                 break

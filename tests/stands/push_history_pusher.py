@@ -95,7 +95,8 @@ class Site:
         self._rng = rng
         self._run = 0
         self._trouble = CALM
-        self._accept_renames = self._retry = False
+        self._accept_renames = False
+        self._refused_before: set[str] = set()
         self._pusher: Pusher | None = None
         self._busy = 0.0
 
@@ -105,14 +106,11 @@ class Site:
         *,
         busy: float = 0.0,
         accept_renames: bool = False,
-        retry: bool = False,
         compares: bool = True,
     ) -> RunReport | None:
-        """One run; None when it couldn't be ended. ``retry``: the comparison alone, and what was refused as well.
-
-        ``busy``: how likely the site's database changes between two steps.
-        """
-        self._trouble, self._busy, self._accept_renames, self._retry = trouble, busy, accept_renames, retry
+        """One run; None when it couldn't be ended. ``busy``: how likely the database changes between two steps."""
+        self._trouble, self._busy, self._accept_renames = trouble, busy, accept_renames
+        self._refused_before = {key[0] for key in self.kept}
         rng = self._rng
         self._pusher = Pusher(
             BUILDING,
@@ -123,7 +121,7 @@ class Site:
             compares=compares,
         )
         try:
-            report: RunReport = self._drive(self._pusher.repair() if retry else self._pusher.run())
+            report: RunReport = self._drive(self._pusher.run())
             if not (compares or busy):
                 self._check_not_passed_over(report)
             return report
@@ -210,13 +208,19 @@ class Site:
             explained=self.explained[step.table.name],
             now=self.now,
             resend=lambda groups: self._resend(step.table, snapshot, window, groups),
-            retry=self._retry,
+            retry=step.table.name in self._refused_before and self._has_changed_the_centre(),
         )
         if proof.same and window is not None:
             self.check_held(step.table, chosen(snapshot, window), FalseProof)
             for key in [key for key in self.kept if key[0] == step.table.name and key[1] < window.to_s]:
                 del self.kept[key]
         return proof
+
+    def _has_changed_the_centre(self) -> bool:
+        """Whether a parent that was refused before may be there now."""
+        assert self._pusher is not None
+        plan = self._pusher.report.catalogue
+        return plan is not None and any(table.created or table.changed or table.adopted for table in plan.tables)
 
     def _ask_digests(self, table: TableModel, question: DigestQuestion) -> Mapping[Key, GroupDigest]:
         self._trouble.before()
@@ -232,7 +236,7 @@ class Site:
         assert self._pusher is not None
         wanted = set(groups)
         rows = [row for row in chosen(snapshot, window) if (day_of(row[0]), row[1]) in wanted]
-        done = self._drive(self._pusher.deliver(table, table_of(table, rows), None, retry=self._retry))
+        done = self._drive(self._pusher.deliver(table, table_of(table, rows), None, retry=True))
         refused: dict[Group, int] = {}
         for key in done.refused:
             group = (day_of(key[0]), key[1])
