@@ -12,6 +12,7 @@ import pytest
 
 from samesky.config import Findings
 from samesky.push.described import read_model
+from samesky.push.push_settings import read_push_settings
 from stands.mariadb import MariadbServer
 from stands.ports import free_port
 from stands.push_bulk import fill_site
@@ -144,6 +145,28 @@ def test_the_original_s_configuration_is_read_as_it_is(site: Machine, centre: Ma
     (site.folder / "synchronise.conf").chmod(0o600)
     site.run("samesky push run --config synchronise.conf")
     assert count_rows(f"sqlite:///{centre.folder / 'central.db'}", "Reading") == ROWS
+
+
+def test_the_options_of_the_guide_are_those_that_are_read(tmp_path: Path) -> None:
+    (section,) = re.findall(r"^## The site's options$(.*?)^## ", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    rows = re.findall(r"^\| (`.+?) \| (.*?) \|", section, re.MULTILINE)
+    told = {name: default for names, default in rows for name in re.findall(r"`(\w+)`", names)}
+    numbers = {name: default for name, default in told.items() if default.isdigit()}
+    config = tmp_path / "samesky.toml"
+    config.write_text(
+        "\n".join(["[push]", *(f"{name} = {default}" for name, default in numbers.items())])
+        + "\ndatabase = 'sqlite:///site.db'\n[push.targets.centre]\nurl = 'http://127.0.0.1/'\nkey = 'abc.secret'\n"
+    )
+    config.chmod(0o600)
+    _, findings = read_push_settings(config)
+    assert [str(found) for found in findings.found] == []
+    config.write_text(
+        "[push]\ndatabase = 'sqlite:///site.db'\n[push.targets.c]\nurl = 'http://127.0.0.1/'\nkey = 'a.b'\n"
+    )
+    usual, _ = read_push_settings(config)
+    for name, default in numbers.items():
+        assert getattr(usual, name, getattr(usual.targets[0], name, None)) == int(default), name
+    assert told.keys() - numbers.keys() >= {"database", "state_dir", "key_file", "ca_file", "accept_renames", "strict"}
 
 
 def test_the_other_schema_of_the_guide_can_be_pushed() -> None:
