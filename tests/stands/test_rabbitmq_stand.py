@@ -1,10 +1,8 @@
 """RabbitMQ nodes: they end with their test, keep their ports, and bear what is done to them."""
 
-from pathlib import Path
-
 import pytest
 
-from stands.rabbitmq import RabbitmqCluster, RabbitmqNode
+from stands.rabbitmq import RabbitmqNode
 
 pytestmark = pytest.mark.slow
 
@@ -28,12 +26,3 @@ def test_a_node_that_was_starved_frozen_and_killed_is_healed_on_its_port(rabbitm
     rabbitmq.kill()
     rabbitmq.heal()
     assert (rabbitmq.port, rabbitmq.evaluate("rabbit_alarm:get_alarms()")) == (port, "[]")
-
-
-def test_nodes_form_a_cluster_that_a_killed_one_joins_again(tmp_path: Path) -> None:
-    with RabbitmqCluster(tmp_path) as cluster:
-        assert cluster.count_running() == 3
-        cluster.nodes[0].kill()
-        assert cluster.count_running() == 2
-        cluster.nodes[0].start()
-        assert cluster.count_running() == 3

@@ -17,7 +17,7 @@ from .amqp_connection import (
     Lost,
     NotAllowed,
     Publisher,
-    quieten_library,
+    prepare_library,
     settle_delivery,
 )
 from .amqp_line import STALLED, Line
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 
 OnAmqpEvent = Callable[[AmqpEvent], None]
 
-BIND_AGAIN_S = 4.0
-"""How often exchange and bindings are declared again, in case somebody deleted them."""
 BATCH = 256
 REPEAT_AFTER_S = 60.0
 
@@ -90,7 +88,7 @@ class AmqpLink:
 
     def start(self) -> None:
         """Begin; returns at once."""
-        quieten_library()
+        prepare_library()
         self._started = True
         if self._patterns:
             self._consuming.start()
@@ -227,7 +225,7 @@ class AmqpLink:
         self._consuming.note_up(connection.address)
         try:
             while True:
-                await asyncio.sleep(BIND_AGAIN_S)
+                await asyncio.sleep(self.settings.bind_again_s)
                 await consumer.bind(self._patterns, again=True)
         finally:
             self._consumer = None

@@ -19,15 +19,17 @@ from aio_pika.exceptions import (
     ChannelClosed,
     ChannelPreconditionFailed,
     ConnectionClosed,
+    InvalidFrameError,
     ProbableAuthenticationError,
 )
 from pamqp.commands import Basic
 
-from .amqp_message import AmqpArrived, Properties, Published, Returned, Role
+from .amqp_frames import NO_TEXT, UNREADABLE, ensure_tolerance
+from .amqp_message import AmqpArrived, AmqpUnreadable, Properties, Published, Returned, Role
 from .amqp_outgoing import Outgoing
 from .amqp_settings import AmqpSettings
 from .amqp_url import AmqpUrl
-from .amqp_words import describe_difference, describe_end, describe_login, describe_loss, describe_reply
+from .amqp_words import describe_difference, describe_end, describe_login, describe_loss, describe_reply, describe_vhost
 
 PROVEN_FOR_S = 0.01
 """So long after the broker confirmed something it needn't be asked whether it takes anything."""
@@ -105,6 +107,10 @@ async def open_connection(
             client_properties={"connection_name": f"{settings.name} {role}"},
             heartbeat=_choose_heartbeat(settings.heartbeat_s),
         )
+    except InvalidFrameError as error:
+        if "Connection.OpenOk" not in str(error):  # all that is left of the broker's words
+            raise explain(error, url.address, settings.exchange) from None
+        raise NotAllowed(describe_vhost(url.address, url.vhost)) from None
     except _TROUBLES as error:
         raise explain(error, url.address, settings.exchange) from None
     return AmqpConnection(raw, settings, address=url.address)
@@ -171,7 +177,7 @@ class Publisher:
 class Consumer:
     """Consumes on a connection, from one queue that the broker names, for us alone, bound by each pattern."""
 
-    def __init__(self, connection: AmqpConnection, on_arrived: Callable[[AmqpArrived], None]) -> None:
+    def __init__(self, connection: AmqpConnection, on_arrived: Callable[[AmqpArrived | AmqpUnreadable], None]) -> None:
         self._connection = connection
         self._on_arrived = on_arrived
         self._bound: set[str] = set()
@@ -215,7 +221,10 @@ class Consumer:
             raise self._connection.explain(error) from None
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
-        self._on_arrived(_decode(message))
+        arrived = _decode(message)
+        if isinstance(arrived, AmqpUnreadable):
+            await settle_delivery(message, accept=False)
+        self._on_arrived(arrived)
 
 
 async def settle_delivery(delivery: object, *, accept: bool) -> None:
@@ -228,8 +237,9 @@ async def settle_delivery(delivery: object, *, accept: bool) -> None:
         pass  # done before, or the queue went with its connection
 
 
-def quieten_library() -> None:
-    """Have aio-pika log nothing, unless it was told a level: all it has to say is in our events, once."""
+def prepare_library() -> None:
+    """Have aio-pika bear unreadable messages, and log nothing unless it was told a level: our events say it all."""
+    ensure_tolerance()
     for name in ("aio_pika", "aiormq"):
         logger = logging.getLogger(name)
         if logger.level == logging.NOTSET:
@@ -272,11 +282,14 @@ def _encode(body: bytes, properties: Properties) -> aio_pika.Message:
     )
 
 
-def _decode(message: AbstractIncomingMessage) -> AmqpArrived:
+def _decode(message: AbstractIncomingMessage) -> AmqpArrived | AmqpUnreadable:
+    key = message.routing_key or ""
+    if NO_TEXT in key or UNREADABLE in message.headers:
+        return AmqpUnreadable(key, message.body)
     properties = Properties(
         content_type=message.content_type,
         timestamp_s=message.timestamp.timestamp() if message.timestamp else None,
         message_id=message.message_id,
         headers=dict(message.headers),
     )
-    return AmqpArrived(message.routing_key or "", message.body, properties, message)
+    return AmqpArrived(key, message.body, properties, message)

@@ -36,6 +36,14 @@ class AmqpArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class AmqpUnreadable:
+    """A message came whose key or properties can't be read as what they should be; the link has rejected it."""
+
+    key: str
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class AmqpConnected:
     """A connection stands: what is published goes out now, or every subscription holds. ``address`` is host:port."""
 
@@ -94,7 +102,7 @@ class AmqpSent:
     outcome: Published | Returned | Superseded
 
 
-AmqpEvent = AmqpConnected | AmqpDisconnected | AmqpArrived | AmqpSent
+AmqpEvent = AmqpConnected | AmqpDisconnected | AmqpArrived | AmqpUnreadable | AmqpSent
 
 
 def check_key(key: str) -> str:

@@ -29,6 +29,8 @@ class AmqpSettings:
     """How many the broker keeps for us; the oldest go first."""
     dead_letter_exchange: str | None = None
     """Where the broker puts what we reject; it must be there. Default: nowhere."""
+    bind_again_s: float = 4.0
+    """How often exchange and bindings are declared again, in case somebody deleted them."""
     connect_timeout_s: float = 5.0
     publish_timeout_s: float = 10.0
     """What the broker was sent, and hasn't confirmed after so long, is sent again on another connection."""
@@ -40,5 +42,5 @@ class AmqpSettings:
             raise ValueError(f"heartbeat_s is at least {SHORTEST_HEARTBEAT_S}")
         if not 1 <= self.prefetch <= 65_535 or self.queue_length < 1:
             raise ValueError("prefetch is 1 to 65535, and queue_length at least 1")
-        if min(self.connect_timeout_s, self.publish_timeout_s) <= 0:
-            raise ValueError("a time-out is more than 0 s")
+        if min(self.bind_again_s, self.connect_timeout_s, self.publish_timeout_s) <= 0:
+            raise ValueError("times are more than 0 s")

@@ -5,7 +5,6 @@ from .reasons import describe_error
 _REPLIES = {
     "ACCESS_REFUSED": "the user may not do that there; an administrator gives rights with rabbitmqctl set_permissions",
     "CONNECTION_FORCED": "an operator, or the broker's end, closed the connection",
-    "NOT_ALLOWED": "is there such a virtual host, and may this user enter it?",
     "RESOURCE_LOCKED": "another connection has it for itself",
 }
 """What to make of the word with which RabbitMQ's replies begin (AMQP 0.9.1, 1.5.2.1: reply codes)."""
@@ -16,6 +15,13 @@ def describe_login(address: str) -> str:
     return (
         f"{address} refused the user or password; check both, and know that RabbitMQ takes its user guest"
         " from the broker's own machine only"
+    )
+
+
+def describe_vhost(address: str, vhost: str) -> str:
+    """Return the sentence for a virtual host that isn't there, or that the user may not enter: one can't tell which."""
+    return (
+        f"{address} has no virtual host {vhost}, or this user may not enter it: rabbitmqctl list_permissions -p {vhost}"
     )
 
 
@@ -47,7 +53,7 @@ def describe_loss(address: str, error: BaseException) -> str:
             return f"{address} ended the connection; is it an AMQP 0.9.1 broker, and is TLS wanted on that port?"
         case OSError():
             return describe_error(address, error)
-    return f"the connection to {address} failed: {type(error).__name__}"
+    return f"{address} doesn't answer as an AMQP 0.9.1 broker does ({type(error).__name__})"
 
 
 def _shorten(said: str) -> str:

@@ -18,6 +18,7 @@ _OF_THE_MESH = ("broker_url", "http", "http1", "http_connection", "http_exchange
 _OF_THE_BLOCKS = (
     "amqp",
     "amqp_connection",
+    "amqp_frames",
     "amqp_line",
     "amqp_message",
     "amqp_outgoing",
