@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stands.push_brain import NOW, READING, as_table, reading
 
@@ -230,6 +230,7 @@ JUNK = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from([200, 201, 302, 400, 401, 404, 409, 413, 422, 429, 503]), JUNK), max_size=8))
 def test_no_answer_ends_in_anything_but_our_own_errors(answers: list[tuple[int, object]]) -> None:
     scripts = iter([answering(f"{status} Whatever", document, "Connection: close") for status, document in answers])
