@@ -257,13 +257,14 @@ def test_texts_may_be_part_of_the_key(database_url: str) -> None:
             assert snapshot.read_rows(table, DAY, DAY + 1, "it's").column("node") == [1, 2]
 
 
+@pytest.mark.filterwarnings("error::sqlalchemy.exc.SAWarning")
 def test_what_is_missing_is_named_at_once(made: PushSite, site: SiteDatabase) -> None:
     assert not site.check().found
     made.execute('ALTER TABLE "Sensor" DROP COLUMN "calibrationSlope"')
     made.execute('ALTER TABLE "House" DROP COLUMN "startDate"')
     made.execute('DROP TABLE "NodeType"')
     made.execute('DROP TABLE "NodeState"')
-    made.execute('ALTER TABLE "Reading" ADD COLUMN more INTEGER')
+    made.execute('ALTER TABLE "Reading" ADD COLUMN more POINT')
     found = SiteDatabase(site.database, BUILDING).check()
     text = "\n".join(map(str, found.errors))
     assert len(found.errors) == 3

@@ -4,12 +4,14 @@ Names are found in capital or small letters, tables may be views, and what the m
 """
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Date, DateTime, Integer, inspect
+from sqlalchemy.exc import SAWarning
 from sqlalchemy.types import TypeEngine
 
 from ..config import Findings
@@ -112,7 +114,11 @@ class _Look:
         if actual is None:
             self.findings.warn(self._where, f"there is no table {table.name}: it isn't pushed")
             return None
-        kinds = {column["name"]: column["type"] for column in self._inspector.get_columns(actual)}
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", SAWarning
+            )  # columns that aren't ours may be of any type
+            kinds = {column["name"]: column["type"] for column in self._inspector.get_columns(actual)}
         columns = {column.name: _find_name(column.name, kinds) for column in table.columns}
         missing = [name for name, found in columns.items() if found is None]
         if missing:
