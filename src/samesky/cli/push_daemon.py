@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(
     "daemon",
     short_help="Push again and again, until it is stopped.",
-    epilog="Example: samesky -v push daemon --config /etc/samesky/samesky.toml (by systemd)",
+    epilog="Example: samesky push daemon --config /etc/samesky/samesky.toml (by systemd)",
 )
 @site_config_option
 @target_option
