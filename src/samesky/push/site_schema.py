@@ -115,9 +115,7 @@ class _Look:
             self.findings.warn(self._where, f"there is no table {table.name}: it isn't pushed")
             return None
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", SAWarning
-            )  # columns that aren't ours may be of any type
+            warnings.simplefilter("ignore", SAWarning)  # columns that aren't ours may be of any type
             kinds = {column["name"]: column["type"] for column in self._inspector.get_columns(actual)}
         columns = {column.name: _find_name(column.name, kinds) for column in table.columns}
         missing = [name for name, found in columns.items() if found is None]
