@@ -1,48 +1,50 @@
-"""The stands of the push hold: a PostgreSQL server of one's own, and sites alike in three databases."""
+"""The stands of the push do what the tests that use them believe."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from samesky.push.databases import Database
-
-from .mariadb import MariadbServer
-from .postgresql import PostgresqlServer
-from .push_site import DIMENSIONS, make_site
-
-pytestmark = pytest.mark.slow
-
-
-def test_a_postgresql_that_was_killed_has_what_was_committed(tmp_path: Path) -> None:
-    with PostgresqlServer(tmp_path / "server") as server:
-        database = server.create_database()
-        with database.connect() as connection:
-            connection.execute("CREATE TABLE thing (id INTEGER)")
-            connection.execute("INSERT INTO thing VALUES (1)")
-        first = server.pid
-        server.kill()
-        assert server.pid is None
-        server.start()
-        assert server.pid not in (None, first)
-        with database.connect() as connection:
-            assert connection.execute("SELECT id FROM thing").fetchall() == [(1,)]
+from samesky.demo.push_sites import PLACES, write_site
+from samesky.errors import Unreachable
+from samesky.link.rest import RestClient
+from stands.push_meaning import count_rows, read_meaning, read_readings
+from stands.push_proxy import PushProxy
+from stands.push_server import PushServer
 
 
-def test_sites_are_alike_in_three_databases(
-    tmp_path: Path, mariadb: MariadbServer, postgresql: PostgresqlServer
-) -> None:
-    made = mariadb.create_database()
-    urls = (
-        f"sqlite:///{tmp_path / 'site.sdb'}",
-        f"mysql://{made.user}:{made.password}@{made.host}:{made.port}/{made.name}",
-        postgresql.create_database().url,
-    )
-    tables = []
-    for url in urls:
-        with make_site(url) as site:
-            rows = site.fill(100)
-            tables.append({name: site.read(name) for name in DIMENSIONS})
-            assert [row[:4] for row in site.read("Reading")] == [row[:4] for row in rows]
-        with Database(url, read_only=True) as database, database.reading():
-            pass
-    assert tables[0] == tables[1] == tables[2]
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PushServer]:
+    with PushServer(f"sqlite:///{tmp_path / 'central.db'}") as running:
+        yield running
+
+
+def test_the_proxy_carries_counts_and_cuts(server: PushServer) -> None:
+    with PushProxy(server.port) as proxy, RestClient(proxy.url) as client:
+        assert client.get("/sync/v1/").status == 200
+        assert proxy.bytes_up > 50
+        assert proxy.bytes_down > 50
+        assert client.post("/sync/v1/heartbeat", b"x" * 100_000).status == 401
+        proxy.cut_after(1)
+        with pytest.raises(Unreachable):
+            client.get("/sync/v1/")
+        assert (proxy.connections, proxy.cuts) == (1, 1)
+        assert client.get("/sync/v1/").status == 200
+
+
+def test_the_proxy_takes_its_time(server: PushServer) -> None:
+    with PushProxy(server.port, delay_s=0.05, rate_bytes_s=100_000) as proxy, RestClient(proxy.url) as client:
+        began = time.monotonic()
+        assert client.post("/sync/v1/heartbeat", b"x" * 10_000).status == 401
+        assert time.monotonic() - began >= 0.05 + 0.1 + 0.05
+
+
+def test_readings_with_another_meaning_are_told_apart(tmp_path: Path) -> None:
+    one, other = (f"sqlite:///{tmp_path / name}" for name in ("one.db", "other.db"))
+    for place, url in zip(PLACES, (one, other), strict=True):
+        write_site(Path(url.removeprefix("sqlite:///")), place, days=1, until_s=1_790_035_200)
+    assert count_rows(one, "Reading") == count_rows(other, "Reading") == 2592
+    assert read_meaning(one) == read_meaning(one) != read_meaning(other)
+    first = min(read_readings(one))
+    assert first[:-1] == (1_789_948_800, 69, "CO2", "ppm", "1 Hill Road", "Master bedroom", "Bedroom")
