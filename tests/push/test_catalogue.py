@@ -1,6 +1,7 @@
 """Catalogues on the wire: they come back as they were, and nothing but good rows comes in."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from samesky.core.columns import Table
 from samesky.core.strict import Reason, Refused
+from samesky.push.active_rows import choose_active
 from samesky.push.bodies import compress
 from samesky.push.building import BUILDING
 from samesky.push.catalogue import (
@@ -17,6 +19,7 @@ from samesky.push.catalogue import (
     digest_catalogue,
     encode_catalogue,
 )
+from samesky.push.model import ColumnModel, Model, TableModel, ValueKind
 
 ROOM_TYPE = BUILDING.table("RoomType")
 HOUSE = BUILDING.table("House")
@@ -176,6 +179,54 @@ def test_the_digest_is_that_of_what_arrives() -> None:
 
 def test_houses_and_what_is_in_them_are_chosen_by_activity_and_nodes_are_not() -> None:
     assert chosen_by_activity(BUILDING) == {"Deployment", "House", "Location", "Room", "RoomType"}
+
+
+ACTIVITY = Model(
+    "activity",
+    tuple(
+        TableModel(
+            name=name,
+            columns=tuple(ColumnModel(column, ValueKind.INTEGER) for column in ("id", *references, "end")),
+            natural_key=("end",),
+            references=references,
+            active_until="end" if name in ("Trial", "Loan") else "",
+            of_site=name in ("Logger", "Loan"),
+        )
+        for name, references in {
+            "Owner": {},
+            "Trial": {"owner": "Owner"},
+            "Kind": {},
+            "Note": {"trial": "Trial", "kind": "Kind"},
+            "Remark": {"note": "Note"},
+            "Logger": {"trial": "Trial", "kind": "Kind"},
+            "Loan": {"logger": "Logger"},
+        }.items()
+    ),
+)
+
+
+def row_of(table: TableModel) -> Callable[[int], list[object]]:
+    """A row with this id, and references to rows of the same id but for the site's own; the first two end before 250."""
+
+    def make(id: int) -> list[object]:
+        values = {"id": id, table.active_until: id * 100} | dict.fromkeys(
+            table.references, None if table.of_site else id
+        )
+        return [values.get(name) for name in table.names]
+
+    return make
+
+
+@pytest.mark.parametrize("model", [BUILDING, ACTIVITY], ids=lambda model: model.name)
+def test_a_table_that_is_not_chosen_by_activity_is_told_wholly(model: Model) -> None:
+    ended = {
+        table.name: Table.from_rows(table.name, table.wire, map(row_of(table), (1, 2, 3)))
+        for table in model.dimensions()
+    }
+    told = choose_active(model, ended, 250)
+    whole = {name for name in told if told[name].count == 3}
+    assert {name for name in ended if name not in chosen_by_activity(model)} <= whole
+    assert whole < set(ended)
 
 
 def test_only_rows_of_a_table_that_is_sent_wholly_can_be_known_to_be_gone() -> None:

@@ -79,15 +79,14 @@ def digest_catalogue(model: Model, tables: Mapping[str, Table]) -> str:
 
 
 def chosen_by_activity(model: Model) -> frozenset[str]:
-    """Return the dimensions of which a catalogue has the active rows alone; it has all rows of the others.
+    """Return the dimensions of which a catalogue may lack rows that aren't active (`active_rows`); others are whole.
 
-    These have an end (``active_until``), or are part of what has one by their natural key (a location of a house), or
-    are referred to by such (rooms, room types). Nodes and sensors aren't: they are the site's, whatever they hang on.
+    These have an end (``active_until``), or hang on what has one (a location on its house), or are referred to by
+    such (rooms, room types). What is the site's own (nodes, sensors) is whole, whatever it hangs on.
     """
     chosen: set[str] = set()
-    for table in model.dimensions():  # parents come first, so one pass finds what is part of a part
-        parents = {table.references[name] for name in table.natural_key if name in table.references}
-        if table.active_until or parents & chosen:
+    for table in model.dimensions():  # parents come first, so one pass finds what hangs on what hangs on …
+        if table.active_until or (not table.of_site and not chosen.isdisjoint(table.references.values())):
             chosen.add(table.name)
     for table in reversed(list(model.dimensions())):
         if table.name in chosen:
