@@ -206,7 +206,7 @@ ACTIVITY = Model(
 
 
 def row_of(table: TableModel) -> Callable[[int], list[object]]:
-    """A row with this id, that refers to rows of the same id unless it's the site's own; two of three end before 250."""
+    """A row with this id, and parents of the same id unless it's the site's own; two of three end before 250."""
 
     def make(id: int) -> list[object]:
         values = {"id": id, table.active_until: id * 100} | dict.fromkeys(
