@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
 from .catalogue import Catalogue, CataloguePlan, absent_ids
 from .central_tables import SITE_COLUMN, CentralTables
 from .central_values import row_from_sql, row_to_sql, to_sql
 from .id_maps import IdMaps, read_used_by_others, store_plan
-from .mapping import Refusal, TablePlan, plan_table, translate_references
+from .mapping import Change, Refusal, TablePlan, plan_table, translate_references
 from .model import Model, TableModel
 
 _AT_ONCE = 500  # values in one IN (…)
@@ -94,13 +94,28 @@ class CatalogueWriter:
             yield column.in_(values)
 
     def _carry_out(self, model: TableModel, plan: TablePlan) -> None:
-        table = self._tables.of(model)
-        for change in plan.changes:
-            statement = update(table).where(table.c.id == change.centre_id, *self._own(model))
-            self._connection.execute(statement.values(row_to_sql(model, change.after)))
+        self._change(model, plan)
         made = self._create(model, plan)
         if store_plan(self._connection, self._tables, plan, site=self._site, made=made):
             self._remember(model, plan, made)
+
+    def _change(self, model: TableModel, plan: TablePlan) -> None:
+        """Change rows; those of which the same columns change together."""
+        table = self._tables.of(model)
+        alike: dict[frozenset[str], list[Change]] = {}
+        for change in plan.changes:
+            alike.setdefault(frozenset(change.after), []).append(change)
+        for names, changes in alike.items():
+            values: dict[str, object] = {name: bindparam(f"new_{name}") for name in sorted(names)}
+            statement = update(table).where(table.c.id == bindparam("old_id"), *self._own(model)).values(values)
+            rows = [row_to_sql(model, change.after) for change in changes]
+            self._connection.execute(
+                statement,
+                [
+                    {"old_id": change.centre_id} | {f"new_{name}": value for name, value in row.items()}
+                    for change, row in zip(changes, rows, strict=True)
+                ],
+            )
 
     def _create(self, model: TableModel, plan: TablePlan) -> dict[int, int]:
         """Insert the rows that the centre lacks; returns the ids that they have got."""
