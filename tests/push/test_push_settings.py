@@ -60,6 +60,7 @@ def problems(tmp_path: Path, text: str, name: str = "samesky.toml") -> tuple[str
 
 def warnings(tmp_path: Path, text: str) -> list[str]:
     (tmp_path / "samesky.toml").write_text(text)
+    (tmp_path / "samesky.toml").chmod(0o600)
     return [str(each) for each in read_push_settings(tmp_path / "samesky.toml")[1].found]
 
 
@@ -193,3 +194,25 @@ def test_paths_are_taken_from_the_folder_of_the_configuration(tmp_path: Path, mo
     )
     settings = read(tmp_path / "there", seed, "synchronise.conf")
     assert (settings.database, settings.targets[0].key) == ("sqlite:////data/a.db", "abc.secret")
+
+
+@pytest.mark.parametrize(
+    ("database", "secret", "told"),
+    [
+        ("sqlite:///a.db", 'key = "abc.secret"', True),
+        ("mysql://me:hushhush@host/x", 'key_file = "KEY"', True),
+        ("mysql://me@host/x", 'key_file = "KEY"', False),
+    ],
+)
+def test_a_configuration_with_a_secret_is_for_its_owner_alone(
+    tmp_path: Path, database: str, secret: str, told: bool
+) -> None:
+    (tmp_path / "KEY").write_text("abc.secret")
+    (tmp_path / "KEY").chmod(0o600)
+    config = tmp_path / "samesky.toml"
+    config.write_text(f"[push]\ndatabase = '{database}'\n[push.targets.one]\nurl = 'https://c.example.org'\n{secret}\n")
+    config.chmod(0o644)
+    words = [str(each) for each in read_push_settings(config)[1].found]
+    assert words == (
+        [f"{config}: has a key or a password, and can be read by everybody: chmod 600 {config}"] if told else []
+    )

@@ -14,7 +14,8 @@ Every mistake is told at once. What the left side can say is in docs/push.md; th
 
 import configparser
 import re
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -49,6 +50,7 @@ _TARGET_OPTIONS = _COMMON | _names("url enabled")
 _SEED_NAMES = {"localurl": "database", "pushlimit": "page_rows", "synctime": "period_s", "resturl": "url"}
 _FILES = _names("key_file database_password_file ca_file cert_file")
 _SQLITE = re.compile(r"sqlite:///(?!/|:memory:)")
+_PASSWORD = re.compile(r"^[^/]+//[^/@:]*:[^/]*@")
 _Targets = list[tuple[str, Options]]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _HOST = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
@@ -117,7 +119,17 @@ def read_push_settings(path: Path) -> tuple[PushSettings, Findings]:
     options, targets, model = read(path, findings)
     settings = _read_push(options, targets, read_model(model, findings), path.absolute().parent)
     findings.raise_errors(str(path))
+    if path.stat().st_mode & stat.S_IROTH and _has_secret([options, *(each for _, each in targets)]):
+        findings.warn(str(path), f"has a key or a password, and can be read by everybody: chmod 600 {path}")
     return settings, findings
+
+
+def _has_secret(sections: Iterable[Options]) -> bool:
+    """Whether a secret is in the configuration itself, not in a file that it names."""
+    return any(
+        section.text("key") or section.text("database_password") or _PASSWORD.search(section.text("database"))
+        for section in sections
+    )
 
 
 def _anchor(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
