@@ -5,7 +5,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv
 
-# Puts where Debian keeps mosquitto, mariadbd and PostgreSQL's programs (one folder a version) behind what PATH has.
+# Puts where Debian keeps mosquitto, mariadbd, RabbitMQ's and PostgreSQL's programs (one folder a version) behind what PATH has.
 add_program_folders() {
   local folder
   for folder in /usr/sbin /sbin /usr/lib/postgresql/*/bin; do
