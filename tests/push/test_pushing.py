@@ -114,6 +114,21 @@ def test_a_row_that_the_centre_refuses_is_put_away_and_told_once(pair: PushPair)
         assert cache.read_quarantine() == []
 
 
+def test_a_row_that_the_site_cant_tell_is_told_and_the_others_are_sent(pair: PushPair) -> None:
+    pair.site.fill(90)
+    pair.site.execute("""UPDATE "Reading" SET "value" = 'abc' WHERE "nodeId" = 70 AND "type" = 8""")
+    report = pair.run()
+    assert report.unfit == {("Reading", "value"): 10}
+    assert report.exit_status == 1
+    assert pair.count_at_centre() == 80
+    words = "Reading: 10 rows have a value that isn't of its column's kind, and aren't sent"
+    assert words in report.describe()
+    with pair.cache() as cache:
+        status = cache.read_status("centre")
+    assert status is not None
+    assert status.refused_dimensions == (words,)
+
+
 def test_what_hangs_on_an_ambiguous_row_waits_until_that_is_settled(pair: PushPair) -> None:
     pair.site.insert("Room", {"id": 9, "name": "North", "roomTypeId": 1})  # as room 1, where location 1 is
     pair.site.insert("Location", {"id": 9, "houseId": 1, "roomId": 9})

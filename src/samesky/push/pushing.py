@@ -156,6 +156,7 @@ class Pushing:
         except (Stopped, KeyboardInterrupt, SystemExit):
             self.reporting.write_end(self.report, error=self._waits_for)
             raise
+        report.unfit = self._site.unfit
         self._count_backlog()
         self.reporting.write_end(report)
         return report

@@ -92,7 +92,7 @@ class Reporting:
                 last_push_at=now if is_pushed else before.last_push_at if before else None,
                 sent_rows=sent,
                 rows_per_s=sent / (now - self._began_s) if sent and now > self._began_s else None,
-                refused_dimensions=self._describe_dimensions(report),
+                refused_dimensions=(*self._describe_dimensions(report), *report.describe_unfit()),
                 last_error=str(trouble or ""),
                 hint=trouble.hint if trouble else "",
             )
@@ -115,8 +115,7 @@ class Reporting:
     def _describe_dimensions(self, report: RunReport) -> tuple[str, ...]:
         """The words of the last catalogue's refusals; one that isn't sent again is the same as before."""
         if report.catalogue is None:
-            kept = self._before.refused_dimensions if self._before else ()
-            return kept if report.start is None else ()
+            return self._before.refused_dimensions if self._before and report.start is None else ()
         return tuple(
             f"{refusal.table} {refusal.site_id}: {refusal.words}"
             for outcome in report.catalogue.tables

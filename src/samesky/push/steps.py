@@ -222,6 +222,8 @@ class RunReport:
     catalogue: CataloguePlan | None = None
     """None: the centre had it already."""
     tables: dict[str, TableReport] = field(default_factory=dict)
+    unfit: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Table and column -> rows that the site can't tell, and that aren't sent: a text in a column of numbers …"""
 
     @property
     def exit_status(self) -> int:
@@ -229,12 +231,20 @@ class RunReport:
         if any(table.trouble for table in self.tables.values()):
             return 4
         refused = self.catalogue is not None and not self.catalogue.taken_wholly
-        return 1 if refused or not all(table.is_well for table in self.tables.values()) else 0
+        return 1 if refused or self.unfit or not all(table.is_well for table in self.tables.values()) else 0
 
     def describe(self) -> list[str]:
         """Lines for a person: one a table, and one for each dimension row that was refused."""
         catalogue = [] if self.catalogue is None else self.catalogue.describe(rows=False)
-        return [*catalogue, *(f"{name}: {table.describe()}" for name, table in self.tables.items())]
+        tables = [f"{name}: {table.describe()}" for name, table in self.tables.items()]
+        return [*catalogue, *tables, *self.describe_unfit()]
+
+    def describe_unfit(self) -> list[str]:
+        """Lines about rows that aren't sent, as the site can't tell them."""
+        return [
+            f"{table}: {count:,} rows have a {column} that isn't of its column's kind, and aren't sent"
+            for (table, column), count in self.unfit.items()
+        ]
 
     def as_dict(self) -> dict[str, object]:
         """The report as JSON has it."""
@@ -242,5 +252,6 @@ class RunReport:
             "run": self.start.run if self.start else None,
             "catalogue": None if self.catalogue is None else self.catalogue.as_dict(),
             "tables": [table.as_dict() for table in self.tables.values()],
+            "unfit": [[table, column, count] for (table, column), count in self.unfit.items()],
             "status": self.exit_status,
         }
