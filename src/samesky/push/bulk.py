@@ -30,7 +30,7 @@ class Counts(NamedTuple):
 
 
 class Upsert:
-    """Stores rows of one append-only table; each key may come once a call."""
+    """Stores rows of one table, mostly an append-only one; each key may come once a call."""
 
     def __init__(self, dialect: Dialect, model: TableModel, table: Table) -> None:
         store: dict[Dialect, Callable[[TableModel, Table], Callable[[Connection, int, Columns], Counts]]] = {
@@ -51,6 +51,7 @@ class _SqliteUpsert:
     """Inserts what has no row of its key; only if that weren't all, looks at the others."""
 
     def __init__(self, model: TableModel, table: Table) -> None:
+        self._of_site = model.of_site
         names = _names(model)
         values = [f"datetime(?{i}, 'unixepoch')" if _is_time(c) else f"?{i}" for i, c in enumerate(_columns(model), 1)]
         into = f"INSERT INTO {_quote(table.name)} ({', '.join(map(_quote, names))}) VALUES ({', '.join(values)}) "
@@ -62,7 +63,7 @@ class _SqliteUpsert:
         self._update = into + on_key if others else ""
 
     def __call__(self, connection: Connection, site: int, columns: Columns) -> Counts:
-        rows = list(zip(repeat(site), *columns)) if SITE_COLUMN in self._insert else list(zip(*columns, strict=True))
+        rows = list(zip(*([repeat(site)] if self._of_site else []), *columns))  # noqa: B905 - repeat() has no end
         new = connection.exec_driver_sql(self._insert, rows).rowcount
         changed = 0
         if new < len(rows) and self._update:
