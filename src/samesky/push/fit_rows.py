@@ -24,15 +24,17 @@ def take_fit(table: TableModel, columns: list[list[Any]]) -> tuple[Table, dict[s
     """
     kept: list[bool] | None = None
     unfit: dict[str, int] = {}
-    for column, values in zip(table.columns, columns, strict=True):
-        fit = _find_fit(column, values, needed=column.required or column.name in table.key)
+    for column, of_column in zip(table.columns, columns, strict=True):
+        fit = _find_fit(column, of_column, needed=column.required or column.name in table.key)
         if fit is not None:
             unfit[column.name] = fit.count(False)
             kept = fit if kept is None else [one and other for one, other in zip(kept, fit, strict=True)]
     rows = Table(table.name, table.wire, tuple(columns))
     chosen = rows if kept is None else rows.only(kept)
-    doubles = (column.kind is ValueKind.DOUBLE for column in table.columns)
-    values = tuple(_take_doubles(each) if double else each for each, double in zip(chosen.values, doubles, strict=True))
+    values = tuple(
+        _take_doubles(of_column) if column.kind is ValueKind.DOUBLE else of_column
+        for column, of_column in zip(table.columns, chosen.values, strict=True)
+    )
     return Table(table.name, table.wire, values), unfit
 
 
@@ -60,7 +62,7 @@ def _are_sound(column: ColumnModel, values: list[Any]) -> bool:
     return True
 
 
-def _take_doubles(values: list[Any]) -> list[Any]:
+def _take_doubles(values: list[Any]) -> list[object]:
     """``values`` with the integers as floats: a database writes 21.0 as 21."""
     if int not in set(map(type, values)):
         return values
