@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, select, update
 
 from ..core.strict import Reason
 from .central_database import CentralDatabase, MissingParents
@@ -23,7 +23,7 @@ from .rest_objects import Given, Values, encode_key
 from .rest_reading import RestReading
 from .values import PageFault
 
-_AT_ONCE = 200  # keys in one statement
+_AT_ONCE = 200  # values in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +235,18 @@ class RestWriting:
             self._connection.execute(insert(self._of(table)), values)
 
     def _find_rows(self, table: TableModel, keys: Sequence[tuple[object, ...]], site: int | None) -> list[Any]:
-        """The rows of these keys; ``site`` for tables that have one."""
-        columns = [self._of(table).c[name] for name in table.key]
-        described = [table.column(name) for name in table.key]
-        found: list[Any] = []
-        for start in range(0, len(keys), _AT_ONCE):
-            some = [tuple(map(to_sql, described, key)) for key in keys[start : start + _AT_ONCE]]
-            where = tuple_(*columns).in_(some) if len(columns) > 1 else columns[0].in_([key[0] for key in some])
-            found += self._connection.execute(
-                self._reading.select(table).where(where, *self._of_site(table, site))
-            ).all()
+        """The rows of these keys; ``site`` for tables that have one.
+
+        They are looked for by the first column of the key, since SQLite reads all rows when it's asked for whole keys.
+        """
+        first, wanted, found = table.key[0], set(keys), []
+        places = [table.names.index(name) for name in table.key]
+        values = list({key[0]: None for key in keys})
+        for start in range(0, len(values), _AT_ONCE):
+            some = [to_sql(table.column(first), value) for value in values[start : start + _AT_ONCE]]
+            where = [self._of(table).c[first].in_(some), *self._of_site(table, site)]
+            rows = self._connection.execute(self._reading.select(table).where(*where)).all()
+            found += [row for row in rows if tuple(row[place] for place in places) in wanted]
         return found
 
     def _values(self, table: TableModel, row: Sequence[object]) -> Values:
