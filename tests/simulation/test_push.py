@@ -27,7 +27,7 @@ from stands.push_history_database import open_centre
 from stands.push_history_ends import HistoryCentre
 from stands.push_history_rules import FalseProof, Meddled, Merged, NotEqual, NotQuiet, PassedOver
 
-HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "60"))
+HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "40"))
 FIRST_SEED = int(os.environ.get("SAMESKY_HISTORY_SEED", "0"))
 HALVES = 2
 """One for each of the processes in which `scripts/test` runs tests."""
