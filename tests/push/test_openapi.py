@@ -14,7 +14,7 @@ from stands.push_centre import DAY, PushedSite
 from stands.push_server import PushServer
 
 pytestmark = pytest.mark.slow
-EXAMPLES = 10
+EXAMPLES = 6
 """So many requests of each kind, good and bad ones; `samesky push serve` bears any number (`schemathesis run`)."""
 OPERATIONS = [
     ("GET", "/sync/v1/"),
