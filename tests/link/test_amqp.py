@@ -222,6 +222,7 @@ async def test_nothing_is_lost_when_the_exchange_vanishes(rabbitmq: RabbitmqNode
             assert rabbitmq.find_exchange("syncast") is None
             assert await primary.publish("nobody", b"1") == Returned()
             assert rabbitmq.find_exchange("syncast") == SYNCAST
+        assert int(rabbitmq.evaluate("length(rabbit_channel:list())")) == 3  # none was left behind
         await replica.wait_for(AmqpArrived, count=100)
         assert len(replica.bodies) == 100
         assert not primary.of(AmqpDisconnected)
@@ -414,3 +415,16 @@ async def test_a_link_that_is_closed_lets_out_what_waits_if_it_may_and_tells_tha
         assert [event.final for event in primary.of(AmqpDisconnected)] == [True]
         await replica.close()
         await wait_until(lambda: rabbitmq.count_connections() == 0, 5)
+
+
+@on_a_loop
+async def test_subscribing_does_not_fail_while_connections_are_cut_again_and_again(rabbitmq: RabbitmqNode) -> None:
+    async with open_links(2, rabbitmq.url) as (primary, replica):
+        for number in range(20):
+            if number % 4 == 3:
+                await asyncio.to_thread(rabbitmq.close_all_connections)
+            await asyncio.gather(replica.subscribe(f"key.{number}"), primary.publish("key.0", b"1", timeout_s=5))
+        wanted = sorted(f"key.{number}" for number in range(20))
+        await wait_until(lambda: rabbitmq.list_bindings("syncast") == wanted, 10, what="all the bindings")
+        assert await primary.publish("key.19", b"2") == Published()
+        await wait_until(lambda: b"2" in replica.bodies, 5)

@@ -25,6 +25,7 @@ from .amqp_message import (
     AmqpArrived,
     AmqpEvent,
     AmqpSent,
+    AmqpUnreadable,
     Denied,
     Outcome,
     Properties,
@@ -68,8 +69,8 @@ class AmqpLink:
         self._consuming = Line("consuming", settings, serve=self._consume_for_ever, emit=self._emit)
         self._settling: set[asyncio.Task[None]] = set()
         self._started = False
-        self._failures = 0
-        self._failure_logged_at = float("-inf")
+        self._faults = {"event": 0, "unreadable": 0}
+        self._logged_at = dict.fromkeys(self._faults, float("-inf"))
 
     @property
     def connected(self) -> bool:
@@ -233,25 +234,30 @@ class AmqpLink:
     async def _bind(self) -> None:
         if self._consumer is None:
             return
-        try:
-            await asyncio.wait_for(self._consumer.bind(self._patterns), self.settings.connect_timeout_s)
-        except (Lost, NotAllowed, TimeoutError):
-            pass  # the connection's own task finds out as well, and binds on the next one
+        binding = asyncio.ensure_future(self._consumer.bind(self._patterns))
+        await asyncio.wait({binding}, timeout=self.settings.connect_timeout_s)
+        binding.cancel()
+        # The connection's own task finds out as well what is wrong, and binds on the next one.
+        await asyncio.gather(binding, return_exceptions=True)
 
     def _emit(self, event: AmqpEvent) -> None:
+        if isinstance(event, AmqpUnreadable) and (count := self._count("unreadable")):
+            log.warning("amqp_unreadable count=%d", count)
         try:
             self._on_event(event)
         except Exception:
-            self._log_failure(event)
+            if count := self._count("event"):
+                log.exception("amqp_event_failed event=%s count=%d", type(event).__name__, count)
             if isinstance(event, AmqpArrived):
                 task = asyncio.ensure_future(self.reject(event))
                 self._settling.add(task)  # else nothing would hold it
                 task.add_done_callback(self._settling.discard)
 
-    def _log_failure(self, event: AmqpEvent) -> None:
-        """Log what is being handled, once a minute with how often it happened."""
-        self._failures += 1
+    def _count(self, fault: str) -> int:
+        """Count ``fault``; return how many there were since this returned more than 0, once a minute, else 0."""
+        self._faults[fault] += 1
         now_s = asyncio.get_running_loop().time()
-        if now_s - self._failure_logged_at >= REPEAT_AFTER_S:
-            log.exception("amqp_event_failed event=%s count=%d", type(event).__name__, self._failures)
-            self._failures, self._failure_logged_at = 0, now_s
+        if now_s - self._logged_at[fault] < REPEAT_AFTER_S:
+            return 0
+        count, self._faults[fault], self._logged_at[fault] = self._faults[fault], 0, now_s
+        return count

@@ -124,6 +124,7 @@ class Publisher:
 
     def __init__(self, connection: AmqpConnection) -> None:
         self._connection = connection
+        self._asking: AbstractChannel | None = None
         self._may_ask = True
         self._heard_at = float("-inf")
 
@@ -131,7 +132,9 @@ class Publisher:
         """Open the channels (again), with the exchange declared. Raises `Lost` or `NotAllowed`."""
         raw = self._connection.raw
         try:
-            channel, self._asking = await raw.channel(), await raw.channel()
+            channel = await raw.channel()
+            if self._asking is None:
+                self._asking = await raw.channel()
             await self._connection.declare_exchange(channel)
             # A message costs less without aio-pika's own layer, and needn't wait until the one before is in the socket.
             self._channel = cast(aiormq.Channel, await channel.get_underlay_channel())
@@ -146,7 +149,11 @@ class Publisher:
         wrong meanwhile. RabbitMQ says that it is short of memory only when something is published, and it stops before
         the body of that: a message without a body would pass.
         """
-        if not self._may_ask or asyncio.get_running_loop().time() - self._heard_at < PROVEN_FOR_S:
+        if (
+            self._asking is None
+            or not self._may_ask
+            or asyncio.get_running_loop().time() - self._heard_at < PROVEN_FOR_S
+        ):
             return
         message = aio_pika.Message(b"?", delivery_mode=aio_pika.DeliveryMode.NOT_PERSISTENT)
         try:

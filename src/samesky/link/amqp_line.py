@@ -127,8 +127,9 @@ class Line:
         serving = asyncio.ensure_future(self._serve(connection))
         try:
             await asyncio.wait({losing, serving}, return_when=asyncio.FIRST_COMPLETED)
-            if not losing.done() and isinstance(serving.exception(), Lost):
-                await asyncio.wait({losing}, timeout=_REASON_WITHIN_S)  # which knows better why
+            await asyncio.wait({losing}, timeout=_REASON_WITHIN_S)  # which knows better why
+            if serving.cancelled() and not losing.done():  # aiormq cancels what waits on a channel that ends
+                raise Lost(f"a channel of the connection to {connection.address} was cut")
             await (losing if losing.done() else serving)
         except TimeoutError:
             raise Lost(f"{connection.address} confirms nothing") from None
