@@ -141,7 +141,7 @@ def _encode_column(table: str, column: Column, values: list[object]) -> str:
         if strangers:
             raise ValueError(f"{column.kind} was expected, found {', '.join(kind.__name__ for kind in strangers)}")
         if int in kinds:
-            check_numbers([value for value in values if type(value) is int], {int})
+            check_numbers(values if len(kinds) == 1 else [value for value in values if type(value) is int], {int})
         if str in kinds:
             check_text("".join(filter(None, cast(list[str], values))))
         return _encode_values(values)
