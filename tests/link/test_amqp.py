@@ -346,7 +346,7 @@ async def test_a_killed_broker_is_found_again_and_gets_the_newest_of_each_key(ra
         assert not away.in_doubt
         assert "is the broker running there?" in away.reason
         assert not primary.connected
-        await asyncio.to_thread(rabbitmq.start)
+        await rabbitmq.start_meanwhile()
         await replica.wait_for(AmqpConnected, count=2, deadline_s=5)
         await wait_until(lambda: len(primary.of(AmqpSent)) == 100, 5)
         assert [each.key for each in primary.of(AmqpSent) if each.outcome != Superseded()] == ["key0", "key1"]

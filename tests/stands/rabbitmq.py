@@ -5,6 +5,7 @@
 latter, for what an operator would type and read.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -51,6 +52,14 @@ class RabbitmqNode(RabbitmqBroker):
         if self.pid is None:
             self.frozen = self.out_of_memory = False
         super().launch()
+
+    async def start_meanwhile(self) -> None:
+        """As `start`, while the loop goes on.
+
+        The process is made here, in the main thread: one that another thread makes would outlive a run that is killed.
+        """
+        self.launch()
+        await asyncio.to_thread(self.start)
 
     def restart(self) -> None:
         """Stop the node in good order and start it again, on the same ports."""

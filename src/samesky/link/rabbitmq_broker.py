@@ -152,7 +152,10 @@ class RabbitmqBroker:
         return self
 
     def launch(self) -> None:
-        """Start the node, if it isn't running, and don't wait for it; ``start`` then waits, for several in turn."""
+        """Start the node, if it isn't running, and don't wait for it; ``start`` then waits, for several in turn.
+
+        Only what the main thread launches ends for certain when we are killed (Linux).
+        """
         if self.pid:
             return
         self._prepare()
