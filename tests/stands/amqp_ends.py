@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from functools import wraps
+from typing import Any, TypeVar
 
 from samesky.link.amqp import AmqpLink, AmqpSettings
 from samesky.link.amqp_message import AmqpArrived, AmqpEvent
@@ -80,3 +81,13 @@ async def wait_until(
         if time.monotonic() > end:
             raise AssertionError(f"{what} didn't come within {deadline_s} s. {explain() if explain else ''}")
         await asyncio.sleep(every_s)
+
+
+def on_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test that is a coroutine."""
+
+    @wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        asyncio.run(test(*arguments, **named))
+
+    return run
