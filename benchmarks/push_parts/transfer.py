@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.stands.push_bulk import fill_site, mariadb_url
+from tests.stands.push_bulk import NODES, STEP_S, TYPES, fill_site, mariadb_url
 from tests.stands.push_proxy import PushProxy
 from tests.stands.push_runs import read_cpu_s
 from tests.stands.push_serving import ServedCentre
@@ -17,6 +17,7 @@ from .pairs import NO_COMPARISON, differences, make_site, served
 
 MEMORY_MIB = 64
 IDLE_S, IDLE_BYTES = 2.0, 10_000
+LAG_WINDOW_S = 30 * 86_400  # the longest there is
 
 
 def measure(folder: Path, *, rows: int) -> list[Claim]:
@@ -70,10 +71,22 @@ def _push(folder: Path, site_url: str, centre_url: str, rows: int, name: str) ->
             Claim(f"  to {name}: CPU time of the pusher for a million readings", first.cpu_s / rows * 1e6, "s"),
             Claim(f"  to {name}: CPU time of the server for them", server_cpu_s / rows * 1e6, "s"),
             Claim(f"  to {name}: memory of the pusher at most", first.peak_mib, "MiB", at_most=MEMORY_MIB),
+            _push_again(folder, site_url, centre, key, rows, first.took_s, name),
             differences(f"  to {name}", site_url, centre),
             *_compare(folder, site_url, centre, key, rows, name),
         ]
     return Pushed(rows, first.took_s, claims)
+
+
+def _push_again(
+    folder: Path, site_url: str, centre: ServedCentre, key: str, rows: int, first_s: float, name: str
+) -> Claim:
+    """Rows that the centre has already: the lag window makes the pusher send them again."""
+    again = min(rows, LAG_WINDOW_S // STEP_S * NODES * TYPES)
+    options = f"{NO_COMPARISON}\nlag_window_s = {LAG_WINDOW_S}"
+    took_s = make_site(folder / "again", site_url, url=centre.url, key=key, options=options).run().took_s
+    what = f"  to {name}: {again:,} readings that are there already, against new ones"
+    return Claim(what, again / took_s, "rows/s", reference=rows / first_s, at_least=0.5)
 
 
 def _compare(folder: Path, site_url: str, centre: ServedCentre, key: str, rows: int, name: str) -> Iterator[Claim]:

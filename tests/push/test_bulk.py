@@ -119,6 +119,22 @@ def test_a_table_of_nothing_but_a_key_that_sites_share_is_stored_too(central: Ce
     assert (stored.accepted, stored.duplicate, stored.changed) == (1, 1, 0)
 
 
+def test_pages_that_meet_within_a_second_or_lie_over_others_are_counted_exactly(central: CentralDatabase) -> None:
+    site, start = PushedSite(central, rows={}), 1_700_000_000
+
+    def push(*keys: tuple[int, int]) -> tuple[int, int, int]:
+        rows = [(start + second, station, "x", None, float(second), None, None, None) for second, station in keys]
+        stored = site.push(rows, table="Log")
+        return stored.accepted, stored.duplicate, stored.changed
+
+    assert push((0, 1), (0, 2), (1, 1)) == (3, 0, 0)
+    assert push((1, 1), (1, 2), (1, 3), (9, 1)) == (3, 1, 0)  # goes on within the second, and meets one row again
+    assert push((5, 1), (4, 1), (6, 2), (5, 2)) == (4, 0, 0)  # in a hole, in disorder
+    assert push((9, 2), (9, 1)) == (1, 1, 0)
+    assert push((0, 3), (5, 1), (12, 1)) == (2, 1, 0)  # over all of it
+    assert len(read(site)) == 13
+
+
 def test_a_page_of_long_texts_is_stored_though_it_is_larger_than_a_statement(central: CentralDatabase) -> None:
     site = PushedSite(central, rows={})
     rows = [(1_700_000_000, i, "x", "浴室🛁" * 2000, None, None, None, None) for i in range(200)]
