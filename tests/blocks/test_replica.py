@@ -367,3 +367,16 @@ def test_what_was_superseded_while_the_block_was_read_is_not_written() -> None:
         brain.next_step(world.now)
     assert brain.on_own({"value": 0.5}, world.now) == Write({"value": 2.0})
     assert dropped(world) == {"superseded": 1}
+
+
+def test_what_became_too_old_while_the_block_was_read_is_not_written() -> None:
+    world = alone(ttl=2)
+    brain = world.replicas[0]
+    world._work = lambda _: None  # type: ignore[method-assign]
+    world.deliver(KEY, encode_body({"value": 1.0}))
+    world.run(0.1)
+    brain.next_step(world.now)
+    assert brain.on_own({"value": 0.5}, world.now + 2.1) is None
+    assert dropped(world) == {"late": 1}
+    assert brain.next_step(world.now + 2.1) is None
+    assert not brain.has_message

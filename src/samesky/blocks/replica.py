@@ -137,9 +137,7 @@ class ReplicaBrain:
             return None
         if self._pending is not None:
             self._working, self._pending = self._pending, None
-            if not self._working.message.retained and now - self._working.came_at > self._freshness.lasts_s:
-                self._working = None
-                self._drop("late")  # the controller was slow, or away
+            if self._is_too_late(now):
                 return self.next_step(now)
         elif self._working is None and not self._wants_fallback(now):
             return None
@@ -162,7 +160,10 @@ class ReplicaBrain:
             if self._working is not None:
                 self._dropped.add("superseded")
             self._working, self._pending = self._pending, None
-        write = self._plan_write(own, now) if self._working is not None else self._plan_fallback(own, now)
+        if self._working is not None:
+            write = None if self._is_too_late(now) else self._plan_write(own, now)
+        else:
+            write = self._plan_fallback(own, now)
         self._writing = write
         self._is_busy = write is not None
         return write
@@ -187,6 +188,15 @@ class ReplicaBrain:
         if self._pending is None:
             self._pending = self._working
         self._working = None
+
+    def _is_too_late(self, now: float) -> bool:
+        """Whether the controller was slow, or away, for so long that the message is worth nothing; then it is gone."""
+        assert self._working is not None
+        if self._working.message.retained or now - self._working.came_at <= self._freshness.lasts_s:
+            return False
+        self._working = None
+        self._drop("late")
+        return True
 
     def _plan_write(self, own: Mapping[str, Value], now: float) -> Write | None:
         assert self._working is not None
