@@ -6,13 +6,17 @@ followed over the other: that is how an old service and a new one meet.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..errors import Unreachable
 from ..link.amqp import AmqpLink, AmqpSettings
 from ..link.amqp_message import AmqpArrived, AmqpEvent, Properties, Published, Returned
 from .envelope import CONTENT_TYPE
+from .registry import MOST_LINKS
+
+PREFETCH = 2 * MOST_LINKS + 1000
+"""A replica keeps two messages at most, and one whose controller hangs keeps them: the others need room beside them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +68,7 @@ class AmqpCarrier:
     FAREWELL_S = 1.0
 
     def __init__(self, settings: AmqpSettings) -> None:
-        self._link = AmqpLink(settings, self._on_event)
+        self._link = AmqpLink(replace(settings, prefetch=PREFETCH), self._on_event)
         self._on_arrival: OnArrival | None = None
         self._settling: set[asyncio.Task[None]] = set()
 

@@ -33,8 +33,9 @@ class Following:
         self.task = asyncio.create_task(self._run(), name=f"samesky-blocks-{link.service}.{link.id}")
 
     def cancel(self) -> None:
-        """End the task."""
+        """End the task, and give back all messages."""
         self.task.cancel()
+        self._settle_all()
 
     def hears(self, key: str) -> bool:
         """Whether a message with this key is for this replica."""
@@ -76,11 +77,13 @@ class Following:
     async def _work(self) -> None:
         """Do all that is to be done now."""
         while isinstance(self.brain.next_step(time.monotonic()), ReadOwn):
-            await self._do_step()
-            if not self.brain.has_message:
+            if not await self._do_step() or not self.brain.has_message:
                 self._settle_all()
+        if not self.brain.has_message:
+            self._settle_all()  # what waited has become too old
 
-    async def _do_step(self) -> None:
+    async def _do_step(self) -> bool:
+        """Read, and write; whether the controller did. If not, the brain tries again, and needs no broker for that."""
         brain = self.brain
         try:
             block = await self._read()
@@ -90,8 +93,11 @@ class Following:
         except TimeoutError:
             words = f"the controller didn't answer within {CONTROLLER_TIMEOUT_S:.0f} s"
             brain.on_failed(words, time.monotonic(), "look whether it runs, and is reached")
+            return False
         except SameskyError as error:
             brain.on_failed(str(error), time.monotonic(), error.hint)
+            return False
+        return True
 
     async def _read(self) -> Block:
         async with asyncio.timeout(CONTROLLER_TIMEOUT_S):
