@@ -144,6 +144,32 @@ async def test_a_link_that_was_removed_does_nothing_more(rabbitmq: RabbitmqNode,
 
 
 @on_a_loop
+async def test_a_primary_that_is_registered_anew_is_followed_from_its_first_message(
+    rabbitmq: RabbitmqNode, tmp_path: Path
+) -> None:
+    a, b = BlocksInMemory(sensor={"value": 1.0}), BlocksInMemory(dummy={"value": 0.5})
+    async with running_service(tmp_path, rabbitmq.url, a=a, b=b) as service:
+        await service.add(SENSOR)
+        await service.add(DUMMY)
+        await wait_until(lambda: service.status()[0][0].published > 5, 20, what="some messages")
+        assert await service.add(decode_primary("a", {"id": "sensor", "interval": 0.25}))
+        a.blocks["sensor"] = {"value": 2.0}
+        await wait_until(lambda: b.blocks["dummy"] == {"value": 2.0}, 20, what="the value")
+        assert "older" not in service.status()[1][0].dropped
+
+
+@on_a_loop
+async def test_one_link_runs_though_many_register_it_at_once(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+    async with running_service(tmp_path, rabbitmq.url, a=BlocksInMemory(sensor={"value": 1.0})) as service:
+        await service.add(SENSOR)
+        await wait_until(lambda: service.status()[0][0].published > 0, 20, what="a message")
+        links = [decode_primary("a", {"id": "sensor", "interval": 10 + number}) for number in range(5)]
+        await asyncio.gather(*(service.add(link) for link in links))
+        names = [task.get_name() for task in asyncio.all_tasks()]
+        assert names.count(f"samesky-blocks-{KEY}") == 1
+
+
+@on_a_loop
 async def test_what_may_not_be_is_refused_when_it_is_registered(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
     def may_write(service: str, id: str) -> bool:
         return id == "dummy"
@@ -187,6 +213,9 @@ async def test_a_preview_shows_what_would_be_written(rabbitmq: RabbitmqNode, tmp
         assert isinstance((await service.preview(blocked))[1], HeldBack)
         with pytest.raises(NoSuchBlock):
             await service.preview(decode_replica("b", {"id": "nobody", "key": KEY}))
+        await service.remove(DUMMY)
+        assert (await service.preview(link))[1] is None
+        assert (await service.preview(link, wait_s=20))[1] == {"x": 1.0}  # though nobody listens otherwise
     assert b.blocks["other"] == {"x": 9}
 
 

@@ -38,7 +38,8 @@ Kind = Literal["store", "2018", "today"]
 
 _KNOWN = frozenset({"listen", "state", "amqp", "exchange", "token", "token_file", "strict", "heartbeat_s", "services"})
 _KNOWN_OF_SERVICE = frozenset({"store", "controller", "generation", "writable"})
-_SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_SERVICE = re.compile(r"(?!remote$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):[0-9]{1,5}")
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
 
@@ -90,7 +91,10 @@ def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping
         listen=options.text("listen", DEFAULT_LISTEN),
         token=options.secret("token", TOKEN_VARIABLE) or "",
     )
-    _check_token(settings, findings)
+    if _LISTEN.fullmatch(settings.listen):
+        _check_token(settings, findings)
+    else:
+        findings.error("blocks", f"listen = {settings.listen!r} should be HOST:PORT, such as {DEFAULT_LISTEN}")
     return settings
 
 
@@ -102,7 +106,7 @@ def _read_services(told: object, findings: Findings) -> tuple[ServiceSettings, .
     for name, values in told.items():
         where = f"blocks.services.{name}"
         if not _SERVICE.fullmatch(name):
-            findings.error(where, "the name of a service has letters, digits, - and _: it is in addresses and keys")
+            findings.error(where, "a service's name, part of addresses, has letters, digits, - and _, and isn't remote")
         elif not isinstance(values, Mapping):
             findings.error(where, f"it should be a table: [{where}]")
         else:
@@ -127,6 +131,7 @@ def _read_service(name: str, options: Options, writable: object) -> ServiceSetti
 
 
 def _read_amqp(values: Mapping[str, Any], options: Options) -> AmqpSettings | None:
+    exchange, heartbeat_s = options.text("exchange", "syncast"), options.integer("heartbeat_s", 10, 4, 600)
     told = values.get("amqp")
     urls = [told] if isinstance(told, str) else told
     if urls is None:
@@ -138,11 +143,8 @@ def _read_amqp(values: Mapping[str, Any], options: Options) -> AmqpSettings | No
         options.findings.error(options.where, "amqp should be a URL, or a list of the URLs of one cluster")
         return None
     try:
-        return AmqpSettings(
-            urls=tuple(read_amqp_url(url) for url in urls),
-            exchange=options.text("exchange", "syncast"),
-            heartbeat_s=options.integer("heartbeat_s", 10, 4, 600),
-        )
+        brokers = tuple(read_amqp_url(url) for url in urls)
+        return AmqpSettings(urls=brokers, exchange=exchange, heartbeat_s=heartbeat_s)
     except ConfigError as error:
         options.findings.error(options.where, f"amqp: {error}")
         return None
@@ -160,9 +162,9 @@ def _check_token(settings: BlocksSettings, findings: Findings) -> None:
 
 
 def is_loopback(listen: str) -> bool:
-    """Whether only this machine reaches ``host:port``, or ``port``."""
+    """Whether only this machine reaches ``host:port``; without a host all its addresses are meant."""
     host = listen.rpartition(":")[0].strip("[]")
     try:
-        return ip_address(host).is_loopback if host else ":" not in listen
+        return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"

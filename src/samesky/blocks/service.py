@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Self
 
 from ..core.strict import Reason, Refused
+from ..errors import Unreachable
 from ..link.amqp_message import matches
 from .broadcasting import Broadcasting
 from .carriers import Arrival, CarrierLink
@@ -46,9 +47,11 @@ class Synchronising:
         self._primaries: dict[tuple[str, str], Broadcasting] = {}
         self._replicas: dict[tuple[str, str, str], Following] = {}
         self._epoch = 0
+        self._changing = asyncio.Lock()
+        self._awaited: list[tuple[ReplicaLink, asyncio.Future[BlockMessage]]] = []
 
     async def __aenter__(self) -> Self:
-        self._epoch = self._registry.begin_epoch(int(time.time() * 1000))
+        self._begin_epoch()
         for carrier in self._carriers.values():
             carrier.start(self._on_arrival)
         for primary in self._registry.primaries():
@@ -77,10 +80,13 @@ class Synchronising:
         that mustn't be written), CONFLICT (a block would follow itself).
         """
         self.check(link)
-        if not self._registry.add(link):
-            return False
-        await self._stop(link)
-        await self._run(link)
+        async with self._changing:  # of two at once one would go on for ever
+            if not self._registry.add(link):
+                return False
+            await self._stop(link)
+            if isinstance(link, PrimaryLink):
+                self._begin_epoch()  # its messages are counted from 1 again
+            await self._run(link)
         return True
 
     def check(self, link: PrimaryLink | ReplicaLink) -> None:
@@ -90,8 +96,9 @@ class Synchronising:
 
     async def remove(self, link: PrimaryLink | ReplicaLink) -> bool:
         """End ``link`` and forget it; whether it was there."""
-        there = self._registry.remove(link)
-        await self._stop(link)
+        async with self._changing:
+            there = self._registry.remove(link)
+            await self._stop(link)
         return there
 
     def primaries(self) -> list[PrimaryLink]:
@@ -114,17 +121,32 @@ class Synchronising:
         """Why a carrier carries nothing now, for those that don't."""
         return {name: carrier.trouble for name, carrier in self._carriers.items() if carrier.trouble}
 
-    async def preview(self, link: ReplicaLink) -> tuple[Block, Mapping[str, object] | HeldBack | None]:
+    async def read(self, link: PrimaryLink | ReplicaLink) -> Block:
+        """The link's block as it is; raises `NoSuchBlock`, `Unreachable`, and ``Refused`` as `add` does."""
+        self._check(link)
+        try:
+            async with asyncio.timeout(CONTROLLER_TIMEOUT_S):
+                return await self._objects[link.service].read(link.id)
+        except TimeoutError:
+            raise Unreachable(f"the controller didn't answer within {CONTROLLER_TIMEOUT_S:.0f} s") from None
+
+    async def preview(
+        self, link: ReplicaLink, *, wait_s: float = 0.0
+    ) -> tuple[Block, Mapping[str, object] | HeldBack | None]:
         """The replica's block as it is, and what its data would become by the last message under the key.
 
-        None when no message came yet: ask again when one has. Raises `NoSuchBlock`, `Unreachable`.
+        When none came yet one is waited for, for ``wait_s``; then it is None. Raises as `read` does.
         """
-        self._check(link)
-        block = await self._read(link)
+        block = await self.read(link)
         message = self._find_message(link)
+        if message is None and wait_s > 0:
+            message = await self._wait_for_message(link, wait_s)
         return block, None if message is None else translate(link.translation, message.data, block.data)
 
     # ------------------------------------------------------------------ inside
+
+    def _begin_epoch(self) -> None:
+        self._epoch = self._registry.begin_epoch(int(time.time() * 1000))
 
     def _check(self, link: PrimaryLink | ReplicaLink) -> None:
         if link.service not in self._objects:
@@ -171,9 +193,27 @@ class Synchronising:
         following = self._replicas.pop(link.name, None)
         if following is not None:
             following.cancel()
-            carrier = following.link.carrier
-            if not any(each.link.key == link.key and each.link.carrier == carrier for each in self._replicas.values()):
-                await self._carriers[carrier].unsubscribe(link.key)
+            await self._unsubscribe_unless_heard(following.link)
+
+    async def _unsubscribe_unless_heard(self, link: ReplicaLink) -> None:
+        listening = [each.link for each in self._replicas.values()] + [each for each, _ in self._awaited]
+        if not any((each.key, each.carrier) == (link.key, link.carrier) for each in listening):
+            await self._carriers[link.carrier].unsubscribe(link.key)
+
+    async def _wait_for_message(self, link: ReplicaLink, wait_s: float) -> BlockMessage | None:
+        """The next message under the link's key, for which nobody listens yet perhaps."""
+        future: asyncio.Future[BlockMessage] = asyncio.get_running_loop().create_future()
+        awaited = (link, future)
+        self._awaited.append(awaited)
+        try:
+            await self._carriers[link.carrier].subscribe(link.key)
+            async with asyncio.timeout(wait_s):
+                return await future
+        except TimeoutError:
+            return None
+        finally:
+            self._awaited.remove(awaited)
+            await self._unsubscribe_unless_heard(link)
 
     def _find_followings(self, link: PrimaryLink) -> list[Following]:
         """The replicas that write to the block of a primary."""
@@ -183,7 +223,8 @@ class Synchronising:
 
     def _on_arrival(self, arrival: Arrival) -> None:
         takers = [each for each in self._replicas.values() if each.hears(arrival.key)]
-        if not takers:
+        awaiting = [future for link, future in self._awaited if matches(link.key, arrival.key) and not future.done()]
+        if not takers and not awaiting:
             arrival.settle(True)
             return
         try:
@@ -195,6 +236,11 @@ class Synchronising:
                 each.brain.on_refused(str(refusal.reason), str(refusal))
             arrival.settle(False)
             return
+        for future in awaiting:
+            future.set_result(message)
+        if not takers:
+            arrival.settle(True)
+            return
         delivery = _Delivery(arrival, len(takers))
         for each in takers:
             each.take(message, delivery.settle)
@@ -203,10 +249,6 @@ class Synchronising:
         """The last message under the link's key that any replica here has taken."""
         heard = [each.last_message for each in self._replicas.values() if each.link.carrier == link.carrier]
         return next((message for message in heard if message is not None and matches(link.key, message.key)), None)
-
-    async def _read(self, link: PrimaryLink | ReplicaLink) -> Block:
-        async with asyncio.timeout(CONTROLLER_TIMEOUT_S):
-            return await self._objects[link.service].read(link.id)
 
 
 class _Delivery:
