@@ -111,6 +111,10 @@ class RestClient:
         told = {"Content-Type": "application/json", **(headers or {})}
         return self._request("POST", path, query=query, content=body, headers=told)
 
+    def put(self, path: str, body: bytes) -> Answer:
+        """Put ``body``, JSON, in the place of what is at ``path``. Raises `Unreachable`: it may have been taken."""
+        return self._request("PUT", path, query=None, content=body, headers={"Content-Type": "application/json"})
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
