@@ -79,41 +79,41 @@ def read_command(pid: int) -> str:
         return ""
 
 
-def test_two_sites_are_gathered_and_late_readings_found(folder: Path) -> None:
-    with Run(folder, "--seconds", "0", "--json", "--directory", str(folder / "kept")) as run:
-        assert run.wait() == 0, run.text
-        outcome, text = json.loads(run.outcome_path.read_text()), run.text
-    assert text.startswith("Two field sites with a database each, and a centre")
-    assert f"Directory: {folder}/kept (kept)" in text
-    for command in ("site add hillside", "key add harbour", "serve", "plan", "run", "verify"):
-        assert f"$ samesky push {command}" in text
-    assert re.search(r"^Late readings: node 70 of harbour .* delivers 4,320 readings\.", text, re.MULTILINE)
-    tables = re.findall(r"^ *(hillside|harbour) +([\d,]+) +([\d,]+) +([0-9a-f]{16}) +the same *$", text, re.MULTILINE)
-    assert [name for name, *_ in tables] == ["hillside", "harbour"] * 2
-    assert text.splitlines()[-1].startswith("The same: ")
-
-    assert outcome["same"] is True
-    assert outcome["late"] == 4320
-    for place in PLACES:
-        site, centre = outcome["sites"][place.name]["site"], outcome["sites"][place.name]["centre"]
-        assert site == centre
-        assert site["count"] == 30 * DAY_S // 300 * 9
-    with Run(folder, "--directory", str(folder / "kept")) as again:
-        assert again.wait() == 2, again.text
-    assert "has the centre of an earlier demo" in again.text
-
-
-def test_the_centre_goes_on_until_ctrl_c(folder: Path) -> None:
-    with Run(folder) as run:
+def test_two_sites_are_gathered_late_readings_found_and_ctrl_c_ends_it(folder: Path) -> None:
+    with Run(folder, "--json") as run:
         run.wait_for_text("Ctrl-C ends the demo.")
         (url,) = re.findall(r"curl (http://\S+/rest/sensortype/)", run.text)
         told = json.loads(subprocess.run(["curl", "-sf", url], capture_output=True, check=True).stdout)
         assert {kind["name"] for kind in told} == {"Temperature", "Humidity", "CO2"}
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
-    assert run.text.splitlines()[-1] == "Ended."
+        outcome, text = json.loads(run.outcome_path.read_text()), run.text
+    assert text.startswith("Two field sites with a database each, and a centre")
+    for command in ("site add hillside", "key add harbour", "serve", "plan", "run", "verify"):
+        assert f"$ samesky push {command}" in text
+    assert re.search(r"^Late readings: node 70 of harbour .* delivers 4,320 readings\.", text, re.MULTILINE)
+    tables = re.findall(r"^ *(hillside|harbour) +([\d,]+) +([\d,]+) +([0-9a-f]{16}) +the same *$", text, re.MULTILINE)
+    assert [name for name, *_ in tables] == ["hillside", "harbour"] * 2
+    assert re.search(r"^The same: 155,520 readings of 2 sites", text, re.MULTILINE)
+    assert text.splitlines()[-1] == "Ended."
+    assert "Traceback" not in text
     assert not list(folder.glob("samesky-demo-*"))
-    assert "Traceback" not in run.text
+
+    assert (outcome["same"], outcome["late"]) == (True, 4320)
+    for place in PLACES:
+        site, centre = outcome["sites"][place.name]["site"], outcome["sites"][place.name]["centre"]
+        assert site == centre
+        assert site["count"] == 30 * DAY_S // 300 * 9
+
+
+def test_the_centre_of_an_earlier_demo_is_left_alone(folder: Path) -> None:
+    (folder / "kept").mkdir()
+    (folder / "kept" / "central.db").write_text("precious")
+    with Run(folder, "--directory", str(folder / "kept")) as run:
+        assert run.wait() == 2, run.text
+    assert f"Directory: {folder}/kept (kept)" in run.text
+    assert "has the centre of an earlier demo" in run.text
+    assert [path.name for path in (folder / "kept").iterdir()] == ["central.db"]
 
 
 def test_a_kill_takes_the_centre_along(folder: Path) -> None:
