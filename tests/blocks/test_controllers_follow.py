@@ -7,7 +7,7 @@ import pytest
 from samesky.blocks.blocks_settings import ServiceSettings
 from samesky.blocks.carriers import AmqpCarrier
 from samesky.blocks.controllers import open_objects
-from samesky.blocks.links import decode_primary, decode_replica
+from samesky.blocks.links import PrimaryLink, ReplicaLink, decode_primary, decode_replica
 from samesky.blocks.mqtt_carrier import MqttCarrier
 from samesky.blocks.objects import Block
 from samesky.blocks.registry import Registry
@@ -38,7 +38,7 @@ def test_a_sensor_of_2018_drives_a_setting_of_today_and_that_a_block_over_mqtt(
         old.put(Block("sensor", {"value[degC]": 20.5, "valid": True}, "TempSensorOneWire", (0,)))
         new.put(Block("setpoint", {"storedSetting": DEGREES, "enabled": True}, "SetpointSensorPair"))
         new.put(Block("mirror", {"storedSetting": DEGREES, "enabled": False}, "SetpointSensorPair"))
-        links = [
+        links: list[PrimaryLink | ReplicaLink] = [
             decode_primary("old", {"id": "sensor", "interval": 0.2}),
             decode_primary("new", {"id": "setpoint", "interval": 0.2, "link": "mqtt"}),
             decode_replica(
