@@ -176,6 +176,25 @@ def test_hundreds_of_blocks_may_be_published_at_once(broker: MosquittoBroker) ->
     run(test)
 
 
+def test_hundreds_that_wait_for_a_broker_that_ends_are_given_up_at_once(private: MosquittoBroker) -> None:
+    async def test() -> None:
+        async with connected(private, hears=False) as (carrier, _):
+            assert private.pid
+            os.kill(private.pid, signal.SIGSTOP)
+            tasks = [
+                asyncio.create_task(carrier.publish(f"a.{number}", b"1", {}, timeout_s=20)) for number in range(100)
+            ]
+            await asyncio.sleep(0)
+            await asyncio.to_thread(private.kill)
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert {type(each) for each in outcomes} == {Unreachable}
+            await asyncio.to_thread(private.start)
+            await wait_until(lambda: not carrier.trouble, 20, what="the connection")
+            await carrier.publish("a.b", b"new", {}, timeout_s=10)
+
+    run(test)
+
+
 def test_what_the_broker_refuses_is_told_and_nothing_else_suffers(tmp_path: Path) -> None:
     with MosquittoBroker(dir=tmp_path, users={"spark": "secret"}, acl="user spark\ntopic syncast/mine/#\n") as broker:
 

@@ -95,12 +95,13 @@ class MqttCarrier:
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unconfirmed[message.topic] = (message, taken)
         try:
-            while not self._out.publish(message):
+            while not (taken.done() or self._out.publish(message)):
                 self._out.check(message)
                 await self._wait_for_room()
             await taken
         finally:
             self._unconfirmed.pop(message.topic, None)
+            taken.cancel()
 
     async def _wait_for_room(self) -> None:
         """Until the broker has taken something, or may have refused it."""
@@ -140,6 +141,7 @@ class MqttCarrier:
         for _, taken in self._unconfirmed.values():
             if not taken.done():
                 taken.set_exception(self._away(reason))
+                taken.exception()  # who waits for room sees the end of the connection first
         self._out.renew()
 
     def _on_incoming(self, event: Event) -> None:
