@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from samesky.link.problems import Problem
 from samesky.push.access import BELIEVED_S, Door
 from samesky.push.building import BUILDING
 from samesky.push.keys import Caller, Scope
 from samesky.push.model import ColumnModel, Model, TableModel, ValueKind
-from samesky.push.problems import Problem
 
 KEY = "1a2b.secret"
 CALLER = Caller("1a2b", 1, "hill-farm", frozenset({Scope.APPEND}))

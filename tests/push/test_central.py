@@ -12,8 +12,9 @@ import pytest
 
 from samesky.core.strict import Reason, Refused
 from samesky.errors import DataError, Locked, Unreachable
+from samesky.link.problems import Problem
 from samesky.push.central_database import MissingParents, Older
-from samesky.push.problems import Problem, describe_error
+from samesky.push.problems import describe_error
 from stands.push_centre import DAY, PushedSite
 from stands.push_server import PushServer
 from stands.waiting import wait_for

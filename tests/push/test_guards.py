@@ -10,16 +10,10 @@ from collections.abc import Iterable
 import pytest
 
 from samesky.core.strict import Reason, Refused
+from samesky.link.problems import Problem
+from samesky.link.web_requests import check_digest, check_headers, read_body
 from samesky.push.central_settings import Limits
-from samesky.push.guards import (
-    Rates,
-    check_digest,
-    check_headers,
-    check_media_type,
-    inflate_body,
-    read_body,
-)
-from samesky.push.problems import Problem
+from samesky.push.guards import Rates, check_media_type, inflate_body
 
 LIMITS = Limits(body_bytes=100, header_count=5, header_bytes=300, authorization_bytes=100)
 JSON = {b"content-type": b"application/json", b"content-length": b"2"}

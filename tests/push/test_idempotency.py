@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.responses import Response
 
+from samesky.link.problems import Problem
 from samesky.push.idempotency import MOST_KEPT, IdempotencyKeys
-from samesky.push.problems import Problem
 
 
 class Work:

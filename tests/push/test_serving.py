@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from samesky.errors import ConfigError
-from samesky.push import serving
-from samesky.push.serving import listen, make_server
+from samesky.link import web_server
+from samesky.link.web_server import listen, make_server
 from stands.push_server import PushServer
 from stands.waiting import wait_for
 
@@ -112,7 +112,7 @@ def test_what_is_no_http_is_a_bad_request(server: PushServer) -> None:
 
 
 def test_the_head_of_a_request_must_come_in_time(server: PushServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "HEAD_S", 0.1)
+    monkeypatch.setattr(web_server, "HEAD_S", 0.1)
     for begun in (b"", b"GET / HTTP/1.1\r\n"):
         with server.connect() as connection:
             connection.sendall(begun)

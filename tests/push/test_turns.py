@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from samesky.push.problems import Problem
+from samesky.link.problems import Problem
 from samesky.push.turns import Turns
 
 

@@ -10,13 +10,13 @@ from typing import Any, Self
 
 import httpx2
 
+from samesky.link.web_server import listen, make_server
 from samesky.push.building import BUILDING
 from samesky.push.central import make_app
 from samesky.push.central_database import CentralDatabase
 from samesky.push.central_settings import CentralSettings, Limits
 from samesky.push.keys import Scope
 from samesky.push.model import Model
-from samesky.push.serving import listen, make_server
 from stands.push_centre import open_centre
 from stands.waiting import wait_for
 

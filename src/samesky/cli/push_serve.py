@@ -64,8 +64,8 @@ _UNENCRYPTED = (
 
 def _serve(centre: Centre, where: Listen, as_json: bool) -> None:
     with needing("fastapi", "push"), needing("uvicorn", "push"):
+        from ..link.web_server import listen, serve
         from ..push.central import make_app
-        from ..push.serving import listen, serve
     settings = centre.settings
     with open_central(centre) as central:
         listening = listen(where.host, where.port)

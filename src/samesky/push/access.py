@@ -17,10 +17,11 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 from starlette.types import Scope as Exchange
 
-from .guards import Headers, Rates
+from ..link.problems import Problem, wait_and_retry
+from ..link.web_requests import Headers
+from .guards import Rates
 from .keys import Caller, Scope
 from .model import Model, TableModel
-from .problems import Problem, wait_and_retry
 
 BELIEVED_S = 2.0
 MOST_BELIEVED = 10_000

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..link.problems import MEDIA_TYPE
 from .bodies import CONTENT_TYPE
 from .model import ColumnModel, Model, TableModel, ValueKind
-from .problems import MEDIA_TYPE
 
 Words = dict[str, Any]
 

@@ -14,17 +14,19 @@ from starlette.types import Scope
 
 from .. import __version__
 from ..errors import SameskyError
+from ..link.api_page import HEADERS
+from ..link.problems import Problem
+from ..link.seldom import Seldom
 from .access import Door
 from .api_document import complete_document
-from .api_page import HEADERS, render_page
+from .api_page import render_page
 from .central_database import CentralDatabase
 from .central_settings import CentralSettings
 from .guards import Guards
 from .keys import Caller
-from .problems import Problem, describe_error
+from .problems import describe_error
 from .refusals import Refusals
 from .rest_api import RestApi
-from .seldom import Seldom
 from .sync_api import SyncApi
 from .turns import Threads
 

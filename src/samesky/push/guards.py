@@ -3,26 +3,21 @@
 The order is what keeps a stranger cheap: a request without a good key is answered before its body is read.
 """
 
-import asyncio
-import base64
-import binascii
-import hashlib
-import re
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..core.strict import Reason, Refused, decode_decimal
+from ..core.strict import Reason, Refused
 from ..errors import SameskyError
+from ..link.problems import Problem, wait_and_retry
+from ..link.web_requests import Headers, check_digest, check_headers, give_body, read_body
 from .bodies import CONTENT_TYPE as COLUMNS_TYPE
 from .central_settings import Limits
-from .problems import Problem, wait_and_retry
 
-Headers: TypeAlias = Mapping[bytes, bytes]
 ReadCaller: TypeAlias = Callable[[Scope, Headers], Awaitable[str]]
 """Proves who asks, and returns under what name its requests are counted; raises `Problem` (401, 429)."""
 Refuse: TypeAlias = Callable[[SameskyError | Problem, Scope], ASGIApp]
@@ -31,9 +26,6 @@ Refuse: TypeAlias = Callable[[SameskyError | Problem, Scope], ASGIApp]
 MOST_COUNTED = 10_000
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
-_ONCE = (b"authorization", b"content-length", b"content-type", b"content-encoding", b"content-digest", b"range")
-_DIGEST = re.compile(r"(sha-256|sha-512)=:([A-Za-z0-9+/=]+):")
-_ALGORITHMS = {"sha-256": hashlib.sha256, "sha-512": hashlib.sha512}
 _WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 
 
@@ -59,7 +51,7 @@ class Guards:
         except (SameskyError, Problem) as error:
             await self._refuse(error, scope)(scope, receive, send)
         else:
-            await self._app(scope, _receive_once(body, receive), send)
+            await self._app(scope, give_body(body, receive), send)
 
     async def _take(self, scope: Scope, receive: Receive) -> bytes:
         headers = check_headers(scope["headers"], self._limits)
@@ -99,22 +91,6 @@ class Rates:
         return min(self._most, left + (self._clock() - at) * self._per_s)
 
 
-def check_headers(pairs: Iterable[tuple[bytes, bytes]], limits: Limits) -> dict[bytes, bytes]:
-    """Return the headers by name; `Problem` 431 when they are too many or too long, 400 for two where one may be."""
-    pairs = list(pairs)
-    size = sum(len(name) + len(value) + 4 for name, value in pairs)
-    if len(pairs) > limits.header_count or size > limits.header_bytes:
-        raise Problem(431, "headers", f"at most {limits.header_count} headers, of {limits.header_bytes} bytes together")
-    headers = dict(pairs)
-    if len(headers.get(b"authorization", b"")) > limits.authorization_bytes:
-        raise Problem(431, "headers", f"Authorization may have at most {limits.authorization_bytes} bytes")
-    if len(headers) < len(pairs):
-        names = [name for name, _ in pairs]
-        if any(names.count(name) > 1 for name in _ONCE):
-            raise Problem(400, "headers", "a header is there twice which may be there once")
-    return headers
-
-
 def check_media_type(path: str, headers: Headers) -> None:
     """Refuse bodies that aren't JSON in UTF-8 (415), or are packed in a way that isn't known here."""
     media_type, _, parameters = headers.get(b"content-type", b"").partition(b";")
@@ -131,51 +107,6 @@ def check_media_type(path: str, headers: Headers) -> None:
     packings = {b"gzip"} if columns else _WINDOW_BITS.keys()
     if encoding != b"identity" and encoding not in packings:
         raise Problem(415, "encoding", "Content-Encoding must be gzip", headers={"accept-encoding": "gzip"})
-
-
-async def read_body(headers: Headers, receive: Receive, limits: Limits) -> bytes:
-    """Return the whole body: 413 before reading when it says that it's too long, 408 when it comes too slowly."""
-    too_long = Problem(
-        413, "size", f"a body may have at most {limits.body_bytes} bytes", members={"most_bytes": limits.body_bytes}
-    )
-    if (told := headers.get(b"content-length")) is not None:
-        try:
-            decode_decimal(told, low=0, high=limits.body_bytes, reason=Reason.SIZE)
-        except Refused:
-            raise too_long from None
-    body = bytearray()
-    try:
-        async with asyncio.timeout(limits.body_total_s):
-            more = True
-            while more:
-                async with asyncio.timeout(limits.body_idle_s):
-                    message = await receive()
-                if message["type"] != "http.request":
-                    raise Problem(400, "cut", "the connection ended within the body")
-                body += message.get("body", b"")
-                if len(body) > limits.body_bytes:
-                    raise too_long
-                more = message.get("more_body", False)
-    except TimeoutError:
-        raise Problem(408, "slow", "the body came too slowly", headers={"connection": "close"}) from None
-    return bytes(body)
-
-
-def check_digest(headers: Headers, body: bytes) -> None:
-    """Refuse a body that isn't what its Content-Digest (RFC 9530) says: 422."""
-    told = headers.get(b"content-digest")
-    if told is None:
-        return
-    found = _DIGEST.findall(told.decode("latin-1"))
-    if not found:
-        raise Problem(422, "digest", "Content-Digest must have a sha-256 or a sha-512")
-    for algorithm, digest in found:
-        try:
-            wanted = base64.b64decode(digest, validate=True)
-        except binascii.Error:
-            wanted = b""
-        if wanted != _ALGORITHMS[algorithm](body).digest():
-            raise Problem(422, "digest", "the body isn't what its Content-Digest says; send it again")
 
 
 def inflate_body(headers: Headers, body: bytes, *, most_bytes: int) -> bytes:
@@ -206,17 +137,3 @@ def _strip_base_path(scope: Scope, base_path: str) -> None:
         scope["path"] = path[len(base_path) :] or "/"
         scope["raw_path"] = None  # routes go by path
     scope["state"]["base_path"] = base_path
-
-
-def _receive_once(body: bytes, receive: Receive) -> Receive:
-    """What the application receives: the whole body, then what the connection tells (that it has ended)."""
-    given = False
-
-    async def receive_next() -> Message:
-        nonlocal given
-        if given:
-            return await receive()
-        given = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive_next

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from .problems import Problem, wait_and_retry
+from ..link.problems import Problem, wait_and_retry
 
 MOST_KEPT = 2000
 MOST_KEY_LENGTH = 128

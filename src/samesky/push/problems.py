@@ -1,64 +1,10 @@
-"""What the server answers when it can't do what was asked: ``application/problem+json`` (RFC 9457).
+"""What the centre answers when it can't do what was asked: `describe_error`; see `link.problems`."""
 
-``type`` is one word that programs tell problems by; ``detail`` is a sentence for people, and never quotes the request.
-"""
-
-import json
-from collections.abc import Mapping
-from http import HTTPStatus
-from typing import Any
-
-from starlette.responses import Response
-
-from ..core.strict import Reason, Refused
+from ..core.strict import Refused
 from ..errors import Locked, SameskyError, Unreachable
+from ..link.problems import Problem, describe_refusal, wait_and_retry
 from .central_database import MissingParents, Older
 from .page import FaultyPage
-
-MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_S = 2
-
-
-class Problem(Exception):
-    """Ends a request with ``status``; ``members`` are further fields of the answer."""
-
-    def __init__(
-        self,
-        status: int,
-        kind: str,
-        detail: str,
-        *,
-        members: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.kind = kind
-        self.detail = detail
-        self.members = dict(members or {})
-        self.headers = dict(headers or {})
-
-    def encode(self) -> bytes:
-        """The answer's body."""
-        title = HTTPStatus(self.status).phrase
-        document = {"type": self.kind, "title": title, "status": self.status, "detail": self.detail} | self.members
-        return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
-
-    def response(self) -> Response:
-        """The answer."""
-        headers = {"cache-control": "no-store"} | self.headers
-        return Response(self.encode(), self.status, headers, media_type=MEDIA_TYPE)
-
-
-def wait_and_retry(status: int, kind: str, detail: str, *, after_s: float = RETRY_AFTER_S) -> Problem:
-    """429 or 503 with Retry-After, in whole seconds from 1."""
-    return Problem(status, kind, detail, headers={"retry-after": str(max(1, round(after_s + 0.5)))})
-
-
-def describe_refusal(refusal: Refused) -> Problem:
-    """Return the answer to an input that was refused."""
-    status = _STATUS.get(refusal.reason, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return Problem(status, "refused", str(refusal), members={"reason": refusal.reason.value})
 
 
 def describe_error(error: SameskyError) -> Problem:
@@ -77,25 +23,3 @@ def describe_error(error: SameskyError) -> Problem:
         case Unreachable() | Locked():
             return wait_and_retry(503, "busy", "the centre's database can't be used now; what was sent isn't stored")
     return Problem(500, "fault", "the centre's database couldn't do this; its log says why")
-
-
-_STATUS = {
-    Reason.EMPTY: 400,
-    Reason.ENCODING: 400,
-    Reason.JSON: 400,
-    Reason.DEPTH: 400,
-    Reason.DUPKEY: 400,
-    Reason.BAD_REQUEST: 400,
-    Reason.SIG: 401,
-    Reason.SCOPE: 403,
-    Reason.NOT_FOUND: 404,
-    Reason.CONFLICT: 409,
-    Reason.OLDER: 409,
-    Reason.PARENT: 409,
-    Reason.SHARED: 409,
-    Reason.AMBIGUOUS: 409,
-    Reason.SIZE: 413,
-    Reason.BOMB: 413,
-    Reason.VERSION: 415,
-    Reason.PROPS: 431,
-}

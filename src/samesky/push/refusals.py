@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from starlette.types import Scope
 
+from ..link.problems import Problem
+from ..link.seldom import Seldom
 from .keys import Caller
-from .problems import Problem
-from .seldom import Seldom
 
 log = logging.getLogger(__name__)
 _SELDOM = Seldom()

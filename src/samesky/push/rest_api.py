@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from sqlalchemy import Connection
 
 from ..core.strict import HIGHEST_INTEGER, Reason, Refused, decode_decimal, decode_json
+from ..link.problems import Problem
 from . import api_document as document
 from .access import check_caller, find_caller
 from .central_database import CentralDatabase
@@ -23,7 +24,6 @@ from .idempotency import IdempotencyKeys
 from .iso_times import encode_time
 from .keys import Scope
 from .model import TableModel
-from .problems import Problem
 from .rest_lists import Lists, RestList
 from .rest_objects import decode_key, decode_object, decode_objects, encode_json, etag_of
 from .rest_query import decode_query, decode_range

@@ -12,10 +12,10 @@ from typing import NamedTuple, cast
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from ..link.problems import Problem, wait_and_retry
 from .central_database import CentralDatabase
 from .keys import Caller
 from .model import TableModel
-from .problems import Problem, wait_and_retry
 from .rest_objects import encode_json
 from .rest_query import Items, RestQuery
 from .rest_reading import CHUNK_ROWS, RestReading, Sight

@@ -12,13 +12,13 @@ from typing import Any, cast
 from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, insert, select, update
 
 from ..core.strict import Reason
+from ..link.problems import Problem
 from .central_database import CentralDatabase, MissingParents
 from .central_tables import SITE_COLUMN
 from .central_values import row_to_sql, to_sql
 from .keys import Caller, Scope
 from .model import TableModel
 from .page import MOST_FAULTS
-from .problems import Problem
 from .rest_objects import Given, Values, encode_key
 from .rest_reading import RestReading
 from .values import PageFault

@@ -21,6 +21,7 @@ from ..core.strict import (
     decode_json,
     decode_json_object,
 )
+from ..link.problems import Problem
 from . import api_document as document
 from .access import check_caller, check_site
 from .catalogue import MOST_ROWS as MOST_CATALOGUE_ROWS
@@ -34,7 +35,6 @@ from .guards import inflate_body
 from .keys import Scope
 from .model import TableModel
 from .page import decode_page
-from .problems import Problem
 from .refusals import Refusals
 from .turns import Threads
 

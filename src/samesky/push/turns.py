@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Self, TypeVar
 
+from ..link.problems import wait_and_retry
 from .databases import Dialect
-from .problems import wait_and_retry
 
 Answer = TypeVar("Answer")
 AT_ONCE = 8

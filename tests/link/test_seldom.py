@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from samesky.push.seldom import EVERY_S, MOST_KNOWN, Seldom
+from samesky.link.seldom import EVERY_S, MOST_KNOWN, Seldom
 
 
 class Log:

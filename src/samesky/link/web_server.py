@@ -1,4 +1,4 @@
-"""The centre's server in the foreground: uvicorn, over HTTP or HTTPS, until it is asked to end.
+"""A server in the foreground: uvicorn, over HTTP or HTTPS, until it is asked to end.
 
 What is under way is finished when it ends, up to `END_S`; a page is stored wholly or not at all, whatever happens.
 """
