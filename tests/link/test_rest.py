@@ -78,10 +78,17 @@ def test_requests_share_a_connection_and_carry_the_headers() -> None:
         client.get("/a", query={"x": "1 & 2"})
         client.post("/b", b"", headers={"Content-Type": "text/plain"})
         client.put("/c", b"")
-        client.get("/d")
+        client.delete("/d", query={"role": "slave"})
+        client.get("/e")
         assert web.visits == 1
-    assert [target_of(each) for each in seen] == ["/base/a?x=1+%26+2", "/base/b", "/base/c", "/base/d"]
-    assert [each.split()[0] for each in seen] == ["GET", "POST", "PUT", "GET"]
+    assert [target_of(each) for each in seen] == [
+        "/base/a?x=1+%26+2",
+        "/base/b",
+        "/base/c",
+        "/base/d?role=slave",
+        "/base/e",
+    ]
+    assert [each.split()[0] for each in seen] == ["GET", "POST", "PUT", "DELETE", "GET"]
     assert {field_of(each, "Authorization") for each in seen} == {"Bearer k"}
     assert field_of(seen[1], "Content-Type") == "text/plain"
 

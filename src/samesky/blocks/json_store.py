@@ -100,9 +100,7 @@ class JsonStore:
 
     def _find(self, blocks: Mapping[str, Any], id: str) -> Block:
         if id not in blocks:
-            raise NoSuchBlock(
-                f"there is no block {id} in {self.path}", hint="`samesky blocks list` shows those there are"
-            )
+            raise NoSuchBlock(f"there is no block {id} in {self.path}", hint="add it to the file, or remove the link")
         told = blocks[id]
         others = {name: value for name, value in told.items() if name not in _OWN}
         return Block(id, told["data"], str(told.get("type", "")), tuple(told.get("profiles", ())), others)

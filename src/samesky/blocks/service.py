@@ -117,6 +117,11 @@ class Synchronising:
             [each.brain.status(now) for each in self._replicas.values()],
         )
 
+    @property
+    def carriers(self) -> tuple[Carrier, ...]:
+        """What links may travel by."""
+        return tuple(self._carriers)
+
     def troubles(self) -> dict[Carrier, str]:
         """Why a carrier carries nothing now, for those that don't."""
         return {name: carrier.trouble for name, carrier in self._carriers.items() if carrier.trouble}

@@ -23,7 +23,7 @@ from ..errors import ConfigError, SameskyError
 
 # Each is a file of this folder that holds a click command named `command`. Importing one must stay cheap:
 # what a command needs is imported when it runs, so that `samesky --help` answers at once.
-COMMANDS = ("demo", "station", "mesh", "push", "check", "verify", "repair", "status")
+COMMANDS = ("demo", "station", "mesh", "push", "blocks", "check", "verify", "repair", "status")
 
 STATUS_USAGE = 2
 STATUS_UNREACHABLE = 3

@@ -115,6 +115,10 @@ class RestClient:
         """Put ``body``, JSON, in the place of what is at ``path``. Raises `Unreachable`: it may have been taken."""
         return self._request("PUT", path, query=None, content=body, headers={"Content-Type": "application/json"})
 
+    def delete(self, path: str, *, query: Mapping[str, str] | None = None) -> Answer:
+        """Ask for what is at ``path`` to be removed. Raises `Unreachable`: then it may have been."""
+        return self._request("DELETE", path, query=query)
+
     def close(self) -> None:
         """Close the connection."""
         self._client.close()

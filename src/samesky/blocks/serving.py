@@ -1,0 +1,72 @@
+"""`samesky blocks serve`: the links of a configuration, and the REST interface to them, on one event loop."""
+
+import fcntl
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+from ..errors import ConfigError, Locked, SameskyError
+from ..link.web_server import serve
+from .api import make_app
+from .blocks_settings import BlocksSettings
+from .carriers import AmqpCarrier
+from .controllers import open_objects
+from .registry import Registry
+from .service import Synchronising
+
+
+def serve_blocks(
+    settings: BlocksSettings, listening: socket.socket, *, started: Callable[[], None] = lambda: None
+) -> None:
+    """Run all links and serve until SIGINT or SIGTERM; ``started`` is called when it answers.
+
+    Raises `Locked` when another process runs the same links, and what `Registry` raises.
+    """
+    failures: list[SameskyError] = []
+
+    @asynccontextmanager
+    async def run() -> AsyncIterator[Synchronising]:
+        try:
+            async with _make_service(settings, registry) as service:
+                yield service
+        except SameskyError as error:
+            failures.append(error)  # uvicorn keeps it for itself
+            raise
+
+    with _only_here(settings.state), Registry(settings.state) as registry:
+        names = [each.name for each in settings.services]
+        serve(make_app(run, services=names, token=settings.token), listening, started=started)
+    if failures:
+        raise failures[0]
+
+
+def _make_service(settings: BlocksSettings, registry: Registry) -> Synchronising:
+    if settings.amqp is None:
+        raise ConfigError("no broker is named", hint='set amqp in [blocks], such as "amqp://guest:guest@localhost/"')
+    return Synchronising(
+        registry,
+        objects={each.name: open_objects(each) for each in settings.services},
+        carriers={"amqp": AmqpCarrier(settings.amqp)},
+        may_write=settings.may_write,
+    )
+
+
+@contextmanager
+def _only_here(state: Path) -> Iterator[None]:
+    """Two processes that run the same links would broadcast everything twice."""
+    try:
+        state.parent.mkdir(parents=True, exist_ok=True)
+        file = state.with_name(f".{state.name}.lock").open("a")
+    except OSError as error:
+        raise ConfigError(
+            f"{state.parent} can't be written: {error.strerror}", hint="choose another --state"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Locked(
+                f"the links in {state} are run by another process", hint="end that one, or choose another --state"
+            ) from None
+        yield
