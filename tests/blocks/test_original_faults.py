@@ -18,7 +18,7 @@ from samesky.blocks.paths import Value
 from samesky.core.strict import Refused
 from stands.amqp_ends import wait_until
 from stands.blocks_old_peer import OldPeer
-from stands.blocks_service import BlocksInMemory, on_a_loop, running_service
+from stands.blocks_service import BlocksInMemory, CountedReadings, on_a_loop, running_service
 from stands.rabbitmq import RabbitmqNode
 
 pytestmark = pytest.mark.slow
@@ -27,15 +27,6 @@ INTERVAL_S = 0.2
 DEADLINE_S = 15.0
 SENSOR = {"id": "sensor", "interval": INTERVAL_S}
 DUMMY = {"id": "dummy", "key": "a.sensor"}
-
-
-class CountedReadings(BlocksInMemory):
-    """Blocks that have another value at each reading: 1, 2, 3 …"""
-
-    async def read(self, id: str) -> Block:
-        """As of `Objects`."""
-        self.blocks[id] = {"value": self.blocks[id]["value"] + 1}
-        return await super().read(id)
 
 
 class NullsAreZero(BlocksInMemory):
@@ -185,31 +176,40 @@ async def test_services_of_ours_that_follow_each_other_come_to_rest(rabbitmq: Ra
         assert any("remove one of the links" in status.hint for status in told)
 
 
-@on_a_loop
-async def test_a_block_whose_values_an_old_service_sends_back_again_and_again_is_left_alone(
-    rabbitmq: RabbitmqNode, tmp_path: Path
+@pytest.mark.parametrize("first", ["primary", "replica"])
+def test_a_block_whose_values_an_old_service_sends_back_again_and_again_is_left_alone(
+    rabbitmq: RabbitmqNode, tmp_path: Path, first: str
 ) -> None:
     """An old service tells nothing of where its values are from: that they come back is all there is."""
-    a = BlocksInMemory(x={"value": 1.5})
-    async with (
-        OldPeer(rabbitmq.url, "old", y={}) as old,
-        running_service(tmp_path, rabbitmq.url, a=a) as service,
-    ):
 
-        async def swap() -> None:
-            while True:
-                await wait_until(lambda: bool(old.heard), DEADLINE_S, what="our value")
-                old.heard.clear()
-                before = 1.5 if old.blocks["y"]["value"] == 2.5 else 2.5
-                await old.publish("old.y", json.dumps({"value": before}).encode())
+    @on_a_loop
+    async def run(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+        a = BlocksInMemory(x={"value": 1.5})
+        async with (
+            OldPeer(rabbitmq.url, "old", y={}) as old,
+            running_service(tmp_path, rabbitmq.url, a=a) as service,
+        ):
 
-        await old.follow("y", key="a.x")
-        await service.add(decode_primary("a", {"id": "x", "interval": INTERVAL_S}))
-        await service.add(decode_replica("a", {"id": "x", "key": "old.y"}))
-        swapping = asyncio.create_task(swap())
-        await wait_until(lambda: service.status()[1][0].health == "paused", DEADLINE_S, what="the pause")
-        written = len(a.written)
-        await wait_until(lambda: service.status()[1][0].dropped.get("paused", 0) >= 5, DEADLINE_S, what="five more")
-        swapping.cancel()
-        assert len(a.written) == written <= 10
-        assert "two blocks follow each other" in service.status()[1][0].hint
+            async def swap() -> None:
+                while True:
+                    await wait_until(lambda: bool(old.heard), DEADLINE_S, what="our value")
+                    old.heard.clear()
+                    before = 1.5 if old.blocks["y"]["value"] == 2.5 else 2.5
+                    await old.publish("old.y", json.dumps({"value": before}).encode())
+
+            await old.follow("y", key="a.x")
+            links = [
+                decode_primary("a", {"id": "x", "interval": INTERVAL_S}),
+                decode_replica("a", {"id": "x", "key": "old.y"}),
+            ]
+            for link in links if first == "primary" else reversed(links):
+                await service.add(link)
+            swapping = asyncio.create_task(swap())
+            await wait_until(lambda: service.status()[1][0].health == "paused", DEADLINE_S, what="the pause")
+            written = len(a.written)
+            await wait_until(lambda: service.status()[1][0].dropped.get("paused", 0) >= 5, DEADLINE_S, what="five more")
+            swapping.cancel()
+            assert len(a.written) == written <= 10
+            assert "two blocks follow each other" in service.status()[1][0].hint
+
+    run(rabbitmq, tmp_path)

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from samesky.blocks.carriers import AmqpCarrier
-from samesky.blocks.links import decode_primary, decode_replica
+from samesky.blocks.carriers import AmqpCarrier, CarrierLink
+from samesky.blocks.links import Carrier, decode_primary, decode_replica
 from samesky.blocks.objects import NoSuchBlock
+from samesky.blocks.registry import Registry
+from samesky.blocks.service import Synchronising
 from samesky.blocks.translate import HeldBack
 from samesky.core.strict import Reason, Refused
 from samesky.link.amqp_settings import AmqpSettings
 from samesky.link.amqp_url import read_amqp_url
 from stands.amqp_ends import wait_until
+from stands.blocks_old_peer import OldPeer
 from stands.blocks_service import BlocksInMemory, on_a_loop, running_service
 from stands.rabbitmq import RabbitmqNode
 
@@ -236,3 +239,45 @@ async def test_many_links_share_one_broker(rabbitmq: RabbitmqNode, tmp_path: Pat
         await wait_until(
             lambda: all(b.blocks[f"d{n}"] == a.blocks[f"s{n}"] for n in range(count)), 30, what="new values"
         )
+
+
+@on_a_loop
+async def test_a_replica_hears_its_own_carrier_alone(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+    """Two exchanges stand for AMQP and MQTT, on which one key may be of two things."""
+
+    def make_carrier(exchange: str) -> AmqpCarrier:
+        return AmqpCarrier(AmqpSettings(urls=(read_amqp_url(rabbitmq.url),), exchange=exchange))
+
+    b = BlocksInMemory(dummy={"value": 0}, other={"value": 0})
+    carriers: dict[Carrier, CarrierLink] = {"amqp": make_carrier("syncast"), "mqtt": make_carrier("second")}
+    with Registry(tmp_path / "links.sdb") as registry:
+        async with Synchronising(registry, objects={"b": b}, carriers=carriers) as service:
+            await service.add(DUMMY)
+            await service.add(decode_replica("b", {"id": "other", "key": KEY, "link": "mqtt"}))
+            async with (
+                OldPeer(rabbitmq.url, "a", sensor={"value": 1}) as one,
+                OldPeer(rabbitmq.url, "a", exchange="second", sensor={"value": 2}) as other,
+            ):
+                one.lead("sensor", interval_s=0.1)
+                other.lead("sensor", interval_s=0.1)
+                await wait_until(lambda: min(each.received for each in service.status()[1]) > 3, 20)
+    assert (b.values_of("dummy"), b.values_of("other")) == ([1], [2])
+
+
+@on_a_loop
+async def test_a_link_that_is_added_is_heard_by_those_who_heard_nothing_before(
+    rabbitmq: RabbitmqNode, tmp_path: Path
+) -> None:
+    """Which replicas hear a key is remembered, until there are others."""
+    a, b = BlocksInMemory(sensor={"value": 1.0}), BlocksInMemory(dummy={"value": 0}, other={"value": 0})
+    other = decode_replica("b", {"id": "other", "key": "a.*"})
+    async with running_service(tmp_path, rabbitmq.url, a=a, b=b) as service:
+        await service.add(SENSOR)
+        await service.add(DUMMY)
+        await wait_until(lambda: b.values_of("dummy") == [1.0], 20, what="the first value")
+        await service.add(other)
+        await wait_until(lambda: b.values_of("other") == [1.0], 20, what="the value of the second")
+        await service.remove(other)
+        a.blocks["sensor"] = {"value": 2.0}
+        await wait_until(lambda: b.values_of("dummy") == [1.0, 2.0], 20, what="the second value")
+        assert b.values_of("other") == [1.0]

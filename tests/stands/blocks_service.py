@@ -63,6 +63,15 @@ class BlocksInMemory:
             raise NoSuchBlock(f"there is no block {id}")
 
 
+class CountedReadings(BlocksInMemory):
+    """Blocks that have another value at each reading: 1, 2, 3 …"""
+
+    async def read(self, id: str) -> Block:
+        """As of `Objects`."""
+        self.blocks[id] = {"value": self.blocks[id]["value"] + 1}
+        return await super().read(id)
+
+
 @asynccontextmanager
 async def running_service(
     folder: Path,

@@ -62,7 +62,7 @@ class ReplicaBrain:
         """Where the block's data come from; for its primary, if it is one too."""
         self.echoes = EchoWatch()
         """Told by its primary what was published."""
-        self._echo_interval_s = echo_interval_s
+        self.echo_interval_s = echo_interval_s
         self._ordering = Ordering()
         self._freshness = Freshness(link.ttl_s)
         self._lateness = Lateness()
@@ -219,9 +219,9 @@ class ReplicaBrain:
 
     def _is_circle(self, own: Mapping[str, Value], wanted: Mapping[str, Value], now: float) -> bool:
         assert self._working is not None
-        if self._echo_interval_s is None or self._working.message.metadata is not None:
+        if self.echo_interval_s is None or self._working.message.metadata is not None:
             return False
-        return self.echoes.is_circle(own, wanted, now, self._echo_interval_s)
+        return self.echoes.is_circle(own, wanted, now, self.echo_interval_s)
 
     def _wants_fallback(self, now: float) -> bool:
         return bool(self.link.fallback) and not self._has_fallen_back and self._freshness.state(now) == "stale"

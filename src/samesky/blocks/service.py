@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Self
 
 from ..core.strict import Reason, Refused
@@ -24,6 +25,9 @@ from .status import PrimaryStatus, ReplicaStatus
 from .translate import HeldBack, translate
 
 _log = logging.getLogger(__name__)
+
+MOST_KEYS = 10_000
+"""Of so many keys it is remembered which replicas hear them; a binding with wildcards brings any number of them."""
 
 
 class Synchronising:
@@ -46,14 +50,15 @@ class Synchronising:
         self._may_write = may_write
         self._primaries: dict[tuple[str, str], Broadcasting] = {}
         self._replicas: dict[tuple[str, str, str], Following] = {}
+        self._takers: dict[tuple[Carrier, str], list[Following]] = {}
         self._epoch = 0
         self._changing = asyncio.Lock()
         self._awaited: list[tuple[ReplicaLink, asyncio.Future[BlockMessage]]] = []
 
     async def __aenter__(self) -> Self:
         self._begin_epoch()
-        for carrier in self._carriers.values():
-            carrier.start(self._on_arrival)
+        for name, carrier in self._carriers.items():
+            carrier.start(partial(self._on_arrival, name))
         for primary in self._registry.primaries():
             await self._try_to_run(primary)
         for replica in self._registry.replicas():
@@ -181,11 +186,14 @@ class Synchronising:
                 epoch=self._epoch,
                 find_followings=self._find_followings,
             )
+            for each in self._find_followings(link):
+                each.brain.echo_interval_s = link.interval_s
             return
         own = self._primaries.get((link.service, link.id))
         interval_s = own.link.interval_s if own is not None else None
         following = Following(link, self._objects[link.service], echo_interval_s=interval_s)
         self._replicas[link.name] = following
+        self._takers.clear()
         await carrier.subscribe(link.key)
 
     async def _stop(self, link: PrimaryLink | ReplicaLink) -> None:
@@ -197,6 +205,7 @@ class Synchronising:
             return
         following = self._replicas.pop(link.name, None)
         if following is not None:
+            self._takers.clear()
             following.cancel()
             await self._unsubscribe_unless_heard(following.link)
 
@@ -226,9 +235,26 @@ class Synchronising:
             each for each in self._replicas.values() if (each.link.service, each.link.id) == (link.service, link.id)
         ]
 
-    def _on_arrival(self, arrival: Arrival) -> None:
-        takers = [each for each in self._replicas.values() if each.hears(arrival.key)]
-        awaiting = [future for link, future in self._awaited if matches(link.key, arrival.key) and not future.done()]
+    def _find_takers(self, carrier: Carrier, key: str) -> list[Following]:
+        """The replicas that hear ``key`` over ``carrier``: asked for each message, so it is remembered."""
+        takers = self._takers.get((carrier, key))
+        if takers is None:
+            if len(self._takers) >= MOST_KEYS:
+                self._takers.clear()
+            takers = [each for each in self._replicas.values() if each.link.carrier == carrier and each.hears(key)]
+            self._takers[carrier, key] = takers
+        return takers
+
+    def _find_awaiting(self, carrier: Carrier, key: str) -> list["asyncio.Future[BlockMessage]"]:
+        """Who waits for a message with ``key``, for a preview."""
+        return [
+            future
+            for link, future in self._awaited
+            if link.carrier == carrier and matches(link.key, key) and not future.done()
+        ]
+
+    def _on_arrival(self, carrier: Carrier, arrival: Arrival) -> None:
+        takers, awaiting = self._find_takers(carrier, arrival.key), self._find_awaiting(carrier, arrival.key)
         if not takers and not awaiting:
             arrival.settle(True)
             return
