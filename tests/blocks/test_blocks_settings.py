@@ -45,6 +45,9 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
             "amqp": ["amqp://one/", "amqps://two/brewery"],
             "exchange": "other",
             "heartbeat_s": 30,
+            "dead_letter_exchange": "dead",
+            "mqtt": "mqtts://me@three",
+            "ca_file": str(tmp_path / "token"),
             "token_file": str(tmp_path / "token"),
             "services": {
                 "old": {"controller": "http://localhost:5001/", "generation": "2018", "writable": ["dummy-*", "led"]},
@@ -61,7 +64,16 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
         ("new", "today", "https://spark:5000/spark"),
     ]
     assert [settings.may_write("old", id) for id in ("dummy-sensor", "led", "heater")] == [True, True, False]
+    assert settings.mqtt is not None
+    assert (settings.mqtt.host, settings.exchange) == ("three", "other")
+    assert settings.tls is settings.amqp.tls is not None
+    assert settings.amqp.dead_letter_exchange == "dead"
     assert "a token" not in repr(settings)
+
+
+def test_one_of_the_two_links_is_enough() -> None:
+    settings, found = read({"mqtt": "mqtt://localhost", "services": {"spark": {"store": "x"}}})
+    assert (found, settings.amqp) == ([], None)
 
 
 def test_what_the_command_line_gives_comes_first() -> None:
@@ -95,6 +107,9 @@ def test_every_mistake_is_told_at_once() -> None:
     ("changed", "words"),
     [
         ({"amqp": 5}, "amqp should be a URL"),
+        ({"mqtt": "http://a"}, "mqtt: "),
+        ({"mqtt": "mqtt://a", "exchange": "a/b"}, "exchange should be a name"),
+        ({"ca_file": "/nowhere/ca.pem"}, "ca_file"),
         ({"amqp": []}, "amqp should be a URL"),
         ({"services": []}, "there is no service"),
         ({"services": {"a": {"controller": "localhost:5000"}}}, "should be a URL, such as http://"),

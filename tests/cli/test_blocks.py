@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from samesky.cli.main import main
+from samesky.link.broker import MosquittoBroker
 from stands.blocks_rest import NO_BROKER, ServedBlocks
 from stands.mesh_command import RunningCommand
 from stands.rabbitmq import RabbitmqNode
@@ -171,6 +172,27 @@ def test_it_serves_without_a_configuration(tmp_path: Path) -> None:
         assert command.wait_for_line().startswith("serving one, two at http://127.0.0.1:")
         assert command.end(signal.SIGINT) == 130
         assert command.errors == "samesky: interrupted"
+
+
+def test_a_block_in_the_middle_of_a_chain_hears_over_amqp_and_tells_over_mqtt(
+    rabbitmq_node: RabbitmqNode, broker: MosquittoBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mqtt.json").write_text('{"link": "mqtt"}')
+    over_mqtt = ("--with", str(tmp_path / "mqtt.json"))
+    options = f'mqtt = "mqtt://127.0.0.1:{broker.port}"'
+    with ServedBlocks(tmp_path, rabbitmq_node.url, options=options, a="", b="", c="") as served:
+        for service, value in (("a", 1.0), ("b", 2.0), ("c", 3.0)):
+            served.put(service, block={"value": value})
+        monkeypatch.setenv("SAMESKY_BLOCKS_URL", served.url)
+        for link in (
+            ("a", "block", "--interval", "0.3"),
+            ("b", "block", "--follow", "a.block"),
+            ("b", "block", "--interval", "0.3", *over_mqtt),
+            ("c", "block", "--follow", "b.block", *over_mqtt),
+        ):
+            assert main(["blocks", "add", *link]) == 0
+        wait_for(lambda: served.data_of("c", "block") == {"value": 1.0}, 30, what="the value at the end of the chain")
+        wait_for(lambda: main(["blocks", "status"]) == 0, 20, what="health")
 
 
 def test_a_token_is_asked_for_and_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,9 @@
 listen = "127.0.0.1:5000"
 state = "blocks.sdb"                            # where links are kept
 amqp = "amqp://guest:guest@localhost/"          # or a list: the nodes of one cluster
-exchange = "syncast"
+mqtt = "mqtt://localhost"                       # the second link; one of the two is enough
+exchange = "syncast"                            # over MQTT the first level of topics
+ca_file = "/etc/samesky/ca.pem"                 # for amqps and mqtts; default: what the system trusts
 token_file = "/etc/samesky/blocks.token"        # needed to listen beyond this machine
 
 [blocks.services.spark-master]
@@ -25,18 +27,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..config import Findings, Options
+from ..core.strict import Refused, check_topic_level
 from ..errors import ConfigError
 from ..link.amqp_settings import AmqpSettings
 from ..link.amqp_url import read_amqp_url
+from ..link.broker_url import BrokerUrl, read_broker_url
+from ..link.tls import TlsSettings
 
 DEFAULT_LISTEN = "127.0.0.1:5000"
 """The port of the seed's walkthrough."""
 DEFAULT_STATE = "blocks.sdb"
+DEFAULT_EXCHANGE = "syncast"
 TOKEN_VARIABLE = "SAMESKY_BLOCKS_TOKEN"
 SHORTEST_TOKEN = 16
 Kind = Literal["store", "2018", "today"]
 
-_KNOWN = frozenset({"listen", "state", "amqp", "exchange", "token", "token_file", "strict", "heartbeat_s", "services"})
+_OF_BROKERS = ("amqp", "mqtt", "exchange", "heartbeat_s", "dead_letter_exchange", "ca_file", "cert_file", "key_file")
+_KNOWN = frozenset({"listen", "state", "token", "token_file", "strict", "services", *_OF_BROKERS})
 _KNOWN_OF_SERVICE = frozenset({"store", "controller", "generation", "writable"})
 _SERVICE = re.compile(r"(?!remote$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):[0-9]{1,5}")
@@ -63,7 +70,10 @@ class BlocksSettings:
     """The configuration of `samesky blocks serve`."""
 
     services: tuple[ServiceSettings, ...]
-    amqp: AmqpSettings | None
+    amqp: AmqpSettings | None = None
+    mqtt: BrokerUrl | None = None
+    exchange: str = DEFAULT_EXCHANGE
+    tls: TlsSettings | None = None
     state: Path = Path(DEFAULT_STATE)
     listen: str = DEFAULT_LISTEN
     token: str = field(default="", repr=False)
@@ -84,13 +94,20 @@ def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping
         section = {}
     options = Options({**section, **given}, "blocks", findings)
     options.warn_unknown(_KNOWN)
+    told = {**section, **given}
+    tls = _read_tls(options)
     settings = BlocksSettings(
-        services=_read_services({**section, **given}.get("services", {}), findings),
-        amqp=_read_amqp({**section, **given}, options),
+        services=_read_services(told.get("services", {}), findings),
+        amqp=_read_amqp(told.get("amqp"), options, tls),
+        mqtt=_read_mqtt(options),
+        exchange=options.text("exchange", DEFAULT_EXCHANGE),
+        tls=tls,
         state=Path(options.text("state", DEFAULT_STATE)).expanduser(),
         listen=options.text("listen", DEFAULT_LISTEN),
         token=options.secret("token", TOKEN_VARIABLE) or "",
     )
+    if not options.has("amqp") and not options.has("mqtt"):
+        findings.error("blocks", 'amqp is missing: name the broker, such as "amqp://guest:guest@localhost/"')
     if _LISTEN.fullmatch(settings.listen):
         _check_token(settings, findings)
     else:
@@ -130,24 +147,49 @@ def _read_service(name: str, options: Options, writable: object) -> ServiceSetti
     return ServiceSettings(name, kind, store or controller.rstrip("/"), tuple(patterns))
 
 
-def _read_amqp(values: Mapping[str, Any], options: Options) -> AmqpSettings | None:
-    exchange, heartbeat_s = options.text("exchange", "syncast"), options.integer("heartbeat_s", 10, 4, 600)
-    told = values.get("amqp")
+def _read_amqp(told: object, options: Options, tls: TlsSettings | None) -> AmqpSettings | None:
+    heartbeat_s = options.integer("heartbeat_s", 10, 4, 600)
     urls = [told] if isinstance(told, str) else told
     if urls is None:
-        options.findings.error(
-            options.where, 'amqp is missing: name the broker, such as "amqp://guest:guest@localhost/"'
-        )
         return None
     if not isinstance(urls, list | tuple) or not urls or not all(isinstance(url, str) for url in urls):
         options.findings.error(options.where, "amqp should be a URL, or a list of the URLs of one cluster")
         return None
     try:
         brokers = tuple(read_amqp_url(url) for url in urls)
-        return AmqpSettings(urls=brokers, exchange=exchange, heartbeat_s=heartbeat_s)
     except ConfigError as error:
         options.findings.error(options.where, f"amqp: {error}")
         return None
+    return AmqpSettings(
+        urls=brokers,
+        exchange=options.text("exchange", DEFAULT_EXCHANGE),
+        heartbeat_s=heartbeat_s,
+        dead_letter_exchange=options.text("dead_letter_exchange") or None,
+        tls=tls,
+    )
+
+
+def _read_mqtt(options: Options) -> BrokerUrl | None:
+    if not options.has("mqtt"):
+        return None
+    try:
+        check_topic_level(options.text("exchange", DEFAULT_EXCHANGE))
+        return read_broker_url(options.text("mqtt"))
+    except Refused:
+        options.findings.error(
+            options.where, "exchange should be a name without / + # $: over MQTT it is part of topics"
+        )
+    except ConfigError as error:
+        options.findings.error(options.where, f"mqtt: {error}")
+    return None
+
+
+def _read_tls(options: Options) -> TlsSettings | None:
+    """The files for brokers whose URLs begin with amqps or mqtts; None for what the system trusts."""
+    ca_file, cert_file, key_file = (options.path(name) for name in ("ca_file", "cert_file", "key_file"))
+    if key_file and not cert_file:
+        options.findings.error(options.where, "key_file is set without cert_file: set both, or neither")
+    return TlsSettings(ca_file, cert_file, key_file) if ca_file or cert_file else None
 
 
 def _check_token(settings: BlocksSettings, findings: Findings) -> None:

@@ -1,6 +1,7 @@
 """`samesky blocks serve`: the links of a configuration, and the REST interface to them, on one event loop."""
 
 import fcntl
+import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,8 +11,10 @@ from ..errors import ConfigError, Locked, SameskyError
 from ..link.web_server import serve
 from .api import make_app
 from .blocks_settings import BlocksSettings
-from .carriers import AmqpCarrier
+from .carriers import AmqpCarrier, CarrierLink
 from .controllers import open_objects
+from .links import Carrier
+from .mqtt_carrier import MqttCarrier
 from .registry import Registry
 from .service import Synchronising
 
@@ -42,14 +45,21 @@ def serve_blocks(
 
 
 def _make_service(settings: BlocksSettings, registry: Registry) -> Synchronising:
-    if settings.amqp is None:
-        raise ConfigError("no broker is named", hint='set amqp in [blocks], such as "amqp://guest:guest@localhost/"')
     return Synchronising(
         registry,
         objects={each.name: open_objects(each) for each in settings.services},
-        carriers={"amqp": AmqpCarrier(settings.amqp)},
+        carriers=dict(_open_carriers(settings)),
         may_write=settings.may_write,
     )
+
+
+def _open_carriers(settings: BlocksSettings) -> Iterator[tuple[Carrier, CarrierLink]]:
+    if settings.amqp is not None:
+        yield "amqp", AmqpCarrier(settings.amqp)
+    if settings.mqtt is not None:
+        client_id = f"samesky-blocks-{secrets.token_hex(6)}"  # nothing is kept for it at the broker
+        mqtt = settings.mqtt.make_settings(client_id, tls=settings.tls, session_expiry_s=0)
+        yield "mqtt", MqttCarrier(mqtt, prefix=settings.exchange)
 
 
 @contextmanager

@@ -36,7 +36,8 @@ USUAL_CONFIG = Path("samesky.toml")
     metavar="NAME=FILE",
     help="A service with its blocks in a JSON file, in place of those of the configuration; may be repeated.",
 )
-@click.option("--amqp", multiple=True, metavar="URL", help="The broker; may be repeated for the nodes of one cluster.")
+@click.option("--amqp", multiple=True, metavar="URL", help="RabbitMQ; may be repeated for the nodes of one cluster.")
+@click.option("--mqtt", metavar="URL", help="The broker of the second link: mqtt[s]://user@host.")
 @click.option(
     "-l",
     "--listen",
@@ -50,6 +51,7 @@ def command(
     config: Path | None,
     services: Sequence[str],
     amqp: Sequence[str],
+    mqtt: str | None,
     listen: Listen | None,
     state: str | None,
     token_file: str | None,
@@ -60,7 +62,12 @@ def command(
     Links are kept through restarts. Beyond this machine a token is needed: who registers links decides what is written
     to controllers.
     """
-    options = {"state": state, "listen": None if listen is None else str(listen), "token_file": token_file}
+    options = {
+        "state": state,
+        "mqtt": mqtt,
+        "listen": None if listen is None else str(listen),
+        "token_file": token_file,
+    }
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if amqp:
         given["amqp"] = list(amqp)
