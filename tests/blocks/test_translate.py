@@ -15,6 +15,7 @@ from samesky.blocks.transforms import decode_transform
 from samesky.blocks.translate import HeldBack, NullPolicy, Pair, Translation, translate
 from samesky.core.strict import Refused
 
+PAGE = Path(__file__).parents[2] / "docs" / "blocks.md"
 EXAMPLES = Path(__file__).parents[3] / "shared" / "data" / "blocks" / "translation-examples.json"
 OTHERWISE = {
     "target through scalar": "held back, and told: the original stopped with an exception",
@@ -71,6 +72,12 @@ def test_what_was_observed_of_the_original_holds_or_differs_on_purpose(example: 
 def test_every_difference_on_purpose_is_one_of_an_example() -> None:
     examples = read_examples()
     assert not examples or OTHERWISE.keys() <= {example["name"] for example in examples}
+
+
+def test_the_page_tells_the_same_differences() -> None:
+    _, _, section = PAGE.read_text(encoding="utf-8").partition("| case | ours |\n|---|---|\n")
+    rows = section.partition("\n\n")[0].splitlines()
+    assert dict(row.strip("| ").split(" | ") for row in rows) == OTHERWISE
 
 
 def test_the_seeds_example_comes_out_as_it_stands_there() -> None:
