@@ -195,6 +195,21 @@ def test_a_block_in_the_middle_of_a_chain_hears_over_amqp_and_tells_over_mqtt(
         wait_for(lambda: main(["blocks", "status"]) == 0, 20, what="health")
 
 
+def test_a_service_that_is_ended_says_goodbye(
+    sparks: ServedBlocks, rabbitmq_node: RabbitmqNode, tmp_path: Path
+) -> None:
+    def freshness() -> object:
+        return sparks.get("/status.json").json["links"][0]["freshness"]
+
+    with ServedBlocks(tmp_path, rabbitmq_node.url, other="") as other:
+        other.put("other", sensor={"value": 1.0})
+        sparks.post("/spark-slave/remote/slave", {"id": "dummy-sensor", "key": "other.sensor"})
+        other.post("/remote/master", {"id": "sensor", "interval": 5})
+        wait_for(lambda: freshness() == "fresh", 20, what="the value")
+        assert other.command.end(signal.SIGTERM) == 143
+    wait_for(lambda: freshness() == "stale", 10, what="the goodbye")  # without one it lasts 20 s
+
+
 def test_a_token_is_asked_for_and_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     token = tmp_path / "token"
     token.write_text("a token that nobody guesses\n")
