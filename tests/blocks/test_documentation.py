@@ -2,19 +2,23 @@
 
 import json
 import re
+import shlex
+import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
+from samesky.blocks.blocks_settings import read_blocks
 from samesky.blocks.envelope import PREFIX, Metadata, encode_headers
 from samesky.blocks.links import decode_primary, decode_replica, encode_primary, encode_replica
 from samesky.blocks.transforms import decode_transform
+from samesky.cli.main import samesky
+from samesky.config import Findings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "blocks.md").read_text(encoding="utf-8")
 PRIMARY = decode_primary("a", {"id": "sensor", "interval": 1})
 REPLICA = decode_replica("b", {"id": "dummy", "key": "a.sensor"})
-ONLY_ONE_SO_FAR = {"link"}
-"""Which of the two carriers a link uses; the page tells of one."""
 
 
 def read_names(section: str) -> list[str]:
@@ -26,8 +30,8 @@ def read_names(section: str) -> list[str]:
 @pytest.mark.parametrize(
     ("section", "names"),
     [
-        ("A primary:", encode_primary(PRIMARY).keys() - ONLY_ONE_SO_FAR),
-        ("A replica:", encode_replica(REPLICA).keys() - ONLY_ONE_SO_FAR),
+        ("A primary:", encode_primary(PRIMARY).keys()),
+        ("A replica:", encode_replica(REPLICA).keys()),
         ("### Nulls", {'"hold"', '"skip"', '"write"'}),
         ("### Transforms", {"default", "unit", "scale", "offset", "clamp", "round", "map"}),
         (
@@ -48,6 +52,25 @@ def test_what_the_page_registers_can_be() -> None:
     bodies = [json.loads(body) for body in re.findall(r"-d '(\{.*?\})' ", PAGE)]
     primary, replica = decode_primary("spark-master", bodies[0]), decode_replica("spark-slave", bodies[1])
     assert replica.key == primary.key
+
+
+def test_the_configuration_of_the_page_can_be_used() -> None:
+    findings = Findings()
+    settings = read_blocks(tomllib.loads(PAGE.partition("```toml\n")[2].partition("```")[0]), findings, given={})
+    assert findings.found == []
+    assert [each.kind for each in settings.services] == ["2018", "store"]
+
+
+def test_the_commands_of_the_page_are_there() -> None:
+    lines = [shlex.split(line) for line in re.findall(r"^samesky (blocks (?!serve).*)$", PAGE, re.MULTILINE)]
+    assert len(lines) == 6
+    for line in lines:
+        with samesky.make_context("samesky", list(line)) as context:
+            group = samesky.get_command(context, line[0])
+            assert isinstance(group, click.Group)
+            command = group.get_command(context, line[1])
+            assert command is not None
+            command.make_context(line[1], line[2:])
 
 
 def test_the_transforms_of_the_page_can_be_used() -> None:
