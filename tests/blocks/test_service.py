@@ -125,6 +125,7 @@ async def test_what_is_no_message_is_counted_and_settled(rabbitmq: RabbitmqNode,
     async with running_service(tmp_path, rabbitmq.url, b=b) as service:
         await service.add(DUMMY)
         carrier.start(lambda _: None)
+        await wait_until(lambda: rabbitmq.list_bindings("syncast") == [KEY], 20, what="the binding")
         await carrier.publish(KEY, b"no JSON", {}, timeout_s=10)
         await carrier.publish(KEY, b'{"value": 7}', {}, timeout_s=10)
         await wait_until(lambda: b.blocks["dummy"] == {"value": 7}, 20, what="the good message")

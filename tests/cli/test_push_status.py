@@ -15,7 +15,7 @@ from samesky.push.site_cache import SiteCache
 from samesky.push.status import PushStatus, TableStatus
 from samesky.push.steps import Poison
 
-NOW = time.time()
+NOW = time.time() - 1000  # whatever it is: `write` moves it
 PROOF = Proof(
     table="Reading", same=True, rows=105_120, rows_at_centre=105_122, extra_at_centre=2, digest="3f" * 16, at=NOW - 120,
     from_s=1_600_000_000, to_s=1_700_000_000,
@@ -43,9 +43,24 @@ def config(tmp_path: Path) -> Path:
 
 
 def write(config: Path, *statuses: PushStatus) -> None:
+    later_s = time.time() - NOW  # this module may have been imported long ago
     with SiteCache(config.parent / "state" / FILE_NAME) as cache:
         for status in statuses:
-            cache.write_status(status)
+            cache.write_status(move(status, later_s))
+
+
+def move(status: PushStatus, later_s: float) -> PushStatus:
+    """The same status, everything of it so much later."""
+    times = {
+        name: time_s + later_s
+        for name in ("at", "since", "last_push_at", "next_run_at")
+        if (time_s := getattr(status, name)) is not None
+    }
+    tables = tuple(
+        replace(table, proof=replace(table.proof, at=table.proof.at + later_s)) if table.proof else table
+        for table in status.tables
+    )
+    return replace(status, **times, tables=tables)
 
 
 def status(config: Path, *more: str) -> int:
