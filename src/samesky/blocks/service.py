@@ -51,6 +51,7 @@ class Synchronising:
         self._primaries: dict[tuple[str, str], Broadcasting] = {}
         self._replicas: dict[tuple[str, str, str], Following] = {}
         self._takers: dict[tuple[Carrier, str], list[Following]] = {}
+        self._writers: dict[tuple[str, str], list[Following]] = {}
         self._epoch = 0
         self._changing = asyncio.Lock()
         self._awaited: list[tuple[ReplicaLink, asyncio.Future[BlockMessage]]] = []
@@ -193,6 +194,7 @@ class Synchronising:
         interval_s = own.link.interval_s if own is not None else None
         following = Following(link, self._objects[link.service], echo_interval_s=interval_s)
         self._replicas[link.name] = following
+        self._writers.setdefault((link.service, link.id), []).append(following)
         self._takers.clear()
         await carrier.subscribe(link.key)
 
@@ -205,6 +207,7 @@ class Synchronising:
             return
         following = self._replicas.pop(link.name, None)
         if following is not None:
+            self._writers[link.service, link.id].remove(following)
             self._takers.clear()
             following.cancel()
             await self._unsubscribe_unless_heard(following.link)
@@ -230,10 +233,8 @@ class Synchronising:
             await self._unsubscribe_unless_heard(link)
 
     def _find_followings(self, link: PrimaryLink) -> list[Following]:
-        """The replicas that write to the block of a primary."""
-        return [
-            each for each in self._replicas.values() if (each.link.service, each.link.id) == (link.service, link.id)
-        ]
+        """The replicas that write to the block of a primary, which asks at each reading."""
+        return list(self._writers.get((link.service, link.id), ()))
 
     def _find_takers(self, carrier: Carrier, key: str) -> list[Following]:
         """The replicas that hear ``key`` over ``carrier``: asked for each message, so it is remembered."""
