@@ -82,6 +82,7 @@ class RabbitmqNode(RabbitmqBroker):
         self.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({_NO_MEMORY})")
         self.out_of_memory = True
         wait_for(self._has_alarm, _DEADLINE_S, what="the memory alarm")
+        wait_for(self._is_told, _DEADLINE_S, what="every connection's knowing of it")
 
     def clear_memory_alarm(self) -> None:
         """End the memory alarm; harmless when there is none."""
@@ -147,6 +148,10 @@ class RabbitmqNode(RabbitmqBroker):
 
     def _has_alarm(self) -> bool:
         return self.evaluate("rabbit_alarm:get_alarms()") != "[]"
+
+    def _is_told(self) -> bool:
+        """Whether no connection takes messages any more: each is told by itself, a moment after the alarm."""
+        return "running" not in self.evaluate("rabbit_networking:connection_info_all([state])")
 
     def _list(self, what: str, *items: str) -> list[list[str]]:
         """Rows with the ``items`` of all exchanges, queues or bindings in the vhost ``/``, as text."""
