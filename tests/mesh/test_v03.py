@@ -527,3 +527,46 @@ def test_no_mutated_payload_raises_anything_but_refused() -> None:
         except Refused:
             continue
     assert taken > 1000  # the mutations aren't so wild that they test the JSON parser alone
+
+
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12) | st.sampled_from(
+    ["", "/", "é", '"', "\\", "a b", "../x", "-x"]
+)
+
+
+@given(
+    path=st.lists(TEXTS, min_size=1, max_size=4).map("/".join),
+    base_url=st.sampled_from(["http://here/", "https://x:8080/a%20b", "", 'http://"/', "http://é/", "h" * 5000]),
+    size=st.integers(-1, 1 << 66),
+    time=st.sampled_from(
+        ["20231114T221300.123456", "20231114T221300.123456789", "20231114T221300", "20991114T221300.1"]
+    ),
+    method=st.sampled_from([*METHODS, "cod", "sha999"]),
+    value=st.sampled_from(["", "AAAA", b64encode(bytes(64)).decode(), b64encode(bytes(16)).decode(), "zz" * 64]),
+)
+def test_the_usual_announcement_is_read_as_the_same_in_any_order_of_its_fields(
+    path: str, base_url: str, size: int, time: str, method: str, value: str
+) -> None:
+    checksum = {"method": method, "value": value}
+    usual: dict[str, object] = {"pubTime": time, "baseUrl": base_url, "relPath": path, "size": size}
+    usual |= {"integrity": checksum, "identity": checksum}
+
+    def read(fields: dict[str, object]) -> object:
+        payload = json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            return decode_v03(payload, now_ns=NOW_NS)
+        except Refused as refusal:
+            return refusal.reason
+
+    assert read(usual) == read(dict(reversed(usual.items())))
+
+
+@given(TEXTS, TEXTS, st.integers(0, 1 << 62), st.integers(31_536_000 * 10**9, NOW_NS), st.binary(max_size=20))
+def test_the_usual_announcement_is_written_as_json_is(
+    path: str, base_url: str, size: int, pub_time: int, content: bytes
+) -> None:
+    payload = encode_v03(Announcement(path, pub_time, integrity_of(content), size, base_url))
+    fields = json.loads(payload)
+    assert json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() == payload
+    assert (fields["relPath"], fields["baseUrl"], fields["size"]) == (path, base_url, size)
+    assert list(fields) == ["pubTime", "baseUrl", "relPath", "size", "integrity", "identity"]
