@@ -10,7 +10,7 @@ import re
 import zlib
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import NoReturn, cast
+from typing import Final, Literal, NoReturn, cast
 
 from ..errors import DataError
 
@@ -24,6 +24,8 @@ EARLIEST_TIME = 31_536_000  # 1971-01-01: imported history may be that old, and 
 LATEST_TIME = 1 << 33  # 2242; seconds stay below, milliseconds are far above
 LOWEST_INTEGER = -(1 << 63)  # what SQLite's INTEGER and MariaDB's BIGINT can hold
 HIGHEST_INTEGER = (1 << 63) - 1
+Packing = Literal["zlib", "gzip"]
+"""How a payload is packed: RFC 1950, or RFC 1952."""
 
 
 class Reason(StrEnum):
@@ -217,22 +219,22 @@ def check_text(text: str) -> str:
     return text
 
 
-def inflate(payload: bytes, *, max_bytes: int) -> bytes:
-    """Return what the one complete zlib stream in ``payload`` expands to, at most ``max_bytes``.
+def inflate(payload: bytes, *, max_bytes: int, packing: Packing = "zlib") -> bytes:
+    """Return what the one complete stream of ``packing`` in ``payload`` expands to, at most ``max_bytes``.
 
     Raises ``Refused``: BOMB as soon as there is more, EMPTY, ENCODING (damaged, cut short, or followed by anything).
     """
     if not payload:
         raise Refused(Reason.EMPTY, "the payload is empty")
-    stream = zlib.decompressobj()
+    stream = zlib.decompressobj(wbits=_WINDOW_BITS[packing])
     try:
         expanded = stream.decompress(payload, max_bytes + 1)
     except zlib.error:
-        raise Refused(Reason.ENCODING, "the payload isn't a sound zlib stream") from None
+        raise Refused(Reason.ENCODING, f"the payload isn't a sound {packing} stream") from None
     if len(expanded) > max_bytes:
         raise Refused(Reason.BOMB, f"the payload expands to more than {max_bytes} bytes")
     if not stream.eof or stream.unused_data:
-        raise Refused(Reason.ENCODING, "the zlib stream is cut short, or something follows it")
+        raise Refused(Reason.ENCODING, f"the {packing} stream is cut short, or something follows it")
     return expanded
 
 
@@ -291,6 +293,7 @@ def _refuse_constant(_name: str) -> NoReturn:
     raise Refused(Reason.NONFINITE, "NaN and Infinity are no JSON numbers")
 
 
+_WINDOW_BITS: Final = {"zlib": 15, "gzip": 31}
 _PLAIN_DECODER = json.JSONDecoder(object_pairs_hook=_make_object, parse_constant=_refuse_constant)
 _STRICT_DECODER = json.JSONDecoder(
     object_pairs_hook=_make_object, parse_constant=_refuse_constant, parse_int=_make_integer

@@ -8,13 +8,12 @@ WIS, part 2, 2.7.4).
 
 import json
 import uuid
-import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 from posixpath import splitext
 from typing import Any
 
-from ..core.strict import Reason, Refused, decode_json_object
+from ..core.strict import Reason, Refused, decode_json_object, inflate
 from .announcement import Announcement, Integrity, Operation
 from .fields import MAX_ANNOUNCEMENT_BYTES, MAX_INLINE_BYTES, check_inline_size, decode_inline_text, decode_integrity
 from .pubtime import decode_rfc3339, encode_rfc3339
@@ -129,16 +128,12 @@ def _decode_content(content: Mapping[str, Any]) -> bytes:
 
 
 def _gunzip(packed: bytes) -> bytes:
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     try:
-        unpacked = stream.decompress(packed, MAX_INFLATED_BYTES + 1)
-    except zlib.error:
-        raise Refused(Reason.INLINE, "the inline content isn't gzip") from None
-    if len(unpacked) > MAX_INFLATED_BYTES:
-        raise Refused(Reason.BOMB, f"the inline content expands to more than {MAX_INFLATED_BYTES} bytes")
-    if not stream.eof or stream.unused_data:
-        raise Refused(Reason.INLINE, "the inline content is cut short, or something follows it")
-    return unpacked
+        return inflate(packed, max_bytes=MAX_INFLATED_BYTES, packing="gzip")
+    except Refused as refusal:
+        if refusal.reason is Reason.BOMB:
+            raise
+        raise Refused(Reason.INLINE, "the inline content isn't gzip, is cut short, or something follows it") from None
 
 
 def _keep_rest(document: dict[str, Any], link: dict[str, Any], topic: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import zlib
 
-from ..core.strict import Reason, Refused
+from ..core.strict import Reason, Refused, inflate
 
 CONTENT_TYPE = "application/vnd.samesky.columns+json"
 CONTENT_ENCODING = "gzip"
@@ -31,13 +31,4 @@ def expand(payload: bytes, *, most_bytes: int = MOST_BYTES) -> bytes:
         if len(payload) > most_bytes:
             raise Refused(Reason.SIZE, f"the body has {len(payload)} bytes, more than {most_bytes}")
         return payload
-    stream = zlib.decompressobj(wbits=_GZIP)
-    try:
-        expanded = stream.decompress(payload, most_bytes + 1)
-    except zlib.error:
-        raise Refused(Reason.ENCODING, "the body isn't a sound gzip stream") from None
-    if len(expanded) > most_bytes:
-        raise Refused(Reason.BOMB, f"the body expands to more than {most_bytes} bytes")
-    if not stream.eof or stream.unused_data:
-        raise Refused(Reason.ENCODING, "the gzip stream is cut short, or something follows it")
-    return expanded
+    return inflate(payload, max_bytes=most_bytes, packing="gzip")

@@ -4,14 +4,13 @@ The order is what keeps a stranger cheap: a request without a good key is answer
 """
 
 import time
-import zlib
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..core.strict import Reason, Refused
+from ..core.strict import Packing, inflate
 from ..errors import SameskyError
 from ..link.problems import Problem, wait_and_retry
 from ..link.web_requests import Headers, check_digest, check_headers, give_body, read_body
@@ -26,7 +25,7 @@ Refuse: TypeAlias = Callable[[SameskyError | Problem, Scope], ASGIApp]
 MOST_COUNTED = 10_000
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 JSON_TYPE = "application/json"
-_WINDOW_BITS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
+_PACKINGS: dict[bytes, Packing] = {b"gzip": "gzip", b"x-gzip": "gzip", b"deflate": "zlib"}
 
 
 class Guards:
@@ -104,7 +103,7 @@ def check_media_type(path: str, headers: Headers) -> None:
     if charset not in (b"", b"charset=utf-8"):
         raise Problem(415, "media-type", "the body must be UTF-8")
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    packings = {b"gzip"} if columns else _WINDOW_BITS.keys()
+    packings = {b"gzip"} if columns else _PACKINGS.keys()
     if encoding != b"identity" and encoding not in packings:
         raise Problem(415, "encoding", "Content-Encoding must be gzip", headers={"accept-encoding": "gzip"})
 
@@ -114,16 +113,7 @@ def inflate_body(headers: Headers, body: bytes, *, most_bytes: int) -> bytes:
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
     if encoding == b"identity":
         return body
-    stream = zlib.decompressobj(_WINDOW_BITS[encoding])
-    try:
-        inflated = stream.decompress(body, most_bytes + 1)
-    except zlib.error:
-        raise Refused(Reason.ENCODING, "the body isn't packed as its Content-Encoding says") from None
-    if len(inflated) > most_bytes:
-        raise Refused(Reason.BOMB, f"the body inflates to more than {most_bytes} bytes")
-    if not stream.eof or stream.unused_data:
-        raise Refused(Reason.ENCODING, "the packed body is cut short, or something follows it")
-    return inflated
+    return inflate(body, max_bytes=most_bytes, packing=_PACKINGS[encoding])
 
 
 def _has_body(headers: Headers) -> bool:
