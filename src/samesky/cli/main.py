@@ -7,7 +7,6 @@
 4  data damaged or refused                143 ended by SIGTERM
 """
 
-import importlib
 import logging
 import os
 import signal
@@ -20,10 +19,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError, SameskyError
-
-# Each is a file of this folder that holds a click command named `command`. Importing one must stay cheap:
-# what a command needs is imported when it runs, so that `samesky --help` answers at once.
-COMMANDS = ("demo", "station", "mesh", "push", "blocks", "check", "verify", "repair", "status")
+from .command_files import CommandFiles
 
 STATUS_USAGE = 2
 STATUS_UNREACHABLE = 3
@@ -36,23 +32,10 @@ STATUS_TERMINATED = 128 + signal.SIGTERM
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
-class CommandFiles(click.Group):
-    """A group whose subcommands are the files named in COMMANDS, imported when they are asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f".{cmd_name}", __package__).command
-        assert isinstance(command, click.Command)
-        return command
-
-
 @click.command(
     "samesky",
     cls=CommandFiles,
+    names=("demo", "station", "mesh", "push", "blocks", "check", "verify", "repair", "status"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: samesky demo --seconds 60",
 )

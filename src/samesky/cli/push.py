@@ -1,29 +1,15 @@
 """`samesky push`: field databases gathered at a central one. Each subcommand is the file ``push_<name>.py``."""
 
-import importlib
-
 import click
 
-COMMANDS = ("run", "daemon", "plan", "verify", "status", "serve", "key", "site")
-
-
-class PushCommands(click.Group):
-    """Imports a subcommand when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = importlib.import_module(f".push_{cmd_name}", __package__).command
-        assert isinstance(command, click.Command)
-        return command
+from .command_files import CommandFiles
 
 
 @click.command(
     "push",
-    cls=PushCommands,
+    cls=CommandFiles,
+    names=("run", "daemon", "plan", "verify", "status", "serve", "key", "site"),
+    prefix="push_",
     epilog="Example: samesky push plan --config samesky.toml, then the same with run in place of plan",
 )
 def command() -> None:
