@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from samesky.link.broker import make_die_with_parent
+from samesky.link.child_process import make_die_with_parent
 
 START_S = 10.0
 

@@ -12,7 +12,8 @@ from tests.stands.waiting import wait_for
 
 from samesky.check import Report, check_file
 from samesky.demo.year import write_year
-from samesky.link.broker import MosquittoBroker, find_free_port
+from samesky.link.broker import MosquittoBroker
+from samesky.link.child_process import find_free_port
 from samesky.link.message import Arrived, Connected, Event, Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.archive import open_archive

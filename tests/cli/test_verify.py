@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from samesky.cli.main import main
-from samesky.link.broker import MosquittoBroker, find_free_port
+from samesky.link.broker import MosquittoBroker
+from samesky.link.child_process import find_free_port
 from stands.served_copy import COUNT, STREAM, ServedCopy
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from tests.stands.waiting import wait_for
 
-from samesky.link.broker import MosquittoBroker, find_free_port
+from samesky.link.broker import MosquittoBroker
+from samesky.link.child_process import find_free_port
 from samesky.link.message import Arrived, Connected, Denied, Disconnected, Event, Link, Message, Published, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.link.tls import TlsSettings

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from samesky.link.broker import find_free_port
+from samesky.link.child_process import find_free_port
 from samesky.link.message import Message, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.link.urls import UrlRules

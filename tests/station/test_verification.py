@@ -11,7 +11,8 @@ import pytest
 
 from samesky.core.timetree import NOTHING
 from samesky.errors import ConfigError, DataError, Unreachable
-from samesky.link.broker import MosquittoBroker, find_free_port
+from samesky.link.broker import MosquittoBroker
+from samesky.link.child_process import find_free_port
 from samesky.station.archive import open_archive
 from samesky.station.checker import Proof
 from samesky.station.dirty_triggers import ensure_triggers, read_dirty

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from urllib.request import urlopen
 
 from ..errors import Unreachable
-from ..link.broker import IotcoreBroker, MosquittoBroker, make_die_with_parent
+from ..link.broker import IotcoreBroker, MosquittoBroker
+from ..link.child_process import make_die_with_parent, wait_or_kill
 from ..link.message import Message
 from ..link.mqtt import MqttSettings
 from ..mesh.index import Index
@@ -90,13 +91,8 @@ class Program:
     def wait_ended(self, timeout_s: float) -> None:
         """Wait until it has ended; killed when that takes longer than ``timeout_s``."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        try:
-            process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            wait_or_kill(process, timeout_s)
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import SetupError, Unreachable
-from ..link.broker import make_die_with_parent
+from ..link.child_process import make_die_with_parent
 from ..station.location import SqliteLocation
 from .weewx_conf import AIR_EXTENSION, DATABASES
 

@@ -7,24 +7,22 @@ messages: good for a first try, because the protocols here survive that.
 
 import atexit
 import base64
-import ctypes
 import hashlib
 import importlib.util
 import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from ..errors import SetupError
+from .child_process import accepts, find_free_port, make_die_with_parent, wait_or_kill
 from .tls import TlsSettings
 
 START_TIMEOUT_S = 10.0
@@ -67,7 +65,7 @@ class _ChildBroker:
         """
         if self.pid:
             return self
-        if _accepts(self.port):
+        if accepts(self.port):
             raise SetupError(f"port {self.port} of 127.0.0.1 is in use", hint="choose another one, or 0 for a free one")
         self.dir.mkdir(parents=True, exist_ok=True)
         command = self._prepare()
@@ -114,11 +112,7 @@ class _ChildBroker:
         if process is None:
             return
         process.send_signal(how)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        wait_or_kill(process, STOP_TIMEOUT_S)
 
     def _wait_until_listening(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -126,7 +120,7 @@ class _ChildBroker:
             assert self._process
             if self._process.poll() is not None:
                 raise self._failure(f"ended with status {self._process.returncode} while starting")
-            if _accepts(self.port):
+            if accepts(self.port):
                 return
             time.sleep(0.02)
         self.kill()
@@ -256,34 +250,8 @@ def find_broker() -> str | None:
     return shutil.which("mosquitto") or shutil.which("mosquitto", path=os.pathsep.join(MOSQUITTO_PLACES))
 
 
-def find_free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _accepts(port: int) -> bool:
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=0.5):
-            return True
-    except OSError:
-        return False
-
-
 def _hash_password(password: str) -> str:
     """Return ``password`` as mosquitto_passwd writes it: PBKDF2 with SHA-512."""
     salt, rounds = secrets.token_bytes(12), 101
     digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
     return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(digest).decode()}"
-
-
-def make_die_with_parent() -> Callable[[], object] | None:
-    """Return what the child calls so that it ends when we are killed (Linux).
-
-    Linux means the *thread* that made the child, so only for the main thread, which lives as long as we do.
-    """
-    if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG

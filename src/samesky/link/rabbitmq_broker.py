@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import SetupError
-from .broker import find_free_port, make_die_with_parent
+from .child_process import accepts, find_free_port, make_die_with_parent, wait_or_kill
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -51,7 +50,7 @@ class Epmd:
             preexec_fn=make_die_with_parent(),
         )
         atexit.register(self.stop)
-        _wait_until(lambda: _accepts(self.port), 10, "epmd didn't listen")
+        _wait_until(lambda: accepts(self.port), 10, "epmd didn't listen")
 
     def stop(self) -> None:
         """End it; nothing if it isn't running. Nodes that still run lose sight of each other."""
@@ -218,7 +217,7 @@ class RabbitmqBroker:
     def _is_up(self) -> bool:
         if self.pid is None:
             raise SetupError("RabbitMQ ended while starting")
-        return _accepts(self.port)  # it listens last of all, when clients can be served
+        return accepts(self.port)  # it listens last of all, when clients can be served
 
     def _end(self, how: signal.Signals) -> None:
         atexit.unregister(self.kill)
@@ -226,11 +225,7 @@ class RabbitmqBroker:
         if process is None:
             return
         process.send_signal(how)
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        wait_or_kill(process, STOP_TIMEOUT_S)
 
 
 def find_rabbitmq() -> Path:
@@ -247,9 +242,3 @@ def _wait_until(condition: Callable[[], bool], timeout_s: float, failure: str) -
         if time.monotonic() > deadline:
             raise SetupError(f"{failure} within {timeout_s:.0f} s")
         time.sleep(0.05)
-
-
-def _accepts(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -21,7 +21,7 @@ from typing import IO, Self
 
 from ..core.backoff import Backoff
 from ..errors import ConfigError
-from ..link.broker import make_die_with_parent
+from ..link.child_process import make_die_with_parent
 
 log = logging.getLogger(__name__)
 
