@@ -2,7 +2,7 @@
 
 from typing import Any, get_args
 
-from ..link.problems import MEDIA_TYPE
+from ..link.problems import SCHEMA, describe_answers
 from .links import LONGEST_S, SHORTEST_INTERVAL_S, Carrier, Publish
 from .paths import Spelling
 from .translate import NullPolicy
@@ -29,13 +29,9 @@ _PROBLEMS = {
     503: "The controller, or the file of links, can't be used now: see Retry-After.",
 }
 _PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
+    **SCHEMA,
     "properties": {
-        "type": {"type": "string", "description": "One word for programs."},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "A sentence for people."},
+        **SCHEMA["properties"],
         "reason": {"type": "string", "description": "Why an input was refused, in a word."},
         "hint": {"type": "string", "description": "What to do."},
     },
@@ -90,11 +86,10 @@ def describe_route(
 ) -> Words:
     """The words about one route, as arguments of ``add_api_route``; ``answer`` and ``body`` are JSON schemas."""
     numbers = {400, 401, 403, 431, *problems, *((404, 408, 409, 413, 415, 422, 502, 503) if body else ())}
-    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     responses: dict[int | str, Words] = {
         200: {"description": "Done.", "content": {"application/json": {"schema": answer}}}
     }
-    responses |= {number: {"description": _PROBLEMS[number], "content": problem} for number in sorted(numbers)}
+    responses |= describe_answers(numbers, _PROBLEMS)
     told = {"required": True, "content": {"application/json": {"schema": body}}}
     return {
         "summary": summary,

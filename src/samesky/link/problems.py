@@ -4,8 +4,9 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from starlette.responses import Response
@@ -14,6 +15,19 @@ from ..core.strict import Reason, Refused
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
+SCHEMA: Mapping[str, Any] = MappingProxyType(
+    {
+        "type": "object",
+        "required": ["type", "title", "status", "detail"],
+        "properties": {
+            "type": {"type": "string", "description": "One word for programs."},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string", "description": "A sentence for people."},
+        },
+    }
+)
+"""What an OpenAPI document says of a problem, where it is the schema called Problem (`describe_answers`)."""
 
 
 class Problem(Exception):
@@ -56,6 +70,12 @@ def describe_refusal(refusal: Refused) -> Problem:
     """Return the answer to an input that was refused."""
     status = _STATUS.get(refusal.reason, HTTPStatus.UNPROCESSABLE_ENTITY)
     return Problem(status, "refused", str(refusal), members={"reason": refusal.reason.value})
+
+
+def describe_answers(statuses: Iterable[int], words: Mapping[int, str]) -> dict[int | str, Any]:
+    """Return what an OpenAPI document says of the answers with ``statuses``, of which ``words`` has a sentence each."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": words[status], "content": content} for status in sorted(statuses)}
 
 
 _STATUS = {

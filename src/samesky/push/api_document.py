@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..link.problems import MEDIA_TYPE
+from ..link.problems import SCHEMA, describe_answers
 from .bodies import CONTENT_TYPE
 from .model import ColumnModel, Model, TableModel, ValueKind
 
@@ -27,14 +27,7 @@ _PROBLEMS = {
     503: "The centre's database can't be used now: see Retry-After.",
 }
 PROBLEM = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "description": "One word for programs."},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "A sentence for people."},
-    },
+    **SCHEMA,
     "examples": [{"type": "older", "title": "Conflict", "status": 409, "detail": "a newer run of this site has begun"}],
 }
 _ALWAYS = (400, 401, 404, 429, 431, 500, 503)
@@ -52,14 +45,7 @@ def describe_route(
     problems: tuple[int, ...] = (),
 ) -> Words:
     """The words about one route, as arguments of ``add_api_route``; ``answer`` and ``body`` are JSON schemas."""
-    numbers = sorted({*_ALWAYS, *problems, *(_WITH_BODY if body else ())})
-    responses: dict[int | str, Words] = {
-        number: {
-            "description": _PROBLEMS[number],
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for number in numbers
-    }
+    responses = describe_answers({*_ALWAYS, *problems, *(_WITH_BODY if body else ())}, _PROBLEMS)
     if answer is None:
         responses[status] = {"description": "Done."}
     else:

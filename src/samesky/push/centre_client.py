@@ -12,7 +12,7 @@ from ..core.columns import Table
 from ..core.strict import HIGHEST_INTEGER, Reason, Refused
 from ..errors import ConfigError, DataError
 from ..link.rest import Answer, RestClient, RestTimeouts
-from .bodies import CONTENT_TYPE
+from .bodies import CONTENT_ENCODING, CONTENT_TYPE
 from .catalogue import encode_catalogue
 from .catalogue_plan import CataloguePlan
 from .centre_errors import (
@@ -35,7 +35,7 @@ from .steps import Key, RunStart, Stored
 from .values import PageFault
 
 Taken = TypeVar("Taken")
-_PACKED = {"Content-Type": CONTENT_TYPE, "Content-Encoding": "gzip"}
+_PACKED = {"Content-Type": CONTENT_TYPE, "Content-Encoding": CONTENT_ENCODING}
 _ROUTES = "/sync/v1"
 MOST_WORDS = 300
 
