@@ -4,59 +4,22 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stands.demo_run import DemoRun, find_processes, read_command
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-DEADLINE_S = 120
 
-
-class Run:
-    """One run in a process of its own, its story in a file; a context manager that ends it."""
+class Run(DemoRun):
+    """A run of this demo."""
 
     def __init__(self, folder: Path, *options: str, code: str = "", path: str | None = None) -> None:
-        self.story_path, self.outcome_path = folder / "story", folder / "outcome"
-        command = ["-c", code] if code else ["-m", "samesky"]
-        environment = os.environ | {"PYTHONPATH": str(SOURCE), "TMPDIR": str(folder), "COLUMNS": "80"}
-        if path is not None:
-            environment["PATH"] = path
-        with self.story_path.open("wb") as story, self.outcome_path.open("wb") as outcome:
-            apart = "--json" in options
-            self.process = subprocess.Popen(
-                [sys.executable, *command, "demo", "mesh", *options],
-                stdout=outcome if apart else story,
-                stderr=story,
-                env=environment,
-            )
-
-    def __enter__(self) -> "Run":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def text(self) -> str:
-        return self.story_path.read_text()
-
-    def wait_for_text(self, text: str) -> None:
-        def seen() -> bool:
-            assert self.process.poll() is None or text in self.text, f"ended before {text!r}:\n{self.text}"
-            return text in self.text
-
-        wait_for(seen, DEADLINE_S, what=repr(text), explain=lambda: self.text)
-
-    def wait(self) -> int:
-        return self.process.wait(DEADLINE_S)
+        super().__init__(folder, "demo", "mesh", *options, code=code, path=path)
 
 
 @pytest.fixture
@@ -64,20 +27,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """Where the demo's temporary directory will be; after the test, no process may know it any more."""
     yield tmp_path
     assert find_processes(tmp_path) == []
-
-
-def find_processes(folder: Path) -> list[int]:
-    """Processes, peers and brokers, that were started with a file in ``folder``."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if f"\0{folder}" in read_command(pid)]
-
-
-def read_command(pid: int) -> str:
-    """The words of its command line, with a NUL between them; empty when it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def test_files_appear_at_all_and_who_was_away_comes_back_complete(folder: Path) -> None:

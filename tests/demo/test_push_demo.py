@@ -1,12 +1,10 @@
 """`samesky demo push` as a user runs it: what it says, how it ends, and that it leaves nothing behind."""
 
 import json
-import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,48 +12,17 @@ from pathlib import Path
 import pytest
 
 from samesky.demo.push_sites import DAY_S, PLACES, read_site, remove_readings, write_site
+from stands.demo_run import DemoRun, find_processes
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
-DEADLINE_S = 120
 
-
-class Run:
-    """One run in a process of its own, its story in a file; a context manager that ends it."""
+class Run(DemoRun):
+    """A run of this demo."""
 
     def __init__(self, folder: Path, *options: str, code: str = "") -> None:
-        self.story_path, self.outcome_path = folder / "story", folder / "outcome"
-        command = ["-c", code] if code else ["-m", "samesky"]
-        with self.story_path.open("wb") as story, self.outcome_path.open("wb") as outcome:
-            self.process = subprocess.Popen(
-                [sys.executable, *command, "demo", "push", *options],
-                stdout=outcome if "--json" in options else story,
-                stderr=story,
-                env=os.environ | {"PYTHONPATH": str(SOURCE), "TMPDIR": str(folder), "COLUMNS": "100"},
-            )
-
-    def __enter__(self) -> "Run":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def text(self) -> str:
-        return self.story_path.read_text()
-
-    def wait_for_text(self, text: str) -> None:
-        def seen() -> bool:
-            assert self.process.poll() is None or text in self.text, f"ended before {text!r}:\n{self.text}"
-            return text in self.text
-
-        wait_for(seen, DEADLINE_S, what=repr(text), explain=lambda: self.text)
-
-    def wait(self) -> int:
-        return self.process.wait(DEADLINE_S)
+        super().__init__(folder, "demo", "push", *options, code=code, columns=100)
 
 
 @pytest.fixture
@@ -63,20 +30,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     """Where the demo's temporary directory will be; after the test, no process may know it any more."""
     yield tmp_path
     wait_for(lambda: find_processes(tmp_path) == [], 20, what="the end of every process")
-
-
-def find_processes(folder: Path) -> list[int]:
-    """Processes that were started with a file in ``folder``."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if f"\0{folder}" in read_command(pid)]
-
-
-def read_command(pid: int) -> str:
-    """The words of its command line, with a NUL between them; empty when it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
 
 
 def test_two_sites_are_gathered_late_readings_found_and_ctrl_c_ends_it(folder: Path) -> None:

@@ -4,55 +4,23 @@ import os
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from stands.demo_run import DemoRun
 from stands.waiting import wait_for
 
-SOURCE = Path(__file__).resolve().parents[2] / "src"
 ARRIVAL = re.compile(r"^  \d\d:\d\d:\d\d  (weather|air quality) .*  (\d+) ms$", re.MULTILINE)
-DEADLINE_S = 120
 
 
-class Run:
-    """One run in a process of its own, its output in a file; a context manager that ends it."""
+class Run(DemoRun):
+    """A run of this demo."""
 
     def __init__(self, folder: Path, *options: str, code: str = "", path: str | None = None) -> None:
-        self.output_path = folder / "output"
-        command = ["-c", code] if code else ["-m", "samesky"]
-        environment = os.environ | {"PYTHONPATH": str(SOURCE), "TMPDIR": str(folder), "COLUMNS": "80"}
-        if path is not None:
-            environment["PATH"] = path
-        with self.output_path.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, *command, "demo", *options], stdout=output, stderr=output, env=environment
-            )
-
-    def __enter__(self) -> "Run":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def text(self) -> str:
-        return self.output_path.read_text()
-
-    def wait_for_text(self, text: str) -> None:
-        def seen() -> bool:
-            assert self.process.poll() is None or text in self.text, f"ended before {text!r}:\n{self.text}"
-            return text in self.text
-
-        wait_for(seen, DEADLINE_S, what=repr(text), explain=lambda: self.text)
-
-    def wait(self) -> int:
-        return self.process.wait(DEADLINE_S)
+        super().__init__(folder, "demo", *options, code=code, path=path)
 
     def station_pid(self, name: str) -> int:
         found = re.search(rf"^{name}: weewxd runs \(process (\d+)\)", self.text, re.MULTILINE)
