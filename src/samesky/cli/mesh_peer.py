@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .configuration import json_option
+from .event_loop import run_on_a_loop
 from .mesh_options import (
     SEED_SPELLING,
     Listen,
@@ -113,7 +114,7 @@ def command(**options: Any) -> None:
     What is announced and not here, or other here, is fetched, checked and put in its place whole. Every while the tree
     is compared with those of the neighbours, and what is missing is fetched. Runs until Ctrl-C.
     """
-    asyncio.run(_run(_read_settings(options), options["serve"], options["as_json"]))
+    run_on_a_loop(_run(_read_settings(options), options["serve"], options["as_json"]))
 
 
 async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .configuration import json_option
+from .event_loop import run_on_a_loop
 from .mesh_options import Listen, ListenType, needing
 
 
@@ -30,7 +31,7 @@ def command(folder: Path, listen: Listen, as_json: bool) -> None:
     isn't served, and no symbolic link. In front of a node that the whole world asks, nginx does the same with less
     effort; and it speaks HTTPS.
     """
-    asyncio.run(_serve(folder, listen, as_json))
+    run_on_a_loop(_serve(folder, listen, as_json))
 
 
 async def _serve(folder: Path, listen: Listen, as_json: bool) -> None:
