@@ -6,7 +6,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from samesky.demo.mesh_nodes import Node, find_ports, stop_nodes
+from samesky.demo.mesh_nodes import Node, stop_nodes
+from samesky.demo.program import find_ports
 
 from ..claims import Claim
 from .origin import EXCHANGE, write_files

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from samesky.demo.mesh_nodes import Node, find_ports, read_digest, stop_nodes
+from samesky.demo.mesh_nodes import Node, read_digest, stop_nodes
+from samesky.demo.program import find_ports
 
 from ..claims import Claim
 from .arrivals import wait_for_files

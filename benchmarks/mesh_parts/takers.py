@@ -13,7 +13,8 @@ from pathlib import Path
 from tests.stands.mesh_others import Sarracenia, ensure_environment
 from tests.stands.mesh_programs import Running
 
-from samesky.demo.mesh_nodes import HOST, Node, find_ports, stop_nodes
+from samesky.demo.mesh_nodes import Node, stop_nodes
+from samesky.demo.program import HOST, find_ports
 from samesky.link.broker import MosquittoBroker
 
 from .origin import WIS2_TOPIC, File, Message, announce_v03, announce_wis2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from samesky.demo.mesh_nodes import HOST, find_ports
+from samesky.demo.program import HOST, find_ports
 from samesky.link.broker import MosquittoBroker
 
 from ..claims import Claim

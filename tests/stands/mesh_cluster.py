@@ -6,7 +6,8 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from samesky.demo.mesh_nodes import Node, TreeDigest, find_ports, read_digest, stop_nodes
+from samesky.demo.mesh_nodes import Node, TreeDigest, read_digest, stop_nodes
+from samesky.demo.program import find_ports
 from samesky.link.broker import MosquittoBroker
 
 from .mesh_reader import make_content

@@ -21,7 +21,8 @@ from rich.table import Table
 from ..errors import DifferenceFound, SetupError, Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .bulletins import Bulletins
-from .mesh_nodes import Broker, Node, TreeDigest, find_ports, join_ring, read_digest, stop_nodes, walk_files
+from .mesh_nodes import Broker, Node, TreeDigest, join_ring, read_digest, stop_nodes, walk_files
+from .program import find_ports
 from .screen import Screen
 
 NAMES = ("north", "east", "south", "west")

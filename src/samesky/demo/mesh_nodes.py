@@ -3,101 +3,27 @@
 import hashlib
 import json
 import os
-import secrets
 import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 from urllib.request import urlopen
 
-from ..errors import Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker
-from ..link.child_process import make_die_with_parent, wait_or_kill
 from ..link.message import Message
 from ..link.mqtt import MqttSettings
 from ..mesh.index import Index
 from ..mesh.publish import enter_files, make_message, read_file
 from ..mesh.publisher import Publisher
+from .program import HOST, STOP_TIMEOUT_S, Program
 
-HOST = "127.0.0.1"
 EXCHANGE = "xpublic"
-STOP_TIMEOUT_S = 10.0
 STATUS_TIMEOUT_S = 5.0
 PUBLISH_TIMEOUT_S = 10.0
 WINDOW = 500
-LOWEST_PORT, EPHEMERAL_PORT = 10_000, 32_768
-TAIL_LINES = 15
-SOURCE = Path(__file__).resolve().parents[2]
 
 Broker = MosquittoBroker | IotcoreBroker
-
-
-class Program:
-    """One `samesky mesh` process (or ``system``'s), called ``name`` in messages; can be killed and started again."""
-
-    def __init__(self, name: str, *, log_path: Path, system: str = "mesh") -> None:
-        self.name = name
-        self.log_path = log_path
-        self._system = system
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process, while it runs."""
-        return self._process.pid if self._process and self._process.poll() is None else None
-
-    def start(self, *arguments: object) -> None:
-        """Start `samesky mesh` (or push) with ``arguments``, if it isn't running; returns at once.
-
-        In a session of its own: Ctrl-C isn't for it.
-        """
-        if self.pid:
-            return
-        path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "samesky", "-v", self._system, *map(str, arguments)],
-                env=os.environ | {"PYTHONPATH": path},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=make_die_with_parent(),
-            )
-
-    def check(self) -> None:
-        """Raise `Unreachable`, with the end of its log, when it has ended by itself."""
-        status = None if self._process is None else self._process.poll()
-        if status is not None:
-            raise Unreachable(
-                f"{self.name} has ended with status {status}\n{self.tail()}",
-                hint=f"read {self.log_path} (give --directory to keep it)",
-            )
-
-    def tail(self) -> str:
-        """The last lines of its log."""
-        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
-        return "\n".join([f"--- the end of {self.log_path}", *lines[-TAIL_LINES:]])
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send it a signal; harmless when it doesn't run."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
-
-    def wait_ended(self, timeout_s: float) -> None:
-        """Wait until it has ended; killed when that takes longer than ``timeout_s``."""
-        process, self._process = self._process, None
-        if process is not None:
-            wait_or_kill(process, timeout_s)
-
-    def kill(self) -> None:
-        """End it as a power cut would."""
-        self.signal(signal.SIGKILL)
-        self.wait_ended(STOP_TIMEOUT_S)
 
 
 class Node:
@@ -105,6 +31,7 @@ class Node:
 
     ``web`` says who serves the tree at ``web_port``: the peer itself, `samesky mesh serve` in a process of its own, or
     somebody else. ``options`` are more options of `samesky mesh peer`, of which so many ``workers`` share the work.
+    ``environment`` is added to that of its processes.
     """
 
     def __init__(
@@ -117,6 +44,7 @@ class Node:
         web: Literal["built-in", "apart", "other"] = "built-in",
         options: Sequence[str] = (),
         workers: int = 1,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self.folder = folder
@@ -124,8 +52,10 @@ class Node:
         self.tree = folder / "tree"
         self.tree.mkdir(parents=True, exist_ok=True)
         self.web_port = web_port
-        self.peer = Program(f"{name}'s peer", log_path=folder / "peer.log")
-        self.web = Program(f"{name}'s web server", log_path=folder / "web.log") if web == "apart" else None
+        self.peer = Program(f"{name}'s peer", log_path=folder / "peer.log", environment=environment)
+        self.web: Program | None = None
+        if web == "apart":
+            self.web = Program(f"{name}'s web server", log_path=folder / "web.log", environment=environment)
         self._serve = ("--serve", f"{HOST}:{self.web_port}") if web == "built-in" else ()
         self._options = tuple(options)
         self._what: tuple[object, ...] = ("peer",) if workers == 1 else ("workers", workers)
@@ -210,24 +140,6 @@ class Node:
         own = ["--post-broker", self.broker_url, "--post-base-url", self.base_url, "--dir-prefix", self.tree]
         more = ["--client-id", f"samesky-{self.name}", "--allow-host", HOST]
         return [*brokers, *own, *more, *self._serve, *self._options]
-
-
-def find_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on, and that stay free when a server is away for a while.
-
-    They are below those that the system takes for outgoing connections, of which peers make many.
-    """
-    found: set[int] = set()
-    while len(found) < count:
-        port = secrets.randbelow(EPHEMERAL_PORT - LOWEST_PORT) + LOWEST_PORT
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue  # somebody has it
-        found.add(port)
-    return sorted(found)
 
 
 def join_ring(nodes: Sequence[Node]) -> None:

@@ -22,7 +22,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..errors import ConfigError, DifferenceFound, SetupError, Unreachable
-from .mesh_nodes import HOST, SOURCE, Program, find_ports
+from .program import HOST, SOURCE, Program, find_ports
 from .push_sites import (
     DAY_S,
     PLACES,

@@ -1,0 +1,107 @@
+"""The processes that a demo runs: `samesky`, as a user starts it, on ports of this machine alone."""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import Unreachable
+from ..link.child_process import make_die_with_parent, wait_or_kill
+
+HOST = "127.0.0.1"
+LOWEST_PORT, EPHEMERAL_PORT = 10_000, 32_768
+STOP_TIMEOUT_S = 10.0
+TAIL_LINES = 15
+SOURCE = Path(__file__).resolve().parents[2]
+
+
+class Program:
+    """One `samesky mesh` process (or ``system``'s), called ``name`` in messages; can be killed and started again.
+
+    ``environment`` is added to ours.
+    """
+
+    def __init__(
+        self, name: str, *, log_path: Path, system: str = "mesh", environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name = name
+        self.log_path = log_path
+        self._system = system
+        self._environment = dict(environment or {})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it runs."""
+        return self._process.pid if self._process and self._process.poll() is None else None
+
+    def start(self, *arguments: object) -> None:
+        """Start `samesky mesh` (or another system) with ``arguments``, if it isn't running; returns at once.
+
+        In a session of its own: Ctrl-C isn't for it.
+        """
+        if self.pid:
+            return
+        path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "samesky", "-v", self._system, *map(str, arguments)],
+                env=os.environ | self._environment | {"PYTHONPATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=make_die_with_parent(),
+            )
+
+    def check(self) -> None:
+        """Raise `Unreachable`, with the end of its log, when it has ended by itself."""
+        status = None if self._process is None else self._process.poll()
+        if status is not None:
+            raise Unreachable(
+                f"{self.name} has ended with status {status}\n{self.tail()}",
+                hint=f"read {self.log_path} (give --directory to keep it)",
+            )
+
+    def tail(self) -> str:
+        """The last lines of its log."""
+        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
+        return "\n".join([f"--- the end of {self.log_path}", *lines[-TAIL_LINES:]])
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; harmless when it doesn't run."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def wait_ended(self, timeout_s: float) -> None:
+        """Wait until it has ended; killed when that takes longer than ``timeout_s``."""
+        process, self._process = self._process, None
+        if process is not None:
+            wait_or_kill(process, timeout_s)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.signal(signal.SIGKILL)
+        self.wait_ended(STOP_TIMEOUT_S)
+
+
+def find_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on, and that stay free when a server is away for a while.
+
+    They are below those that the system takes for outgoing connections, of which peers make many.
+    """
+    found: set[int] = set()
+    while len(found) < count:
+        port = secrets.randbelow(EPHEMERAL_PORT - LOWEST_PORT) + LOWEST_PORT
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue  # somebody has it
+        found.add(port)
+    return sorted(found)
