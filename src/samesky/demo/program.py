@@ -83,6 +83,11 @@ class Program:
         if process is not None:
             wait_or_kill(process, timeout_s)
 
+    def end(self, timeout_s: float) -> None:
+        """End it as systemd does, and wait for that."""
+        self.signal(signal.SIGTERM)
+        self.wait_ended(timeout_s)
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.signal(signal.SIGKILL)
