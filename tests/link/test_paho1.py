@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.link.test_will import DYING, WILL
 
 from samesky.link.broker import MosquittoBroker
+from samesky.link.message import Arrived
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache" / "paho-1.6.1"
@@ -167,3 +169,11 @@ def test_the_same_conversation_works_under_paho_1_6_1(paho1: Path) -> None:
     assert "check username and password" in seen["refused"]
     assert (seen["first"], seen["second"]) == (["1", "2"], ["2"])
     assert "Exception" not in ran.stderr
+
+
+def test_a_will_is_left_under_paho_1_6_1(paho1: Path, open_link) -> None:
+    with MosquittoBroker() as broker:
+        heir = open_link(broker.port, "wills/#")
+        assert converse(DYING, broker, paho1).returncode == 9
+        came = heir.seen.wait_for(Arrived).message
+    assert (came.payload, came.content_type, came.properties) == (WILL.payload, WILL.content_type, WILL.properties)

@@ -63,6 +63,8 @@ class Connection:
         self._client = client
         self._frames = FrameReader(settings.max_packet_bytes)
         self._wire = Wire()
+        self.refusal = 0
+        """The reason code with which the broker refused the connection."""
         self._connack: dict[str, Any] = {}
         self._asked: list[Subscription] = []
         self._early: deque[Arrived] = deque()
@@ -252,12 +254,14 @@ class Connection:
 
     def _on_connect(self, _client: Any, _userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         if _code(reason):
-            self._why = describe_refusal(self._settings.address, reason, _code(reason))
+            self.refusal = _code(reason)
+            self._why = describe_refusal(self._settings.address, reason, self.refusal)
             return
         self._connack = {
             "session_present": bool(flags["session present"] if isinstance(flags, dict) else flags.session_present),
             "receive_maximum": getattr(properties, "ReceiveMaximum", 65_535),
             "max_packet_bytes": getattr(properties, "MaximumPacketSize", LARGEST_PACKET_BYTES),
+            "retains": bool(getattr(properties, "RetainAvailable", 1)),
         }
         # Asking a broker for a shared subscription that it said it doesn't have would end the connection.
         shared = getattr(properties, "SharedSubscriptionAvailable", 1)
@@ -275,6 +279,7 @@ class Connection:
     def _settle(self, refused: list[tuple[str, str]]) -> None:
         """All subscriptions are answered: report. Messages that came before the answer are let in next."""
         most = self._connack["max_packet_bytes"]
+        self._outbox.retains = self._connack["retains"]
         too_large = self._outbox.begin(receive_maximum=self._connack["receive_maximum"], max_packet_bytes=most)
         self._emit(Connected(self._connack["session_present"], most))
         self._settled = True

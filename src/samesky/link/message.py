@@ -63,7 +63,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The broker refused to let us ``action`` ("subscribe" or "publish") on ``topic``; all else goes on."""
+    """The broker refused to let us ``action`` ("subscribe", "publish" or "will") on ``topic``; all else goes on."""
 
     topic: str
     action: str

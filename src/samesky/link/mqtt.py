@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any, Self
 
@@ -24,6 +24,7 @@ from .message import Arrived, Connected, Denied, Disconnected, Event, Message, O
 from .outbox import Outbox
 from .packet import Receipt, encode_publish
 from .tls import TlsSettings
+from .will import REFUSALS, check_will, set_will
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ class MqttSettings:
     """Whether the broker is to forget, at the first connection, what it kept for this client id."""
     tell_published: bool = False
     """Whether there is a `Published` event for what the broker acknowledges."""
+    will: Message | None = None
+    """What the broker publishes for us when the connection ends without a farewell; never a reason not to connect."""
+    will_delay_s: int = 0
+    """How long the broker waits with it: none is published when we are back within this time."""
 
     @property
     def address(self) -> str:
@@ -68,12 +73,14 @@ class MqttSettings:
 class MqttLink:
     """A ``Link`` to an MQTT v5 broker. Neither the constructor nor ``start`` waits for the network.
 
-    Raises ``SetupError`` when paho isn't installed, ``ConfigError`` when a TLS file can't be used. Whatever
-    ``on_event`` raises is logged; the message it was given is then acknowledged, or it would come again for ever.
+    Raises ``SetupError`` when paho isn't installed, ``ConfigError`` when a TLS file can't be used, ``ValueError`` for a
+    will that can't be MQTT. Whatever ``on_event`` raises is logged; the message it was given is then acknowledged, or
+    it would come again for ever.
     """
 
     def __init__(self, settings: MqttSettings, subscriptions: Sequence[Subscription], on_event: OnEvent) -> None:
         self._paho = _import_paho()
+        check_will(settings)
         self._settings = settings
         self._context = settings.tls.make_context() if settings.tls else None
         self._subscriptions = tuple(subscriptions)
@@ -85,6 +92,7 @@ class MqttLink:
         self._abandoned = False
         self._generation = 0
         self._cut_short = 0
+        self._will_refused = ""
         self._thread = threading.Thread(target=self._run, name=f"samesky-mqtt-{settings.client_id}", daemon=True)
 
     @property
@@ -101,6 +109,14 @@ class MqttLink:
     def max_packet_bytes(self) -> int:
         """The largest packet the broker takes, as it said in its latest CONNACK."""
         return self._outbox.max_packet_bytes
+
+    @property
+    def retains(self) -> bool:
+        """Whether the broker keeps retained messages, as it said in its latest CONNACK.
+
+        Where it doesn't, what is published with ``retain`` goes out without: the broker would end the connection.
+        """
+        return self._outbox.retains
 
     def start(self) -> None:
         """Begin connecting, once. Raises ``RuntimeError`` after ``close``: a link isn't used twice."""
@@ -128,6 +144,8 @@ class MqttLink:
 
     def publish(self, message: Message, *, timeout_s: float = 0.0) -> bool:
         """See ``Link.publish``. On the network thread (inside ``on_event``) it doesn't wait for a slot."""
+        if message.retain and not self._outbox.retains:
+            message = replace(message, retain=False)
         return self._outbox.put(encode_publish(message), timeout_s)
 
     def together(self) -> AbstractContextManager[None]:
@@ -160,11 +178,21 @@ class MqttLink:
             self._emit(Disconnected("closed" if self._closing.is_set() else reason, final=True))
 
     def _run_connection(self) -> str:
+        self._will_refused = ""
+        reason, code = self._connect(self._settings)
+        if self._settings.will is not None and code in REFUSALS and not self._closing.is_set():
+            self._will_refused = reason
+            self._generation -= 1  # nothing came of that one
+            reason, _ = self._connect(replace(self._settings, will=None))
+        return reason
+
+    def _connect(self, settings: MqttSettings) -> tuple[str, int]:
+        """Connect, and stay; (why it ended, the reason code with which the broker refused us or 0)."""
         self._generation += 1
         connection = Connection(
             self._paho,
-            _make_client(self._paho, self._settings, self._context),
-            self._settings,
+            _make_client(self._paho, settings, self._context),
+            settings,
             self._subscriptions,
             generation=self._generation,
             outbox=self._outbox,
@@ -178,7 +206,7 @@ class MqttLink:
         dropped = self._outbox.end()
         if dropped:
             self._emit(Denied(dropped.topic, "publish", "the connection ended each time this message was sent"))
-        return reason
+        return reason, connection.refusal
 
     def _judge(self, lasted_s: float) -> str:
         """Begin the delays anew after a steady connection; return a remark when one after the other is cut short."""
@@ -213,6 +241,8 @@ class MqttLink:
                 self.acknowledge(event.message)
             if self._seldom.due(f"event {type(event).__name__} {type(error).__name__}"):
                 log.exception("mqtt_event_failed client=%s event=%s", self.client_id, type(event).__name__)
+        if isinstance(event, Connected) and self._will_refused and self._settings.will:
+            self._emit(Denied(self._settings.will.topic, "will", self._will_refused))
 
     def _note_denied(self, denied: Denied) -> bool:
         if not self._seldom.due(f"denied {denied.action} {denied.topic}"):
@@ -262,6 +292,8 @@ def _make_client(paho: ModuleType, settings: MqttSettings, context: ssl.SSLConte
         client.username_pw_set(settings.username, settings.password)
     if context:
         client.tls_set_context(context)
+    if settings.will is not None:
+        set_will(paho, client, settings)
     if settings.log_mqtt:
         client.enable_logger(log.getChild("paho"))
     return client

@@ -21,6 +21,8 @@ class Outbox:
         self.open = False
         """Whether messages are taken: only while connected."""
         self.max_packet_bytes = LARGEST_PACKET_BYTES
+        self.retains = True
+        """Whether the broker keeps retained messages."""
         self._changed = threading.Condition()
         self._window: Window[Parcel] = Window(window)
         self._qos0: deque[Parcel] = deque()
