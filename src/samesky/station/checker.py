@@ -11,7 +11,7 @@ primary that was restored from a backup, or lost its disk, mustn't take the copi
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..core.backoff import Backoff
@@ -86,6 +86,8 @@ class Hold:
 
     count: int
     of: int
+    times: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """Of records alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,11 +301,11 @@ class Checker:
     def _delete(self, session: CheckSession, now: float) -> list[CheckAction]:
         held_by = session.views["archive"].root().count
         limit = max(most_deletions(held_by), self.allowed_deletions)
-        for gone in self._gone.values():
+        for tree, gone in self._gone.items():
             if len(gone) > limit:
                 self.phase, self._deadline = "held", math.inf
                 self.trouble = f"{len(gone)} of {held_by} records here are not at the primary"
-                return [Hold(len(gone), held_by)]
+                return [Hold(len(gone), held_by, tuple(gone) if tree == "archive" else ())]
         self._plan_next(now)
         return [Delete(tree, tuple(times)) for tree, times in self._gone.items() if times]
 

@@ -21,9 +21,11 @@ from .checker import Apply, AskCheck, CheckAction, Checker, Delete, Hold, Proof,
 from .copying import Copy
 from .description import Description
 from .dirty_triggers import ensure_triggers
+from .found import FoundKind, count_days
 from .messages import ErrorAnswer, LiveRoot
 from .quarantine import Quarantine, quarantine_path
 from .repairing import Repairing
+from .state import State
 from .stream_trees import StreamTrees
 from .tree_store import TreeStore
 
@@ -48,6 +50,8 @@ class CheckSettings:
     track_changes: bool = False
     """Whether to note changes by hand as they are made, with triggers in the copy's database."""
     enabled: bool = True
+    state: State | None = None
+    """Where it is kept what checks have found."""
 
 
 def scope_of(description: Description, agreement: Agreement) -> tuple[Scope, tuple[str, ...], tuple[str, ...]]:
@@ -95,6 +99,8 @@ class Checks:
         self._live_root: LiveRoot | None = None
         self._session_name = ""
         self._quarantine: Quarantine | None = None
+        self._may_be_found = settings.state is not None
+        """Whether something is kept as found and not mended; before the first proof one can't know."""
         copy.on_changed = self._mark
 
     @property
@@ -203,6 +209,8 @@ class Checks:
         different = self.different if self.checker.trouble else False
         self._note_proof(root.until, root.count)
         self.different = different
+        if not different:
+            self._mend_found()
 
     def _begin(self, trees: StreamTrees) -> None:
         until = self._copy.read_settled_position(self._clock())
@@ -256,11 +264,13 @@ class Checks:
                     self._apply(repair)
                 case Delete(tree, times):
                     self._delete(tree, times)
-                case Hold(count, of):
+                case Hold(count, of, times):
+                    self._note_found("extra", times)
                     self._hold(count, of)
                 case Proven(through, count):
                     self._session_name = ""
                     self._note_proof(through, count)
+                    self._mend_found()
 
     def _apply(self, repair: Repair) -> None:
         self.different = True
@@ -300,6 +310,19 @@ class Checks:
         root = self._trees.view("archive", through).root()
         self.proof, self.different = Proof(through, count, root, self._clock()), False
 
+    def _note_found(self, kind: FoundKind, times: Iterable[int]) -> None:
+        """Keep what this check has found, day by day."""
+        if self._settings.state is not None:
+            self._may_be_found = True
+            self._settings.state.note_found(
+                self.checker.stream, kind, count_days(kind, times), check=self._session(), now=self._clock()
+            )
+
+    def _mend_found(self) -> None:
+        if self._may_be_found and self._settings.state is not None:
+            self._may_be_found = False
+            self._settings.state.mend_found(self.checker.stream, self._clock())
+
     def _session(self) -> str:
         if not self._session_name:
             self._session_name = self._kept().new_session(self._clock())
@@ -312,7 +335,7 @@ class Checks:
         return self._quarantine
 
     def _repairing(self) -> Repairing:
-        return Repairing(self._copy, self._kept(), mark_dirty=self._mark)
+        return Repairing(self._copy, self._kept(), mark_dirty=self._mark, on_found=self._note_found)
 
     def _mark(self, tree: TreeName, times: Iterable[int]) -> None:
         chosen = tuple(times)

@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -87,7 +87,7 @@ class Following(Worker):
         self._random = (rng or random.Random()).random
         self._engine = engine
         self._weewx_code = weewx_code or {}
-        self._check_settings = checks or CheckSettings(TreeStore(None))
+        self._check_settings = replace(checks or CheckSettings(TreeStore(None)), state=state)
         self._report_at = 0.0
         self._holds = Holds(
             state, [each.stream for each in settings.copies], accept_origin=settings.accept_origin, timer=timer

@@ -21,6 +21,7 @@ from .conversation import Conversation, Say
 from .copying import Copy, WeewxCode
 from .decisions import UNDECIDED, Decisions, check_primary
 from .description import Description
+from .found import FoundKind, count_days
 from .quarantine import Quarantine, quarantine_path
 from .repairing import MarkDirty, Repaired, Repairing, Undone
 from .row_by_row import compare_rows, read_first, record_leaves
@@ -107,8 +108,9 @@ def repair(
         description = primary.describe()
         check_primary(state, description, stream, decisions)
         copy.prepare(description)
-        mending = _Mending(copy, quarantine, primary, description, sums, decisions, deep, say)
+        mending = _Mending(copy, quarantine, primary, description, sums, state, decisions, deep, say)
         mended = mending.run()
+        state.mend_found(stream, time.time())
         released = _release(state, stream, description)
         return replace(
             mended,
@@ -165,6 +167,7 @@ class _Mending:
     primary: Conversation
     description: Description
     sums: TreeStore
+    state: State
     decisions: Decisions
     deep: bool
     say: Say
@@ -279,6 +282,7 @@ class _Mending:
         limit = max(most_deletions(held_here), self.decisions.deletions)
         for gone in self.gone.values():
             if len(gone) > limit:
+                self._note_found("extra", self.gone["archive"])
                 done = self.repaired
                 raise DifferenceFound(
                     f"{self.stream}: {len(gone):,} of {held_here:,} records of this copy are not at the primary, more "
@@ -289,7 +293,12 @@ class _Mending:
                 )
 
     def _repairing(self) -> Repairing:
-        return Repairing(self.copy, self.quarantine, mark_dirty=_marking(self.sums, self.stream))
+        marking = _marking(self.sums, self.stream)
+        return Repairing(self.copy, self.quarantine, mark_dirty=marking, on_found=self._note_found)
+
+    def _note_found(self, kind: FoundKind, times: Iterable[int]) -> None:
+        days = count_days(kind, times)
+        self.state.note_found(self.stream, kind, days, check=self._name(), now=time.time())
 
     def _name(self) -> str:
         if not self.session:

@@ -27,6 +27,7 @@ from .check_question import TreeName
 from .copying import Copy
 from .days import next_archive_day, start_of_archive_day
 from .engine_queue import Record
+from .found import FoundKind
 from .messages import check_values
 from .quarantine import KeptRows, Quarantine
 from .schema import SUMMARY_COLUMNS, check_unit_system, summary_parts
@@ -38,6 +39,8 @@ _MOST_RECORDS_A_DAY = 100_000
 _SUMMARY_NAMES = tuple(column.name for column in SUMMARY_COLUMNS)
 
 MarkDirty = Callable[[TreeName, Iterable[int]], None]
+OnFound = Callable[[FoundKind, Iterable[int]], None]
+"""(what was wrong, the times of these records, or the days)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,24 @@ class Undone:
 class Repairing:
     """Repairs one copy. Belongs to the copy's thread.
 
-    ``mark_dirty`` is told of every time (for ``summary``: day) before and after its rows change. Methods raise
+    ``mark_dirty`` is told of every time (for ``summary``: day) before and after its rows change, ``on_found`` of what
+    was wrong, even if it can't be mended. Methods raise
     `Unreachable` or `DataError` when the copy's database or the quarantine fails: what a transaction was about is as
     before then, and may be repaired again.
     """
 
-    def __init__(self, copy: Copy, quarantine: Quarantine, *, mark_dirty: MarkDirty) -> None:
+    def __init__(
+        self,
+        copy: Copy,
+        quarantine: Quarantine,
+        *,
+        mark_dirty: MarkDirty,
+        on_found: OnFound = lambda kind, times: None,
+    ) -> None:
         self._copy = copy
         self._quarantine = quarantine
         self._mark_dirty = mark_dirty
+        self._on_found = on_found
 
     def apply_rows(self, records: Sequence[Record], now: float, session: str) -> Repaired:
         """Insert the primary's records that are missing, put those that differ over the copy's; durable on return.
@@ -111,6 +123,7 @@ class Repairing:
         for portion in self._portions(times):
             with self._marking() as mark, archive.writing():
                 stored = read_rows_at(archive, columns, portion)
+                self._on_found("extra", stored)
                 self._quarantine.keep(
                     session, "archive", "deleted", columns=columns, rows=list(stored.values()), now=now
                 )
@@ -225,6 +238,8 @@ class Repairing:
             stored = read_rows_at(archive, columns, wanted)
             new = wanted.keys() - stored.keys()
             changed = {time for time, row in stored.items() if tuple(row[at] for at in places) != wanted[time]}
+            self._on_found("missing", new)
+            self._on_found("different", changed)
             kept = [stored[time] for time in sorted(changed)]
             self._quarantine.keep(session, "archive", "overwritten", columns=columns, rows=kept, now=now)
             touched = sorted(new | changed)
@@ -243,6 +258,7 @@ class Repairing:
             changed = len(gone) + len(over) + len(new.keys() - old.keys())
             if not changed:
                 return 0
+            self._on_found("summary", {row[1] for row in (*gone, *over)} | {day for _, day in new.keys() - old.keys()})
             self._quarantine.keep(session, "summary", "deleted", columns=_SUMMARY_NAMES, rows=gone, now=now)
             self._quarantine.keep(session, "summary", "overwritten", columns=_SUMMARY_NAMES, rows=over, now=now)
             mark("summary", days)

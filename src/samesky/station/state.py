@@ -1,5 +1,5 @@
 """What a station remembers beside its database: which primary a copy belongs to, what was proven of it, why it stopped,
-how each stream was doing a moment ago, and the last inputs it refused.
+how each stream was doing a moment ago, what checks have found, and the last inputs it refused.
 
 One small SQLite file, ``samesky.sdb``, in the state directory; commands read it while the station runs. Losing it loses
 no observation: origins are learnt anew.
@@ -9,13 +9,14 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..core.status import Snapshot
 from ..link.message import Message
+from .found import KEPT_S, FoundDay, FoundKind
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +87,31 @@ class State:
                 _log.warning("snapshot_not_read error=%r", str(error))  # another version wrote it
         return found
 
+    def note_found(self, stream: str, kind: FoundKind, days: Mapping[int, int], *, check: str, now: float) -> None:
+        """Keep what one answer to a check has found: how many records of each day. ``check`` names the check.
+
+        Answers to the same check add up; what an earlier check had found of the same days is found again, not more.
+        """
+        query = (
+            "INSERT INTO found VALUES (?, ?, ?, ?, ?, ?, 0) ON CONFLICT (stream, day, kind, mended_at) "
+            "DO UPDATE SET check_name = excluded.check_name, "
+            "count = excluded.count + CASE check_name WHEN excluded.check_name THEN count ELSE 0 END"
+        )
+        self._write_many(query, [(stream, day, kind, count, check, now) for day, count in days.items()])
+
+    def mend_found(self, stream: str, now: float) -> None:
+        """The copy of ``stream`` is proven the same: whatever was found of it is mended. Old findings are forgotten."""
+        self._write("UPDATE OR REPLACE found SET mended_at = ? WHERE stream = ? AND mended_at = 0", now, stream)
+        self._write("DELETE FROM found WHERE mended_at > 0 AND mended_at < ?", now - KEPT_S)
+
+    def read_found(self, stream: str) -> list[FoundDay]:
+        """What checks of ``stream`` have found in the last ninety days, and what isn't mended; by day."""
+        query = "SELECT day, kind, count, found_at, mended_at FROM found WHERE stream = ? ORDER BY day, found_at"
+        return [
+            FoundDay(day, kind, count, found_at, mended_at or None)
+            for day, kind, count, found_at, mended_at in self._read(query, stream)
+        ]
+
     def keep_refused(self, message: Message, reason: str, now: float) -> None:
         """Keep the first 4 KiB of a refused message, and the last two hundred such messages."""
         size, head = len(message.payload), message.payload[:KEPT_BYTES]
@@ -115,6 +141,13 @@ class State:
         try:
             with self._lock, self._connection:
                 self._connection.execute(query, values)
+        except sqlite3.Error as error:
+            _log.warning("state_not_written error=%r", str(error))
+
+    def _write_many(self, query: str, rows: Sequence[Sequence[object]]) -> None:
+        try:
+            with self._lock, self._connection:
+                self._connection.executemany(query, rows)
         except sqlite3.Error as error:
             _log.warning("state_not_written error=%r", str(error))
 
@@ -162,6 +195,10 @@ def _prepare(connection: sqlite3.Connection) -> None:
         "CREATE TABLE IF NOT EXISTS snapshot (stream TEXT, role TEXT, time REAL, text TEXT, PRIMARY KEY (stream, role))"
     )
     connection.execute("CREATE TABLE IF NOT EXISTS origin (stream TEXT PRIMARY KEY, origin TEXT NOT NULL)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS found (stream TEXT, day INTEGER, kind TEXT, count INTEGER, check_name TEXT, "
+        "found_at REAL, mended_at REAL, PRIMARY KEY (stream, day, kind, mended_at))"
+    )
     connection.execute(
         "CREATE TABLE IF NOT EXISTS refused "
         "(id INTEGER PRIMARY KEY, time REAL, topic TEXT, reason TEXT, size INTEGER, head BLOB)"

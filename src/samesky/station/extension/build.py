@@ -35,6 +35,8 @@ _LEFT_OUT = frozenset(
         "link/child_process.py",
         "link/rest.py",
         "station/comparison.py",
+        "station/source.py",
+        "station/coverage.py",
         "station/extension/build.py",
     }
     | {f"link/{name}.py" for name in (*_OF_THE_MESH, *_OF_THE_BLOCKS, *_OF_WEB_SERVERS)}
