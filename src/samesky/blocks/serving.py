@@ -20,9 +20,13 @@ from .service import Synchronising
 
 
 def serve_blocks(
-    settings: BlocksSettings, listening: socket.socket, *, started: Callable[[], None] = lambda: None
+    settings: BlocksSettings,
+    listening: socket.socket,
+    *,
+    started: Callable[[], None] = lambda: None,
+    on_turn: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run all links and serve until SIGINT or SIGTERM; ``started`` is called when it answers.
+    """Run all links and serve until SIGINT or SIGTERM; ``started`` and ``on_turn`` are those of `serve`.
 
     Raises `Locked` when another process runs the same links, and what `Registry` raises.
     """
@@ -39,7 +43,8 @@ def serve_blocks(
 
     with _only_here(settings.state), Registry(settings.state) as registry:
         names = [each.name for each in settings.services]
-        serve(make_app(run, services=names, token=settings.token), listening, started=started)
+        app = make_app(run, services=names, token=settings.token)
+        serve(app, listening, started=started, on_turn=on_turn)
     if failures:
         raise failures[0]
 

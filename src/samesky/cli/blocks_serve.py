@@ -9,6 +9,7 @@ import click
 
 from .configuration import json_option
 from .mesh_options import Listen, ListenType, needing
+from .systemd import Systemd
 
 if TYPE_CHECKING:
     from ..blocks.blocks_settings import BlocksSettings
@@ -108,4 +109,10 @@ def _serve(settings: "BlocksSettings", as_json: bool) -> None:
     names = [each.name for each in settings.services]
     told = json.dumps({"url": Listen(where.host, port).url, "port": port, "services": names})
     words = f"serving {', '.join(names)} at {Listen(where.host, port).url}"
-    serve_blocks(settings, listening, started=lambda: click.echo(told if as_json else words))
+    with Systemd.from_environment() as systemd:
+
+        def tell_started() -> None:
+            click.echo(told if as_json else words)
+            systemd.tell_ready(words)
+
+        serve_blocks(settings, listening, started=tell_started, on_turn=systemd.watch("blocks-serve"))

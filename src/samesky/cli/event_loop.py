@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .main import STATUS_TERMINATED
@@ -15,6 +15,13 @@ def run_on_a_loop(command: Coroutine[Any, Any, None]) -> None:
     or in a callback of C code, is printed by Python and forgotten.
     """
     asyncio.run(_end_at_sigterm(command))
+
+
+async def turn_for_ever(on_turn: Callable[[], None], wait_s: float) -> None:
+    """Call ``on_turn`` on the loop that others use too, every ``wait_s``: as long as that isn't stuck."""
+    while True:
+        on_turn()
+        await asyncio.sleep(wait_s)
 
 
 async def _end_at_sigterm(command: Coroutine[Any, Any, None]) -> None:

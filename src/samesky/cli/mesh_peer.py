@@ -28,6 +28,7 @@ from .mesh_options import (
     read_broker,
     read_tls,
 )
+from .systemd import Systemd
 
 if TYPE_CHECKING:
     from ..link.broker_url import BrokerUrl
@@ -125,11 +126,13 @@ async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -
     gc.set_threshold(GARBAGE_THRESHOLD)
     logging.getLogger("samesky").setLevel(min(logging.getLogger().level, logging.INFO))
     async with AsyncExitStack() as stack:
+        systemd = stack.enter_context(Systemd.from_environment())
         peering = await stack.enter_async_context(Peering(settings))
         if listen is not None:
             await stack.enter_async_context(_serve(settings, listen, peering))
         click.echo(_describe(settings, listen), err=as_json)
-        await _report(peering, as_json)
+        systemd.tell_ready(_describe(settings, listen))
+        await _report(peering, systemd, as_json)
 
 
 def _serve(settings: "PeerSettings", listen: Listen, peering: "Peering") -> Any:
@@ -153,12 +156,14 @@ def _serve(settings: "PeerSettings", listen: Listen, peering: "Peering") -> Any:
     return WebServer(settings.folder, host=listen.host, port=listen.port, pages=pages)
 
 
-async def _report(peering: "Peering", as_json: bool) -> None:
+async def _report(peering: "Peering", systemd: Systemd, as_json: bool) -> None:
     """Say how each neighbour does when its state changes, and once a minute."""
     said: list[object] = []
     loop = asyncio.get_running_loop()
     next_report = 0.0
+    on_turn = systemd.watch("mesh-peer")
     while peering.failure is None:
+        on_turn()
         status = peering.status()
         states: list[object] = [(each.state, each.same) for each in status.neighbours]
         if states != said or loop.time() >= next_report:
@@ -168,6 +173,7 @@ async def _report(peering: "Peering", as_json: bool) -> None:
             else:
                 click.echo("\n".join(_sentences(status)))
             _warn_of_lag(peering, status)
+            systemd.tell_status("; ".join(line.strip() for line in _sentences(status)))
         await asyncio.sleep(LOOK_INTERVAL_S)
     raise peering.failure
 

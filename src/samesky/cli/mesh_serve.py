@@ -1,14 +1,14 @@
 """`samesky mesh serve`: a plain web server over a tree."""
 
-import asyncio
 import json
 from pathlib import Path
 
 import click
 
 from .configuration import json_option
-from .event_loop import run_on_a_loop
+from .event_loop import run_on_a_loop, turn_for_ever
 from .mesh_options import Listen, ListenType, needing
+from .systemd import Systemd
 
 
 @click.command(
@@ -40,5 +40,8 @@ async def _serve(folder: Path, listen: Listen, as_json: bool) -> None:
     async with WebServer(folder, host=listen.host, port=listen.port) as server:
         url = Listen(listen.host, server.port).url
         told = json.dumps({"url": url, "port": server.port, "folder": str(folder)})
-        click.echo(told if as_json else f"serving {folder} at {url}")
-        await asyncio.Event().wait()
+        words = f"serving {folder} at {url}"
+        click.echo(told if as_json else words)
+        with Systemd.from_environment() as systemd:
+            systemd.tell_ready(words)
+            await turn_for_ever(systemd.watch("mesh-serve"), systemd.longest_wait_s)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from .mesh_options import (
     read_post_settings,
     read_telling,
 )
+from .systemd import Systemd
 
 REPORT_INTERVAL_S = 60.0
 LOOK_INTERVAL_S = 600.0
@@ -68,20 +70,22 @@ def command(
         asks_system=not poll,
         look_interval_s=interval or LOOK_INTERVAL_S,
     )
-    with Watching(settings) as watching:
+    with Systemd.from_environment() as systemd, Watching(settings) as watching:
         told = {"watching": str(folder), "base_url": settings.base_url}
         click.echo(json.dumps(told) if as_json else f"watching {folder}, to be fetched from {settings.base_url}")
-        watching.run(_Report(watching, as_json))
+        systemd.tell_ready(f"watching {folder}")
+        watching.run(_Report(watching, as_json, on_turn=systemd.watch("mesh-watch")))
 
 
 class _Report:
     """Says once a minute how many files were announced, when there were any."""
 
-    def __init__(self, watching: Any, as_json: bool) -> None:
-        self._watching, self._as_json = watching, as_json
+    def __init__(self, watching: Any, as_json: bool, *, on_turn: Callable[[], None]) -> None:
+        self._watching, self._as_json, self._on_turn = watching, as_json, on_turn
         self._said, self._next = 0, time.monotonic() + REPORT_INTERVAL_S
 
     def __call__(self) -> None:
+        self._on_turn()
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + REPORT_INTERVAL_S

@@ -9,6 +9,7 @@ import click
 
 from .configuration import json_option
 from .mesh_options import SEED_SPELLING, Listen, ListenType, check_exchange, exchange_option
+from .systemd import Systemd
 
 if TYPE_CHECKING:
     from ..mesh.workers import Worker
@@ -95,11 +96,12 @@ def command(
         common += ["--post-exchange", post_exchange] if post_exchange else []
         workers = plan_shared(count, name, [*common, *options], group=share or name, first=first)
     _check(workers)
-    with Supervisor(workers, log_folder=log_dir) as supervisor:
+    with Systemd.from_environment() as systemd, Supervisor(workers, log_folder=log_dir) as supervisor:
         pids = supervisor.pids
         told = f"{len(pids)} workers run: {', '.join(pids)}"
         click.echo(json.dumps({"workers": pids}) if as_json else told)
-        supervisor.run()
+        systemd.tell_ready(told)
+        supervisor.run(systemd.watch("mesh-workers"))
 
 
 def _make_name(folder: Path) -> str:

@@ -11,6 +11,7 @@ from .configuration import json_option
 from .mesh_options import needing
 from .push_run import describe_outcome, show_outcome
 from .push_site_options import read_site, site_config_option, target_option
+from .systemd import Systemd
 
 if TYPE_CHECKING:
     from ..push.push_settings import TargetSettings
@@ -42,5 +43,15 @@ def command(config: Path | None, target: str | None, as_json: bool) -> None:
             show_outcome(target, report)
 
     targets = site.targets(target)
-    with site.open_cache() as cache:
-        Daemon(site.settings, targets, cache, stop=threading.Event(), on_report=tell).run()
+    with site.open_cache() as cache, Systemd.from_environment() as systemd:
+        daemon = Daemon(
+            site.settings,
+            targets,
+            cache,
+            stop=threading.Event(),
+            on_report=tell,
+            watch=systemd.watch,
+            longest_wait_s=systemd.longest_wait_s,
+        )
+        systemd.tell_ready(f"pushing to {', '.join(each.name for each in targets)}")
+        daemon.run()

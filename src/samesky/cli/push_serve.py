@@ -9,6 +9,7 @@ import click
 from .configuration import json_option
 from .mesh_options import Listen, ListenType, needing
 from .push_options import Centre, centre_options, open_central, read_centre
+from .systemd import Systemd
 
 
 @click.command(
@@ -67,20 +68,27 @@ def _serve(centre: Centre, where: Listen, as_json: bool) -> None:
         from ..link.web_server import listen, serve
         from ..push.central import make_app
     settings = centre.settings
-    with open_central(centre) as central:
+    with open_central(centre) as central, Systemd.from_environment() as systemd:
         listening = listen(where.host, where.port)
         url = Listen(where.host, listening.getsockname()[1]).url
         url = f"{url.replace('http:', 'https:', 1) if settings.tls_cert else url}{settings.base_path.lstrip('/')}"
         if not settings.tls_cert and not _is_loopback(where.host):
             click.echo(_UNENCRYPTED, err=True)
         told = json.dumps({"url": url, "port": listening.getsockname()[1], "database": central.database.name})
+        words = f"serving {central.database.name} at {url}"
         serve(
             make_app(central, settings),
             listening,
             tls_cert=settings.tls_cert,
             tls_key=settings.tls_key,
-            started=lambda: click.echo(told if as_json else f"serving {central.database.name} at {url}"),
+            started=lambda: _tell_started(systemd, words, told if as_json else words),
+            on_turn=systemd.watch("push-serve"),
         )
+
+
+def _tell_started(systemd: Systemd, words: str, told: str) -> None:
+    click.echo(told)
+    systemd.tell_ready(words)
 
 
 def _is_loopback(host: str) -> bool:

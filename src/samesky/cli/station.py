@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .systemd import Systemd, describe_streams, watch_worker
+
 if TYPE_CHECKING:
     from ..config import Findings
     from ..core.status import Snapshot
@@ -65,7 +67,8 @@ def serve(config: Path, as_json: bool) -> None:
         state=State(directory),
         sums=TreeStore(directory),
     )
-    _stay(serving, as_json)
+    with Systemd.from_environment() as systemd:
+        _stay(serving, systemd, as_json)
 
 
 @command.command(
@@ -106,11 +109,12 @@ def follow(config: Path, as_json: bool) -> None:
             track_changes=settings.track_changes,
         ),
     )
-    with ExitStack() as stack:
+    with ExitStack() as stack, Systemd.from_environment() as systemd:
         if settings.answer:
             for stand_in in make_stand_ins(settings.follow, mqtt, following, state=state, sums=sums):
+                watch_worker(systemd, stand_in)
                 stack.enter_context(stand_in)
-        _stay(following, as_json)
+        _stay(following, systemd, as_json)
 
 
 @command.command(
@@ -141,14 +145,16 @@ def _tell_findings(config: Path, findings: "Findings") -> None:
     findings.raise_errors(str(config))
 
 
-def _stay(role: "Serving | Following", as_json: bool) -> None:
+def _stay(role: "Serving | Following", systemd: Systemd, as_json: bool) -> None:
     """Run until Ctrl-C or SIGTERM; say how each stream does when its state changes, and once a minute."""
     logging.getLogger("samesky").setLevel(min(logging.getLogger().level, logging.INFO))
+    watch_worker(systemd, role)
     with role:
-        _report(role.snapshots, as_json)
+        systemd.tell_ready(describe_streams(role.snapshots()))
+        _report(role.snapshots, systemd, as_json)
 
 
-def _report(snapshots: Callable[[], list["Snapshot"]], as_json: bool) -> None:
+def _report(snapshots: Callable[[], list["Snapshot"]], systemd: Systemd, as_json: bool) -> None:
     said: list[object] = []
     next_report = 0.0
     pause = threading.Event()
@@ -159,4 +165,5 @@ def _report(snapshots: Callable[[], list["Snapshot"]], as_json: bool) -> None:
             said, next_report = states, time.monotonic() + REPORT_INTERVAL_S
             for snapshot in now:
                 click.echo(json.dumps(snapshot.as_dict()) if as_json else snapshot.describe())
+            systemd.tell_status(describe_streams(now))
         pause.wait(1.0)

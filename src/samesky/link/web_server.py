@@ -63,13 +63,16 @@ def serve(
     tls_cert: str | None = None,
     tls_key: str | None = None,
     started: Callable[[], None] = lambda: None,
+    on_turn: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve ``app`` until SIGINT or SIGTERM, which then go on their usual way; ``started`` is called when it answers.
+    """Serve ``app`` until SIGINT or SIGTERM, which then go on their usual way.
+
+    ``started`` is called when it answers, ``on_turn`` by the loop that answers, some ten times a second.
 
     Raises `ConfigError` when the certificate can't be used.
     """
     with closing(listening):
-        make_server(app, tls_cert=tls_cert, tls_key=tls_key, started=started).run(sockets=[listening])
+        make_server(app, tls_cert=tls_cert, tls_key=tls_key, started=started, on_turn=on_turn).run(sockets=[listening])
 
 
 def make_server(
@@ -78,6 +81,7 @@ def make_server(
     tls_cert: str | None = None,
     tls_key: str | None = None,
     started: Callable[[], None] = lambda: None,
+    on_turn: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
     """Return the server that `serve` runs; ``should_exit`` ends it. Raises as that does."""
     logging.getLogger("uvicorn.error").addFilter(_SELDOM)
@@ -99,21 +103,26 @@ def make_server(
     )
     if tls_cert is not None:
         _load(config, tls_cert)
-    return _Server(config, started)
+    return _Server(config, started, on_turn)
 
 
 _SELDOM = Seldom()
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], on_turn: Callable[[], None]) -> None:
         super().__init__(config)
         self._tell = started
+        self._on_turn = on_turn
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._tell()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._on_turn()
+        return await super().on_tick(counter)
 
 
 class _BoundedProtocol(H11Protocol):

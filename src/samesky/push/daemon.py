@@ -1,6 +1,7 @@
 """Pushes again and again, to each target in a thread of its own: one that fails never stops another."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +25,11 @@ TOLD_EVERY = 20
 
 
 class Daemon:
-    """Runs of all ``targets`` of ``settings``, until ``stop`` is set: then pages in flight are finished first."""
+    """Runs of all ``targets`` of ``settings``, until ``stop`` is set: then pages in flight are finished first.
+
+    ``watch`` gives each target's thread what it calls at each of its turns, ``longest_wait_s`` apart at most but for a
+    page or a question under way.
+    """
 
     def __init__(
         self,
@@ -35,6 +40,8 @@ class Daemon:
         stop: threading.Event,
         on_progress: Callable[[Progress], None] = lambda _: None,
         on_report: Callable[[TargetSettings, RunReport], None] = lambda _target, _report: None,
+        watch: Callable[[str], Callable[[], None]] = lambda _: lambda: None,
+        longest_wait_s: float = math.inf,
     ) -> None:
         self._settings = settings
         self._targets = targets
@@ -42,6 +49,8 @@ class Daemon:
         self._stop = stop
         self._on_progress = on_progress
         self._on_report = on_report
+        self._longest_wait_s = longest_wait_s
+        self._turns = {target.name: watch(f"push-{target.name}") for target in targets}
 
     def run(self) -> None:
         """Push until ``stop`` is set, or this thread is interrupted; returns when all threads have ended."""
@@ -67,13 +76,13 @@ class Daemon:
             except Exception:  # a fault of ours: the other targets go on, and this one may the next time
                 log.exception("push_fault target=%s", target.name)
                 wait_s = self._period_s()
-            self._stop.wait(wait_s)
+            self._wait(target, wait_s)
 
     def _push(self, target: TargetSettings, failures: "_Failures") -> float:
         """One run; returns the seconds until the next."""
         try:
             settings = replace(self._settings, compare=self._settings.compare and self._is_comparison_due(target))
-            with open_pushing(settings, target, self._cache, stop=self._stop, on_progress=self._on_progress) as pushing:
+            with open_pushing(settings, target, self._cache, stop=self._stop, on_progress=self._note) as pushing:
                 wait_s = self._period_s()
                 pushing.reporting.next_run_at = time.time() + wait_s
                 report = pushing.run()
@@ -82,6 +91,16 @@ class Daemon:
         failures.clear()
         self._on_report(target, report)
         return wait_s
+
+    def _note(self, progress: Progress) -> None:
+        self._turns[progress.target]()
+        self._on_progress(progress)
+
+    def _wait(self, target: TargetSettings, wait_s: float) -> None:
+        end = time.monotonic() + wait_s
+        while (left_s := end - time.monotonic()) > 0 and not self._stop.is_set():
+            self._turns[target.name]()
+            self._stop.wait(min(left_s, self._longest_wait_s))
 
     def _is_comparison_due(self, target: TargetSettings) -> bool:
         """Whether a table was never compared, or last so long ago."""

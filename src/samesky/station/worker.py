@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 
 MAX_WAITING = 5000
 END_TIMEOUT_S = 30.0
+LONGEST_WAIT_S = 60.0
 
 MakeLink = Callable[[tuple[Subscription, ...], OnEvent], Link]
 """Given the subscriptions and the event callback, makes the link; `MqttLink` behind its settings, say."""
@@ -36,6 +37,10 @@ class Worker(ABC):
         timer: Callable[[], float],
     ) -> None:
         self.overflows = 0
+        self.name = name
+        self.on_turn: Callable[[], None] = lambda: None
+        """Called on the thread at each of its turns, `longest_wait_s` apart unless a piece of work takes longer."""
+        self.longest_wait_s = LONGEST_WAIT_S
         self._clock = clock
         self._timer = timer
         self._trouble = Trouble(_log, timer)
@@ -94,8 +99,9 @@ class Worker(ABC):
 
     def _run(self) -> None:
         while not self._stopping.is_set():
+            self.on_turn()
             try:
-                self.step(min(60.0, max(0.0, self._due() - self._timer())))
+                self.step(min(self.longest_wait_s, max(0.0, self._due() - self._timer())))
             except SameskyError as error:
                 self._trouble.report(self._thread.name, error)
             except Exception:
