@@ -1,5 +1,6 @@
 """What holds for every test, and the servers that tests share."""
 
+import itertools
 import logging
 import os
 import sys
@@ -30,6 +31,8 @@ settings.register_profile(
 )
 settings.load_profile("samesky")
 
+_numbers = itertools.count()
+
 
 @pytest.fixture(autouse=True)
 def log_levels() -> Iterator[None]:
@@ -39,6 +42,24 @@ def log_levels() -> Iterator[None]:
     yield
     for logger, level in zip(loggers, levels, strict=True):
         logger.setLevel(level)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def noticeboards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What processes of the tests post is kept off this machine's noticeboard, and off those of other tests."""
+    folder = tmp_path_factory.getbasetemp() / "noticeboards"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMESKY_STATUS_DIR", str(folder / "session"))
+        yield folder
+
+
+@pytest.fixture(autouse=True)
+def noticeboard_directory(noticeboards: Path) -> Iterator[Path]:
+    """The noticeboard of this test's processes."""
+    folder = noticeboards / f"{next(_numbers)}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAMESKY_STATUS_DIR", str(folder))
+        yield folder
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ..config import Finding, Findings
 from ..errors import ConfigError, Unreachable
+from ..station.source import is_toml, read_source
 from ..station.stanza import RequesterConfig, ResponderConfig
 from .databases import check_databases
 from .installation import check_installation
 from .online_copy import check_copy_online
 from .online_primary import check_primary_online
 from .roles import RequesterRole, ResponderRole, Roles, check_roles
-from .source import is_toml, read_source
 from .toml_file import check_toml
 from .weewx_conf import check_weewx_conf
 

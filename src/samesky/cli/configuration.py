@@ -1,7 +1,5 @@
 """What the commands about copies have in common: which configuration, which stream, and what to type next."""
 
-import shlex
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from ..config import Findings
     from ..station.copying import WeewxCode
     from ..station.stanza import RequesterConfig
 
@@ -75,10 +72,11 @@ def read_copy(given: Path | None) -> CopyConfig:
     """The configuration of a copy; raises `ConfigError` with every mistake in it."""
     from ..config import Findings
     from ..station.databases import read_weewx_location, state_directory
+    from ..station.source import read_tables
     from ..station.stanza import read_requester, read_stanza, read_toml_requester
 
     path, findings = find_config(given), Findings()
-    tables, is_weewx = _read_source(path, findings)
+    tables, is_weewx = read_tables(path, findings)
     if is_weewx:
         section = read_stanza(tables, findings).section("Requester")
         if section is None:
@@ -96,23 +94,19 @@ def read_copy(given: Path | None) -> CopyConfig:
 
 def read_state_directories(given: Path | None) -> list[Path]:
     """Where the roles of a configuration keep how they are doing."""
-    from ..config import Findings, Options
-    from ..station.databases import state_directory
+    from ..config import Findings
+    from ..station.source import find_state_directories, read_tables
 
     path, findings = find_config(given), Findings()
-    tables, is_weewx = _read_source(path, findings)
-    around = Options(tables.get("MQTTReplicate" if is_weewx else "broker", {}), "", findings)
-    sections = tables.get("MQTTReplicate", {}) if is_weewx else tables.get("station", {})
-    names = ("Responder", "Requester") if is_weewx else ("serve", "follow")
-    roles = [Options(sections[name], name, findings, around) for name in names if isinstance(sections.get(name), dict)]
-    set_here = [text for text in (role.text("state_dir") for role in roles) if text]
-    usual = [state_directory(tables) if is_weewx else path.absolute().parent] if len(set_here) < len(roles) else []
-    return list(dict.fromkeys([*(Path(text).expanduser() for text in set_here), *usual]))
+    tables, is_weewx = read_tables(path, findings)
+    return find_state_directories(path, tables, is_weewx=is_weewx)
 
 
 def with_config(text: str, config: Path) -> str:
     """The commands in ``text`` with the configuration that they need."""
-    return text.replace("samesky repair --stream", f"samesky repair --config {shlex.quote(str(config))} --stream")
+    from ..station.source import with_config
+
+    return with_config(text, config)
 
 
 def why_stopped(stream: str, held: str, config: Path) -> str:
@@ -141,20 +135,3 @@ def telling() -> Iterator[Callable[[str], None]]:
             console.print(text, soft_wrap=True)
 
     yield say
-
-
-def _read_source(path: Path, findings: "Findings") -> tuple[dict[str, Any], bool]:
-    """The file's tables or sections, and whether it is a weewx.conf."""
-    from ..check.source import is_toml, read_source
-    from ..config import read_toml
-
-    if is_toml(path) or _is_toml_inside(path):
-        return read_toml(path), False
-    return read_source(path, findings), True
-
-
-def _is_toml_inside(path: Path) -> bool:
-    try:
-        return {"broker", "station"} & tomllib.loads(path.read_text(encoding="utf-8")).keys() != set()
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return False

@@ -1,12 +1,15 @@
 """What a stream is doing, in one value that every system fills and everything that is told of it is made of.
 
-`Snapshot` is a stream at one moment; `judge` says in words whether that is well and, if it isn't, what to do. The log
-line, ``samesky status``, the page, ``/metrics``, the health checks and the message over MQTT are made of these two.
+`Snapshot` is a stream at one moment; all four systems make it by `take_snapshot`. `judge` says in words whether that is
+well and, if it isn't, what to do. The log line, ``samesky status``, the page, ``/metrics``, the health checks and the
+message over MQTT are made of these; `snapshot_document.decode_snapshot` takes a snapshot that another process wrote.
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from typing import Literal
 
 System = Literal["station", "mesh", "push", "blocks"]
@@ -22,7 +25,13 @@ SILENT_S = 60.0
 """A process that runs is heard of more often than this."""
 _COPIES: frozenset[Role] = frozenset({"requester", "peer", "pusher", "site"})
 """Those that can be proven the same as something."""
-_NOT_LOGGED = frozenset({"system", "unit", "lag_s", "rate_per_s", "hint", "details"})
+_NOT_LOGGED = frozenset({"system", "unit", "lag_s", "rate_per_s", "hint", "details", "silent_after_s"})
+
+MOST_WORDS = 600
+"""Characters of an error or a hint; whatever is longer ends with an ellipsis."""
+MOST_NAME = 300
+MOST_DETAILS = 64
+MOST_REASONS = 64
 
 
 class Counters(Mapping[str, int]):
@@ -103,6 +112,8 @@ class Snapshot:
     """What to do, or to type, about ``last_error``."""
     details: Mapping[str, Detail] = field(default_factory=dict)
     """What only this system has to tell, by name: a neighbour's lacking files, a block's value."""
+    silent_after_s: float | None = SILENT_S
+    """Not heard of for so long, it is taken for gone; None: it is no process that stays, so nothing is to be heard."""
 
     @property
     def is_copy(self) -> bool:
@@ -126,6 +137,28 @@ class Snapshot:
         return made | {"refused": refused, "details": dict(self.details)}
 
 
+def take_snapshot(rough: Snapshot, now: float) -> Snapshot:
+    """Return ``rough`` as it can be written down, sent and shown: what every system makes of what it knows.
+
+    A copy of records gets its ``lag_s``, if it has none: the time from ``position`` to ``newest`` while it hears of
+    what is new, else to ``now``, for more isn't known. Counts are plain dicts without zeros; words and names are in
+    one line and not long; numbers are finite; nothing lies in the future.
+    """
+    return replace(
+        rough,
+        stream=_shorten(rough.stream, MOST_NAME),
+        behind=None if rough.behind is None else max(0, rough.behind),
+        refused=_plain_counts(rough.refused),
+        last_error=_shorten(rough.last_error or "", MOST_WORDS) or None,
+        hint=_shorten(rough.hint, MOST_WORDS),
+        since=min(rough.since, now),
+        proven_at=None if rough.proven_at is None else min(rough.proven_at, now),
+        lag_s=_finite(_find_lag(rough, now) if rough.lag_s is None else rough.lag_s),
+        rate_per_s=_finite(rough.rate_per_s),
+        details=dict(_plain_details(rough.details)),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What to think of a stream: how well it is, why in a sentence, and what to do now (empty: nothing)."""
@@ -141,7 +174,7 @@ def judge(snapshot: Snapshot, *, age_s: float = 0.0, max_lag_s: float | None = N
     ``max_lag_s`` is what the user still takes for well (`Snapshot.lag_s`).
     """
     trouble, hint = snapshot.last_error or "", snapshot.hint
-    if age_s > SILENT_S:
+    if snapshot.silent_after_s is not None and age_s > snapshot.silent_after_s:
         return Verdict("bad", "nothing was heard of it lately", "See whether it runs; its log says why it ended.")
     if snapshot.state == "stopped":
         return Verdict("bad", trouble or "stopped", hint or "Its log says why.")
@@ -158,6 +191,44 @@ def judge(snapshot: Snapshot, *, age_s: float = 0.0, max_lag_s: float | None = N
     if snapshot.is_copy and snapshot.same is None:
         return Verdict("working", "live, not compared yet")
     return Verdict("good", "the same" if snapshot.is_copy else "live")
+
+
+def _find_lag(rough: Snapshot, now: float) -> float | None:
+    """How far a copy of records is behind, at most."""
+    if not rough.is_copy or rough.position is None:
+        return None
+    hears = rough.state in ("live", "catching-up") and rough.newest is not None
+    return (rough.newest or 0 if hears else now) - rough.position
+
+
+def _finite(number: float | None) -> float | None:
+    """``number``, not below zero and not longer than a thousandth tells."""
+    return None if number is None or not math.isfinite(number) else round(max(0.0, number), 3)
+
+
+def _plain_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """What happened at all, most of it if there are very many reasons."""
+    named = {_shorten(str(reason), MOST_NAME): int(count) for reason, count in counts.items() if count}
+    most = sorted(named, key=named.__getitem__, reverse=True)[:MOST_REASONS]
+    return {reason: named[reason] for reason in named if reason in most}
+
+
+def _plain_details(details: Mapping[str, Detail]) -> Iterator[tuple[str, Detail]]:
+    for name, value in islice(details.items(), MOST_DETAILS):
+        match value:
+            case float() if not math.isfinite(value):
+                yield name, None
+            case str():
+                yield name, _shorten(value, MOST_WORDS)
+            case _:
+                yield name, value
+
+
+def _shorten(text: str, most: int) -> str:
+    """``text`` in one line of printable characters, ``most`` of them."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * most])
+    line = " ".join(line.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 _DOING: Mapping[State, str] = {"waiting": "waiting", "catching-up": "catching up"}

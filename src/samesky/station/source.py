@@ -1,11 +1,17 @@
-"""Reading the file: samesky.toml by the standard library, weewx.conf by configobj, as WeeWX itself does."""
+"""A configuration's file: samesky.toml, read by the standard library, or weewx.conf by configobj, as WeeWX does it.
 
+What it says of where the roles keep how they are doing is here as well, and what to type about a stream of it.
+"""
+
+import shlex
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import Findings, read_toml
+from ..config import Findings, Options, read_toml
 from ..errors import ConfigError, SetupError
+from .databases import state_directory
 
 
 def is_toml(path: Path) -> bool:
@@ -19,6 +25,38 @@ def read_source(path: Path, findings: Findings) -> dict[str, Any]:
     Raises `ConfigError` when it can't be read at all, `SetupError` when configobj is needed and isn't there.
     """
     return read_toml(path) if is_toml(path) else _read_weewx_conf(path, findings)
+
+
+def read_tables(path: Path, findings: Findings) -> tuple[dict[str, Any], bool]:
+    """The file's tables or sections, and whether it is a weewx.conf; by what is in it, if not by its name."""
+    if is_toml(path) or _is_toml_inside(path):
+        return read_toml(path), False
+    return read_source(path, findings), True
+
+
+def find_state_directories(path: Path, tables: Mapping[str, Any], *, is_weewx: bool) -> list[Path]:
+    """Where the stations of the configuration at ``path`` keep how they are doing; where there are none, nowhere."""
+    around = Options(tables.get("MQTTReplicate" if is_weewx else "broker", {}), "", Findings())
+    sections = tables.get("MQTTReplicate" if is_weewx else "station", {})
+    names = ("Responder", "Requester") if is_weewx else ("serve", "follow")
+    roles = [
+        Options(sections[name], name, Findings(), around) for name in names if isinstance(sections.get(name), Mapping)
+    ]
+    set_here = [text for text in (role.text("state_dir") for role in roles) if text]
+    usual = [state_directory(tables) if is_weewx else path.absolute().parent] if len(set_here) < len(roles) else []
+    return list(dict.fromkeys([*(Path(text).expanduser() for text in set_here), *usual]))
+
+
+def with_config(text: str, config: Path) -> str:
+    """The commands in ``text`` with the configuration that they need."""
+    return text.replace("samesky repair --stream", f"samesky repair --config {shlex.quote(str(config))} --stream")
+
+
+def _is_toml_inside(path: Path) -> bool:
+    try:
+        return {"broker", "station"} & tomllib.loads(path.read_text(encoding="utf-8")).keys() != set()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return False
 
 
 def _read_weewx_conf(path: Path, findings: Findings) -> dict[str, Any]:

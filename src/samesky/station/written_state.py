@@ -1,0 +1,67 @@
+"""What a running station has written down of its streams, read beside it: nothing is made or changed."""
+
+import logging
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..core.snapshot_document import decode_snapshot
+from ..core.status import Snapshot
+from ..core.strict import MAX_PAYLOAD_BYTES, Refused, decode_json
+from .state import FILE_NAME
+
+_log = logging.getLogger(__name__)
+
+BUSY_TIMEOUT_S = 2.0
+_COMMAND = "samesky "
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One stream as the station wrote it down, and when (Unix seconds); a stream that is held is stopped."""
+
+    snapshot: Snapshot
+    at: float
+
+
+def read_written(directory: Path) -> list[Written]:
+    """What the state file in ``directory`` says of all streams; nothing where there is none.
+
+    What another version wrote and can't be read isn't there. Raises `sqlite3.Error` where the file can't be read.
+    """
+    path = directory / FILE_NAME
+    if not path.is_file():
+        return []
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        rows = connection.execute("SELECT time, text FROM snapshot ORDER BY stream, role").fetchall()
+        holds = dict(connection.execute("SELECT stream, reason FROM hold"))
+    found = (_decode(text, float(at)) for at, text in rows)
+    return [_hold(each, holds.get(each.snapshot.stream, "")) for each in found if each is not None]
+
+
+def split_hint(text: str) -> tuple[str, str]:
+    """``text`` as the words that say what is wrong, and the sentence in which the command to type is, or nothing."""
+    at = text.find(_COMMAND)
+    if at < 0:
+        return text, ""
+    starts = [text.rfind(end, 0, at) + len(end) for end in (". ", "? ", "; ") if end in text[:at]]
+    start = max(starts, default=0)
+    return text[:start].rstrip(" ;.") or text, text[start:]
+
+
+def _decode(text: str, at: float) -> Written | None:
+    try:
+        return Written(decode_snapshot(decode_json(text.encode(), max_bytes=MAX_PAYLOAD_BYTES)), at)
+    except Refused as error:
+        _log.warning("snapshot_not_read error=%r", str(error))
+        return None
+
+
+def _hold(written: Written, reason: str) -> Written:
+    shown = written.snapshot
+    if not reason or shown.role != "requester":
+        return written
+    words, hint = split_hint(reason.removeprefix(f"{shown.stream}: "))
+    return replace(written, snapshot=replace(shown, state="stopped", last_error=words, hint=hint))

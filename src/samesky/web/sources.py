@@ -1,0 +1,138 @@
+"""Everything that is known on this machine of streams, from wherever it was written down: `Sources`."""
+
+import shlex
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..config import Findings
+from ..core.status import Snapshot
+from ..errors import SameskyError
+from ..station.source import find_state_directories, read_tables, with_config
+from ..station.written_state import read_written as read_stations
+from .noticeboard import Heard, Noticeboard, keep_newest
+
+OWN = "this process"
+_SEED_SUFFIX = ".conf"
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A configuration as it was when it was last looked at."""
+
+    changed_ns: int
+    station_directories: tuple[Path, ...] = ()
+    push_directory: Path | None = None
+    targets: frozenset[str] = frozenset()
+    trouble: str = ""
+
+
+class Sources:
+    """What the stations and pushes of ``configs`` have written down, what is on ``noticeboard``, and ``own``.
+
+    ``own`` gives the snapshots of the process itself. What can't be read is told in `troubles`, and the rest is shown.
+    ``more`` are other places, each of which gives what it has heard (the messages over MQTT, say).
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[Path],
+        noticeboard: Noticeboard,
+        own: Callable[[], Sequence[Snapshot]] | None = None,
+        *,
+        more: Sequence[Callable[[], Sequence[Heard]]] = (),
+    ) -> None:
+        self.configs = tuple(configs)
+        self.troubles: tuple[str, ...] = ()
+        """What couldn't be read the last time, in sentences."""
+        self._noticeboard = noticeboard
+        self._own = own
+        self._more = tuple(more)
+        self._known: dict[Path, _Read] = {}
+
+    def read(self, now: float) -> list[Heard]:
+        """What is known now; of each stream what was heard last, by system and stream."""
+        troubles: list[str] = []
+        found = [heard for config in self.configs for heard in self._read_config(config, now, troubles)]
+        found += self._noticeboard.read(now)
+        troubles += self._noticeboard.troubles
+        for each in self._more:
+            found += each()
+        if self._own is not None:
+            found += [Heard(snapshot, now, OWN) for snapshot in self._own()]
+        self.troubles = tuple(troubles)
+        return keep_newest(found)
+
+    def describe_places(self) -> str:
+        """Where is looked, in words: for somebody who finds nothing there."""
+        directories = [path for config in self.configs for path in self._look_at(config).station_directories]
+        return " and ".join(map(str, [*directories, self._noticeboard.directory]))
+
+    def _read_config(self, config: Path, now: float, troubles: list[str]) -> Iterator[Heard]:
+        known = self._look_at(config)
+        if known.trouble:
+            troubles.append(known.trouble)
+        try:
+            for directory in known.station_directories:
+                for written in read_stations(directory):
+                    yield Heard(_with_config(written.snapshot, config), written.at, str(config))
+            if known.push_directory is not None:
+                yield from _read_pushes(config, known.push_directory, known.targets, now)
+        except (OSError, sqlite3.Error) as error:
+            troubles.append(f"what was written down for {config} can't be read: {error}")
+
+    def _look_at(self, config: Path) -> _Read:
+        """The configuration, read again when it was changed."""
+        try:
+            changed_ns = config.stat().st_mtime_ns
+        except OSError as error:
+            return _Read(0, trouble=f"{config} can't be read: {error.strerror or error}")
+        known = self._known.get(config)
+        if known is None or known.changed_ns != changed_ns:
+            known = self._known[config] = _read_config(config, changed_ns)
+        return known
+
+
+def _read_config(config: Path, changed_ns: int) -> _Read:
+    try:
+        if config.suffix == _SEED_SUFFIX and (seed := _read_seed_targets(config)) is not None:
+            return _Read(changed_ns, push_directory=config.absolute().parent, targets=seed)
+        tables, is_weewx = read_tables(config, Findings())
+        stations = tuple(find_state_directories(config, tables, is_weewx=is_weewx))
+    except (SameskyError, OSError) as error:
+        return _Read(changed_ns, trouble=str(error))
+    push = {} if is_weewx else tables.get("push", {})
+    targets = push.get("targets", {}) if isinstance(push, Mapping) else {}
+    if not isinstance(targets, Mapping) or not targets:
+        return _Read(changed_ns, stations)
+    folder = config.absolute().parent / Path(str(push.get("state_dir", ""))).expanduser()
+    return _Read(changed_ns, stations, folder, frozenset(targets))
+
+
+def _read_seed_targets(config: Path) -> frozenset[str] | None:
+    """The targets of a synchronise.conf; None when it is something else."""
+    import configparser
+
+    parser = configparser.ConfigParser(interpolation=None, default_section="", strict=False)
+    try:
+        parser.read_string(config.read_text(encoding="utf-8"))
+    except (configparser.Error, UnicodeDecodeError):
+        return None
+    return frozenset(parser["locations"]) if parser.has_section("locations") else None
+
+
+def _read_pushes(config: Path, directory: Path, targets: frozenset[str], now: float) -> Iterator[Heard]:
+    from ..push.target_snapshot import snapshot_target
+    from ..push.written_status import read_written
+
+    for status in read_written(directory):
+        if status.target in targets:
+            chosen = f"--config {shlex.quote(str(config))} --target {shlex.quote(status.target)}"
+            snapshot = snapshot_target(status, now, command=lambda name: f"samesky push {name} {chosen}")  # noqa: B023
+            yield Heard(snapshot, status.at, str(config))
+
+
+def _with_config(snapshot: Snapshot, config: Path) -> Snapshot:
+    """With the commands in the hint as they have to be typed for this configuration."""
+    return replace(snapshot, hint=with_config(snapshot.hint, config))
