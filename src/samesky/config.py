@@ -1,11 +1,13 @@
 """Reading a configuration, samesky.toml or a section of weewx.conf: every mistake is noted with its file and key.
 
 `Options` wraps one section and notes mistakes in `Findings` instead of raising, so that a user sees all of them at
-once; `read_toml` reads samesky.toml. Secrets come from the file, from a file it names, or from the environment.
+once; `read_toml` reads samesky.toml. Secrets come from the file, from a file it names (``credential:NAME`` is one that
+systemd passes to the service), or from the environment.
 """
 
 import difflib
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +18,9 @@ from typing import Any, Literal
 from .errors import ConfigError
 
 Severity = Literal["error", "warning", "info"]
+
+CREDENTIAL = "credential:"
+_CREDENTIAL_NAME = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path} isn't TOML: {error}", hint="docs/station.md has an example to start from."
         ) from error
+
+
+def secret_path(text: str) -> Path:
+    """The file that ``text`` names: a path, or ``credential:NAME`` for a credential that systemd passes to the service.
+
+    Raises `ConfigError` for one that it doesn't pass.
+    """
+    if not text.startswith(CREDENTIAL):
+        return Path(text).expanduser()
+    name, folder = text.removeprefix(CREDENTIAL), os.environ.get("CREDENTIALS_DIRECTORY")
+    if not _CREDENTIAL_NAME.fullmatch(name):
+        raise ConfigError(f"{text!r} should be credential:NAME, with letters, digits and . _ - in the name")
+    if not folder:
+        raise ConfigError(f"{text} is there only for a service of systemd whose unit has LoadCredential={name}:FILE")
+    return Path(folder, name)
 
 
 class Options:
@@ -164,9 +184,10 @@ class Options:
     def path(self, name: str) -> str | None:
         """The option as the path of a file that can be read; None when it isn't set."""
         text = self.text(name)
-        if text and not os.access(os.path.expanduser(text), os.R_OK):
+        file = self._find_secret(name, text)
+        if file is not None and not os.access(file, os.R_OK):
             self._mistake(name, text, "the path of a file that this user may read")
-        return text or None
+        return str(file) if file is not None and text.startswith(CREDENTIAL) else text or None
 
     def secret(self, name: str, variable: str) -> str | None:
         """The option, or the contents of the file that ``<name>_file`` names, or the environment's ``variable``."""
@@ -175,7 +196,18 @@ class Options:
             self.findings.error(self.where, f"{name} and {name}_file are both set: keep one")
         if text:
             return text
-        return self._read_secret(f"{name}_file", Path(file).expanduser()) if file else os.environ.get(variable)
+        if not file or (file.startswith(CREDENTIAL) and variable in os.environ):
+            return os.environ.get(variable)  # for a command by hand, where there are no credentials
+        path = self._find_secret(f"{name}_file", file, variable)
+        return self._read_secret(f"{name}_file", path) if path is not None else None
+
+    def _find_secret(self, name: str, text: str, variable: str = "") -> Path | None:
+        try:
+            return secret_path(text) if text else None
+        except ConfigError as error:
+            instead = f"; by hand set {variable}" if variable else ""
+            self.findings.error(self.where, f"{name} = {error}{instead}")
+            return None
 
     def _read_secret(self, name: str, file: Path) -> str | None:
         try:

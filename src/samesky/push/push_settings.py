@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..config import Findings, Options, read_toml
+from ..config import CREDENTIAL, Findings, Options, read_toml
 from ..errors import ConfigError
 from ..link.tls import TlsSettings
 from .building import BUILDING
@@ -138,7 +138,7 @@ def _anchor(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def anchor(name: str, value: Any) -> Any:
         if isinstance(value, Mapping):
             return _anchor(value, folder)
-        if name in _FILES and isinstance(value, str) and value:
+        if name in _FILES and isinstance(value, str) and value and not value.startswith(CREDENTIAL):
             return str(folder / Path(value).expanduser())
         if name == "database" and isinstance(value, str) and _SQLITE.match(value):
             return f"sqlite:///{folder / Path(value[len('sqlite:///') :]).expanduser()}"
