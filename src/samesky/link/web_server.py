@@ -64,15 +64,18 @@ def serve(
     tls_key: str | None = None,
     started: Callable[[], None] = lambda: None,
     on_turn: Callable[[], None] = lambda: None,
+    ending: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve ``app`` until SIGINT or SIGTERM, which then go on their usual way.
 
-    ``started`` is called when it answers, ``on_turn`` by the loop that answers, some ten times a second.
+    ``started`` is called when it answers, ``on_turn`` by the loop that answers, some ten times a second. ``ending`` is
+    called when it is asked to end, before it waits for what is under way: it ends answers that would go on for ever.
 
     Raises `ConfigError` when the certificate can't be used.
     """
     with closing(listening):
-        make_server(app, tls_cert=tls_cert, tls_key=tls_key, started=started, on_turn=on_turn).run(sockets=[listening])
+        server = make_server(app, tls_cert=tls_cert, tls_key=tls_key, started=started, on_turn=on_turn, ending=ending)
+        server.run(sockets=[listening])
 
 
 def make_server(
@@ -82,6 +85,7 @@ def make_server(
     tls_key: str | None = None,
     started: Callable[[], None] = lambda: None,
     on_turn: Callable[[], None] = lambda: None,
+    ending: Callable[[], None] = lambda: None,
 ) -> uvicorn.Server:
     """Return the server that `serve` runs; ``should_exit`` ends it. Raises as that does."""
     logging.getLogger("uvicorn.error").addFilter(_SELDOM)
@@ -103,22 +107,33 @@ def make_server(
     )
     if tls_cert is not None:
         _load(config, tls_cert)
-    return _Server(config, started, on_turn)
+    return _Server(config, started, on_turn, ending)
 
 
 _SELDOM = Seldom()
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None], on_turn: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        started: Callable[[], None],
+        on_turn: Callable[[], None],
+        ending: Callable[[], None],
+    ) -> None:
         super().__init__(config)
         self._tell = started
         self._on_turn = on_turn
+        self._tell_end = ending
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._tell_end()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         self._on_turn()
