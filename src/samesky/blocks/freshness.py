@@ -73,6 +73,12 @@ class Freshness:
             return None
         return self._came_at + self.lasts_s if self._ended_at is None else self._ended_at
 
+    def describe_end(self) -> str:
+        """Why a stale value is stale, in words."""
+        if self._ended_at is not None:
+            return "stale: its primary has ended, and said so"
+        return f"stale: no good value has come for more than {self.lasts_s:g} s"
+
 
 class Lateness:
     """How much later than usual a message is: the two clocks may differ, so only the quickest of the last tells."""

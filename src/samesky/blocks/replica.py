@@ -267,6 +267,9 @@ class ReplicaBrain:
         if now < self._paused_until:
             health = "paused"
         came_at = self._freshness.came_at
+        last_error, hint = self._last_error, self._hint
+        if freshness == "stale" and not last_error:
+            last_error, hint = self._freshness.describe_end(), f"look whether the service behind {self.link.key} runs"
         return ReplicaStatus(
             service=self.link.service,
             id=self.link.id,
@@ -279,8 +282,8 @@ class ReplicaBrain:
             dropped=self._dropped.copy(),
             age_s=None if came_at is None else now - came_at,
             lag_s=self._lag_s,
-            last_error=self._last_error,
-            hint=self._hint,
+            last_error=last_error,
+            hint=hint,
         )
 
     def _drop(self, reason: str, words: str = "") -> None:

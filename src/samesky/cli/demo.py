@@ -1,4 +1,4 @@
-"""`samesky demo`: a primary and a copy on this machine, kept the same before your eyes; `demo mesh` and `demo push`."""
+"""`samesky demo`: a primary and a copy on this machine, kept the same before your eyes; and demos of the others."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _BROKERS = click.Choice(["mosquitto", "iotcore"])
 
 @click.group(
     "demo",
-    short_help="Replicate a live WeeWX station on this machine; or, with mesh, files; with push, databases.",
+    short_help="Replicate a live WeeWX station on this machine; or, with mesh, files; push, databases; blocks, blocks.",
     epilog="Example: samesky demo --seconds 60",
     invoke_without_command=True,
 )
@@ -80,3 +80,22 @@ def push(seconds: float | None, directory: Path | None, as_json: bool) -> None:
     from ..demo import push_demo
 
     push_demo.run(seconds=seconds, directory=directory, as_json=as_json)
+
+
+@command.command("blocks", short_help="Have a block follow another.", epilog="Example: samesky demo blocks --seconds 0")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), help="End so many seconds after the start (default: at Ctrl-C)."
+)
+@click.option(
+    "--directory", type=_DIRECTORY, help="Keep blocks and logs here (default: a temporary directory, removed then)."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; the story goes to stderr.")
+def blocks(seconds: float | None, directory: Path | None, as_json: bool) -> None:
+    """Have a block of one service follow a block of another over RabbitMQ, on this machine: nothing to configure.
+
+    Makes the two calls of the document that blocks come from, word for word, and its translation; moves the sensor, has
+    it fail, and kills its service; and shows each time what becomes of the block that follows.
+    """
+    from ..demo import blocks_demo
+
+    blocks_demo.run(seconds=seconds, directory=directory, as_json=as_json)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 from ..errors import Unreachable
 from ..link.child_process import make_die_with_parent, wait_or_kill
@@ -92,6 +93,22 @@ class Program:
         """End it as a power cut would."""
         self.signal(signal.SIGKILL)
         self.wait_ended(STOP_TIMEOUT_S)
+
+
+def run_samesky(*words: str, file: TextIO, cwd: Path | None = None) -> int:
+    """Run `samesky` with ``words`` as a user does, and let it print to ``file``; returns its exit status."""
+    file.flush()
+    path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "samesky", *words],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=file,
+        stderr=file,
+        check=False,
+    )
+    return done.returncode
 
 
 def find_ports(count: int) -> list[int]:
