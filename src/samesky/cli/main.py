@@ -35,7 +35,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
 @click.command(
     "samesky",
     cls=CommandFiles,
-    names=("demo", "station", "mesh", "push", "blocks", "check", "verify", "repair", "status"),
+    names=("demo", "station", "mesh", "push", "blocks", "web", "check", "verify", "repair", "status"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: samesky demo --seconds 60",
 )

@@ -57,8 +57,8 @@ def render_page(title: str, body_html: str, *, here: str = "", live: bool = True
     ``here`` is the page's path, with its query if it has one; ``live`` pages are kept up to date.
     """
     refresh = f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>' if live else ""
-    events = f' data-events="/events?page={quote(here, safe="")}"' if live else ""
-    twin = f"{escape(here)}{'&amp;' if '?' in here else '?'}format=json"
+    seen = digest_parts(split_parts(body_html))
+    events = f' data-events="/events?page={quote(here, safe="")}&amp;seen={seen}"' if live else ""
     overview = ' aria-current="page"' if here == "/" else ""
     return f"""<!doctype html>
 <html lang="en"{events}>
@@ -70,6 +70,7 @@ def render_page(title: str, body_html: str, *, here: str = "", live: bool = True
 {refresh}
 <link rel="icon" type="image/svg+xml" href="{name_file("icon.svg")}">
 <link rel="stylesheet" href="{name_file("style.css")}">
+<link rel="stylesheet" href="{name_file("drawing.css")}">
 <script src="{name_file("page.js")}" defer></script>
 </head>
 <body>
@@ -82,15 +83,18 @@ def render_page(title: str, body_html: str, *, here: str = "", live: bool = True
 {body_html}
 </main>
 <footer class="foot">
-<p>samesky {escape(__version__)} · <a href="/">Overview</a>{_render_twin(here, twin)} · <a href="/metrics">Metrics</a></p>
+<p>samesky {escape(__version__)} · <a href="/">Overview</a>{_render_twin(here)} · <a href="/metrics">Metrics</a></p>
 </footer>
 </body>
 </html>
 """
 
 
-def _render_twin(here: str, twin: str) -> str:
-    return f' · <a href="{twin}">This page as JSON</a>' if here else ""
+def _render_twin(here: str) -> str:
+    if not here:
+        return ""
+    twin = f"{here}{'&' if '?' in here else '?'}format=json"
+    return f' · <a href="{escape(twin)}">This page as JSON</a>'
 
 
 def render_part(name: str, html: str, *, tag: str = "div", **attributes: str) -> str:
@@ -115,6 +119,12 @@ def leave_out_ages(html: str) -> str:
     return _AGO.sub(r"\1\2", html)
 
 
+def digest_parts(parts: Mapping[str, str]) -> str:
+    """Return a word that is another when the parts are, but for their ages."""
+    told = "\0".join(f"{name}\0{leave_out_ages(html)}" for name, html in sorted(parts.items()))
+    return hashlib.blake2b(told.encode(), digest_size=9).hexdigest()
+
+
 def name_file(name: str) -> str:
     """Return the path that serves one of the files of this folder, which is another when the file is."""
     return f"/{name}?{hashlib.blake2b(read_file(name), digest_size=5).hexdigest()}"
@@ -122,5 +132,5 @@ def name_file(name: str) -> str:
 
 @cache
 def read_file(name: str) -> bytes:
-    """Return a file of this folder: style.css, page.js, icon.svg."""
+    """Return a file of this folder: style.css, drawing.css, page.js, icon.svg."""
     return (files(__package__) / name).read_bytes()

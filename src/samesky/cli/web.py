@@ -1,0 +1,79 @@
+"""`samesky web`: a page that shows whether all copies are right."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .configuration import USUAL_PLACES, json_option
+from .mesh_options import needing
+from .web_options import read_settings, web_options
+
+if TYPE_CHECKING:
+    from ..web.sources import Sources
+    from ..web.web_settings import WebSettings
+
+
+@click.command(
+    "web",
+    short_help="Show on a page whether all copies are right.",
+    epilog="Example: samesky web --config /etc/weewx/weewx.conf",
+)
+@click.option(
+    "-c",
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="SAMESKY_CONFIG",
+    help="A weewx.conf or samesky.toml whose streams to show; may be repeated (default: the first there is of "
+    f"{', '.join(USUAL_PLACES)}; without one, what runs on this machine and says so).",
+)
+@web_options
+@json_option
+def command(configs: tuple[Path, ...], as_json: bool, **options: object) -> None:
+    """Serve a page about everything of samesky that runs on this machine: stations, mesh, push and blocks.
+
+    It shows at a glance whether every copy is right, how far behind it is, and what to type if it isn't. It reads what
+    the running processes have written down, and changes nothing. Runs until Ctrl-C.
+    """
+    with needing("starlette", "web"), needing("uvicorn", "web"), needing("prometheus_client", "web"):
+        from ..web.noticeboard import open_noticeboard
+        from ..web.sources import Sources
+    chosen = configs or _find_configs()
+    settings = read_settings(chosen, options)
+    status_dir = options["status_dir"]
+    assert status_dir is None or isinstance(status_dir, Path)
+    sources = Sources(chosen, open_noticeboard(status_dir))
+    _serve(sources, settings, as_json)
+
+
+def _find_configs() -> Sequence[Path]:
+    return [place for name in USUAL_PLACES if (place := Path(name).expanduser()).is_file()][:1]
+
+
+def _serve(sources: "Sources", settings: "WebSettings", as_json: bool) -> None:
+    from ..link.web_server import listen, serve
+    from ..web.app import make_app
+    from ..web.beside import name_address
+
+    app = make_app(sources, settings=settings)
+    listening = listen(*settings.address)
+    url = name_address(settings, listening.getsockname()[1])
+    told = json.dumps({"url": url, "port": listening.getsockname()[1]})
+
+    def tell() -> None:
+        click.echo(told if as_json else f"the page is at {url}")
+        if not as_json:
+            click.echo(f"it shows what is in {sources.describe_places()}", err=True)
+
+    serve(
+        app,
+        listening,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+        started=tell,
+        ending=app.state.end,
+    )

@@ -1,0 +1,177 @@
+"""The page as an application: which path shows what, for people and (``?format=json``) for programs."""
+
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from ..link.problems import Problem
+from .access import Access
+from .health import describe_health
+from .layout import Page, read_file, render_page
+from .live import Live
+from .noticeboard import Heard
+from .overview import render_overview
+from .sources import Sources
+from .stream_page import render_stream
+from .web_settings import WebSettings
+
+READ_AGAIN_AFTER_S = 0.5
+MOST_PATH = 2000
+"""Characters of a page's path with its query."""
+_FILES = {
+    "style.css": "text/css; charset=utf-8",
+    "drawing.css": "text/css; charset=utf-8",
+    "page.js": "text/javascript; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+}
+_KEPT = "public, max-age=31536000, immutable"
+_NOT_KEPT = {"cache-control": "no-store"}
+
+
+def make_app(sources: Sources, *, settings: WebSettings, calendars: object | None = None) -> Starlette:
+    """Return the application; ``app.state.end`` lets who listens to its events go, from any thread."""
+    site = Site(sources, settings, calendars)
+    live = Live(site.make_page)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        live.end()
+
+    app = Starlette(
+        routes=[*_list_routes(site, live), Route("/{path:path}", site.show, methods=["GET"])],
+        middleware=[Middleware(Access, settings=settings)],
+        exception_handlers={Problem: _answer_problem},
+        lifespan=lifespan,
+    )
+    app.state.end = live.end
+    return app
+
+
+def _list_routes(site: "Site", live: Live) -> list[Route]:
+    async def events(request: Request) -> Response:
+        path = request.query_params.get("page", "/")
+        seen = request.headers.get("last-event-id") or request.query_params.get("seen", "")
+        told = await live.listen(path, seen)
+        return StreamingResponse(told, headers=_NOT_KEPT | {"x-accel-buffering": "no"}, media_type="text/event-stream")
+
+    return [
+        Route("/events", events, methods=["GET"]),
+        Route("/status.json", site.show_status, methods=["GET"]),
+        Route("/metrics", site.show_metrics, methods=["GET"]),
+        Route("/health/live", _show_alive, methods=["GET"]),
+        Route("/health/ready", site.show_ready, methods=["GET"]),
+        *(Route(f"/{name}", _give_file(name, kind), methods=["GET"]) for name, kind in _FILES.items()),
+    ]
+
+
+class Site:
+    """The pages about what a source knows."""
+
+    def __init__(self, sources: Sources, settings: WebSettings, calendars: object | None) -> None:
+        self._sources = sources
+        self._settings = settings
+        self._calendars = calendars
+        self._lock = threading.Lock()
+        self._read_at = 0.0
+        self._heard: list[Heard] = []
+
+    def read(self) -> list[Heard]:
+        """What is known, read anew when it is older than half a second, however many ask."""
+        with self._lock:
+            if time.monotonic() - self._read_at >= READ_AGAIN_AFTER_S or not self._read_at:
+                self._heard = self._sources.read(time.time())
+                self._read_at = time.monotonic()
+            return self._heard
+
+    def make_page(self, target: str) -> Page | None:
+        """The page at a path (with its query), as it is now; None when there is none."""
+        if len(target) > MOST_PATH:
+            return None
+        parts = urlsplit(target)
+        heard, now = self.read(), time.time()
+        match unquote(parts.path).removeprefix("/").split("/", 2):
+            case [""]:
+                return render_overview(
+                    heard,
+                    now,
+                    max_lag_s=self._settings.max_lag_s,
+                    places=self._sources.describe_places(),
+                    troubles=self._sources.troubles,
+                )
+            case ["stream", system, name]:
+                return self._make_stream_page(system, name, heard, now, dict(parse_qsl(parts.query)))
+        return None
+
+    def _make_stream_page(
+        self, system: str, name: str, heard: list[Heard], now: float, query: Mapping[str, str]
+    ) -> Page | None:
+        found = [each for each in heard if (each.snapshot.system, each.snapshot.stream) == (system, name)]
+        return render_stream(found, now, max_lag_s=self._settings.max_lag_s) if found else None
+
+    def show(self, request: Request) -> Response:
+        """Answer with a page, or with its JSON twin."""
+        query = [(name, value) for name, value in request.query_params.multi_items() if name != "format"]
+        path = request.scope["raw_path"].decode("ascii", "replace")
+        page = self.make_page(path + (f"?{urlencode(query)}" if query else ""))
+        wants_json = request.query_params.get("format") == "json"
+        if page is None:
+            return _answer_missing(wants_json)
+        if wants_json:
+            return _answer_json(page.document, page.status)
+        return HTMLResponse(render_page(page.title, page.body, here=page.here, live=page.live), page.status, _NOT_KEPT)
+
+    def show_status(self, request: Request) -> Response:
+        """Answer with all that is known, for programs."""
+        from .status_document import describe_status
+
+        return _answer_json(describe_status(self.read(), time.time(), self._settings.max_lag_s))
+
+    def show_metrics(self, request: Request) -> Response:
+        """Answer with the metrics, for Prometheus."""
+        from .metrics import CONTENT_TYPE, render_metrics
+
+        return Response(render_metrics(self.read(), time.time()), 200, _NOT_KEPT, media_type=CONTENT_TYPE)
+
+    def show_ready(self, request: Request) -> Response:
+        """Answer 200 when every stream is well, 503 and what isn't when one is not."""
+        is_ready, words = describe_health(self.read(), time.time(), max_lag_s=self._settings.max_lag_s)
+        return PlainTextResponse(words, 200 if is_ready else 503, _NOT_KEPT)
+
+
+def _show_alive(request: Request) -> Response:
+    return PlainTextResponse("alive\n", 200, _NOT_KEPT)
+
+
+def _give_file(name: str, kind: str) -> Callable[[Request], Response]:
+    def give(request: Request) -> Response:
+        return Response(read_file(name), 200, {"cache-control": _KEPT}, media_type=kind)
+
+    return give
+
+
+def _answer_json(document: Mapping[str, object], status: int = 200) -> Response:
+    text = json.dumps(document, ensure_ascii=False, indent=2)
+    return Response(text + "\n", status, _NOT_KEPT, media_type="application/json")
+
+
+def _answer_missing(wants_json: bool) -> Response:
+    if wants_json:
+        return Problem(404, "page", "there is no such page, or its stream isn't known any more").response()
+    body = """<section class="card prose"><h1>There is no such page</h1>
+<p>Nothing is known of this stream now, or the address is wrong. <a href="/">See what there is.</a></p></section>"""
+    return HTMLResponse(render_page("Not found · samesky", body, live=False), 404, _NOT_KEPT)
+
+
+async def _answer_problem(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return problem.response()

@@ -1,0 +1,60 @@
+"""The page beside other work: served by a thread of its own while a ``with`` block runs."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ..core.status import Snapshot
+from ..errors import ConfigError
+from ..link.web_server import listen, make_server
+from .app import make_app
+from .noticeboard import open_noticeboard
+from .sources import Sources
+from .web_settings import WebSettings
+
+START_TIMEOUT_S = 10.0
+END_TIMEOUT_S = 10.0
+
+
+@contextmanager
+def serve_beside(
+    own: Callable[[], Sequence[Snapshot]] | None = None,
+    *,
+    settings: WebSettings,
+    configs: Sequence[Path] = (),
+    status_dir: Path | None = None,
+) -> Iterator[str]:
+    """Serve the page in a thread while the ``with`` block runs, and yield its address.
+
+    ``own`` gives the snapshots of this process: it is called from other threads. ``configs`` and the noticeboard say
+    what else there is on this machine. Work that runs on an asyncio loop may use this as it is: nothing here waits but
+    the start and the end. Raises `ConfigError` when the address or the certificate can't be used.
+    """
+    sources = Sources(configs, open_noticeboard(status_dir), own)
+    app = make_app(sources, settings=settings)
+    with closing(listen(*settings.address)) as listening:
+        started = threading.Event()
+        server = make_server(
+            app,
+            tls_cert=settings.tls_cert,
+            tls_key=settings.tls_key,
+            started=started.set,
+            ending=app.state.end,
+        )
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="page", daemon=True)
+        thread.start()
+        try:
+            if not started.wait(START_TIMEOUT_S):
+                raise ConfigError("the page didn't start; the log says why")
+            yield name_address(settings, listening.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join(END_TIMEOUT_S)
+
+
+def name_address(settings: WebSettings, port: int) -> str:
+    """Return the page's URL, by which this machine at least reaches it."""
+    host = settings.address[0]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}/"

@@ -1,0 +1,124 @@
+"""The first page: one sentence that says whether all is right, then a row for each stream."""
+
+from collections import Counter
+from collections.abc import Sequence
+from html import escape
+from typing import get_args
+
+from ..core.status import Level, System
+from .layout import Page, render_part
+from .noticeboard import Heard
+from .pieces import SYSTEM_WORDS, render_ago, render_command, render_mark, render_todo
+from .stream_table import COLUMNS, Judged, judge_all, render_streams
+
+MOST_SHOWN = 200
+"""Rows of one system; the others are counted."""
+
+
+def render_overview(
+    heard: Sequence[Heard],
+    now: float,
+    *,
+    max_lag_s: float | None = None,
+    places: str = "",
+    troubles: Sequence[str] = (),
+) -> Page:
+    """Return the first page about everything that is known on this machine.
+
+    ``places`` says where was looked, for who sees nothing; ``troubles`` what couldn't be read.
+    """
+    judged = judge_all(heard, now, max_lag_s=max_lag_s)
+    level, sentence = summarize(judged)
+    said = render_part("said", escape(sentence), tag="p", class_="unseen", role="status")
+    hero = render_part("hero", _render_hero(judged, level, sentence, now), class_=f"hero {level}")
+    title = "samesky" if not judged else f"{_TITLE_SIGNS[level]} {sentence} · samesky"
+    systems = [_render_system(each, judged, now) for each in get_args(System)] if judged else [_render_empty(places)]
+    body = "\n".join([said, hero, _render_troubles(troubles), *systems])
+    document = {**_describe(judged, level, sentence), "troubles": list(troubles)}
+    return Page(title, body, document, here="/")
+
+
+def summarize(judged: Sequence[Judged]) -> tuple[Level, str]:
+    """Return how well everything is together, and that in a sentence."""
+    count, levels = len(judged), Counter(each.verdict.level for each in judged)
+    if not count:
+        return "working", "Nothing to show yet"
+    if bad := levels["bad"]:
+        return "bad", "It needs you" if count == 1 else f"{bad} of {count} need{'s' if bad == 1 else ''} you"
+    if trouble := levels["attention"]:
+        return "attention", "It had trouble" if count == 1 else f"{trouble} of {count} had trouble"
+    if working := levels["working"]:
+        one, many = f"{working} of {count} is on its way", f"{working} of {count} are on their way"
+        return "working", "It is on its way" if count == 1 else one if working == 1 else many
+    return "good", _praise(judged)
+
+
+def _praise(judged: Sequence[Judged]) -> str:
+    copies = sum(each.heard.snapshot.is_copy for each in judged)
+    match copies:
+        case 0:
+            return "It runs" if len(judged) == 1 else f"All {len(judged)} run"
+        case 1:
+            return "The copy is the same"
+        case 2:
+            return "Both copies are the same"
+    return f"All {copies} copies are the same"
+
+
+def _render_hero(judged: Sequence[Judged], level: Level, sentence: str, now: float) -> str:
+    words = _render_proof(judged, now) if judged else "No process of samesky has told this page how it is doing."
+    return f"{render_mark(level, named=False)}<div><h1>{escape(sentence)}</h1><p>{words}</p></div>"
+
+
+def _render_proof(judged: Sequence[Judged], now: float) -> str:
+    """Since when it is proven of all copies that they are right, or of how many it is."""
+    copies = [each.heard.snapshot for each in judged if each.heard.snapshot.is_copy]
+    if not copies:
+        return "Nothing here is a copy, so there is nothing to compare."
+    proven = [each.proven_at for each in copies if each.proven_at is not None and each.different is not True]
+    if not proven:
+        return "None has been proven the same yet."
+    of_all = "" if len(proven) == len(copies) else f"{len(proven)} of {len(copies)} copies proven the same, "
+    return f"{of_all or 'Proven '}at the latest {render_ago(min(proven), now)}."
+
+
+def _render_system(system: System, judged: Sequence[Judged], now: float) -> str:
+    found = [each for each in judged if each.heard.snapshot.system == system]
+    if not found:
+        return ""
+    table = render_streams(found[:MOST_SHOWN], now, columns=COLUMNS[system], caption=SYSTEM_WORDS[system])
+    more = len(found) - MOST_SHOWN
+    note = f'<p class="more">{more:,} more aren\'t shown; none is worse than the last one here.</p>' if more > 0 else ""
+    heading = f'<h2 id="of-{system}">{SYSTEM_WORDS[system]}</h2>'
+    return f'<section aria-labelledby="of-{system}">{heading}\n{table}{note}</section>'
+
+
+def _describe(judged: Sequence[Judged], level: Level, sentence: str) -> dict[str, object]:
+    return {"level": level, "words": sentence, "streams": [describe_stream(each) for each in judged]}
+
+
+def describe_stream(each: Judged) -> dict[str, object]:
+    """One stream for programs."""
+    verdict = {"level": each.verdict.level, "words": each.verdict.words, "todo": each.verdict.todo}
+    return {**each.heard.snapshot.as_dict(), "heard_at": each.heard.heard_at, "owner": each.heard.owner, **verdict}
+
+
+_TITLE_SIGNS = {"good": "✓", "working": "…", "attention": "!", "bad": "✗"}
+
+
+def _render_troubles(troubles: Sequence[str]) -> str:
+    told = "".join(f"<li>{render_todo(each)}</li>" for each in troubles)
+    html = f"<h2>What couldn't be read</h2><ul>{told}</ul>" if told else ""
+    return render_part("troubles", html, tag="section", class_="card prose troubles" if told else "")
+
+
+def _render_empty(places: str) -> str:
+    looked = f"<p>This page looks in {escape(places)}.</p>" if places else ""
+    return f"""<section class="card prose"><h2>What to do</h2>
+<ul>
+<li>To see it at work, with two stations of its own: {render_command("samesky demo")}</li>
+<li>For stations that run inside weewxd, name their configuration:
+{render_command("samesky web --config /etc/weewx/weewx.conf")}</li>
+<li>Commands of samesky that keep running are shown here by themselves as soon as they run, if they run as the same
+user as this page, or say how they are doing in the same folder (<code>SAMESKY_STATUS_DIR</code>).</li>
+</ul>{looked}</section>"""

@@ -1,0 +1,112 @@
+"""The small pieces that pages are made of: marks, ages, commands to copy, lists of facts. All return HTML."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from html import escape
+from urllib.parse import quote
+
+from ..core.status import Level, Role, System
+
+LEVEL_WORDS: Mapping[Level, str] = {
+    "good": "All right",
+    "working": "On its way",
+    "attention": "Had trouble",
+    "bad": "Needs you",
+}
+"""What a mark says to those who don't see it."""
+SYSTEM_WORDS: Mapping[System, str] = {"station": "Stations", "mesh": "Mesh", "push": "Push", "blocks": "Blocks"}
+ROLE_WORDS: Mapping[Role, str] = {
+    "requester": "copy",
+    "responder": "primary",
+    "peer": "neighbour",
+    "pusher": "push to the centre",
+    "site": "site",
+    "primary": "primary block",
+    "replica": "replica",
+}
+NOTHING = '<span class="none" aria-hidden="true">–</span><span class="unseen">nothing</span>'
+"""What stands where there is nothing to tell."""
+_SHAPES: Mapping[Level, str] = {
+    "good": '<circle cx="12" cy="12" r="11"/><path d="M6.5 12.5l3.6 3.6 7.4-8"/>',
+    "working": '<circle cx="12" cy="12" r="11"/><path d="M12 6v6.4l4.2 2.4"/>',
+    "attention": '<path class="body" d="M12 1.6 23 21.6H1z"/><path d="M12 8.5v6.2M12 18v.3"/>',
+    "bad": '<path class="body" d="M7.4 1h9.2L23 7.4v9.2L16.6 23H7.4L1 16.6V7.4z"/><path d="M8 8l8 8M16 8l-8 8"/>',
+}
+_SPANS = ((86_400, "days"), (3600, "h"), (60, "min"))
+_OPTION = r"(?: --deep\b| --?[A-Za-z][\w-]*(?:[ =](?!-)[^\s;,]*[^\s;,.])?)"
+_COMMAND = re.compile(
+    r"`([^`\n]+)`"
+    rf"|(samesky (?:(?:station|mesh|push|blocks) [a-z-]+|(?:demo|check|verify|repair|status|web)\b(?! says)){_OPTION}*)"
+)
+
+
+def describe_span(seconds: float) -> str:
+    """``5 s``, ``3 min``, ``2 h``, ``4 days``; below ten seconds with a tenth. page.js has the same rule."""
+    for size, unit in _SPANS:
+        if seconds >= 2 * size or (unit == "min" and seconds >= 100):
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
+
+
+def describe_moment(moment: float) -> str:
+    """``2026-11-21 10:05:00 UTC``; what can't be a date is told as it is."""
+    try:
+        return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):
+        return f"{moment:.0f}"
+
+
+def describe_number(number: float) -> str:
+    """``1,234`` or ``12.4``: three figures where that says enough."""
+    if number == int(number) or abs(number) >= 100:
+        return f"{number:,.0f}"
+    return f"{number:,.1f}" if abs(number) >= 10 else f"{number:.2g}"
+
+
+def render_mark(level: Level, *, named: bool = True) -> str:
+    """A shape and a colour for each level, with its words for those who see neither."""
+    words = f'<span class="unseen">{LEVEL_WORDS[level]}: </span>' if named else ""
+    return (
+        f'<span class="mark {level}"><svg viewBox="0 0 24 24" aria-hidden="true" focusable="false">'
+        f"{_SHAPES[level]}</svg></span>{words}"
+    )
+
+
+def render_ago(moment: float | None, now: float) -> str:
+    """``3 min ago``, kept up to date while the page is open."""
+    if moment is None:
+        return NOTHING
+    exact = describe_moment(moment)
+    told = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds") if not exact.isdigit() else ""
+    return f'<time datetime="{told}" title="{exact}" data-ago>{describe_span(now - moment)} ago</time>'
+
+
+def render_command(command: str) -> str:
+    """A command to type; scripts add a button that copies it."""
+    return f'<code class="command" data-copy>{escape(command)}</code>'
+
+
+def render_todo(text: str) -> str:
+    """``text`` with its commands, which stand between backquotes or begin with ``samesky``, ready to be copied."""
+    made, end = [], 0
+    for found in _COMMAND.finditer(text):
+        made += [escape(text[end : found.start()]), render_command(found[1] or found[2])]
+        end = found.end()
+    return "".join([*made, escape(text[end:])])
+
+
+def render_facts(facts: Iterable[tuple[str, str]]) -> str:
+    """A list of names and values; the values are HTML."""
+    rows = "".join(f"<div><dt>{escape(name)}</dt><dd>{value}</dd></div>" for name, value in facts)
+    return f'<dl class="facts">{rows}</dl>' if rows else ""
+
+
+def render_count(count: float | None, unit: str = "") -> str:
+    """A number with what it counts, or a dash."""
+    return NOTHING if count is None else f"{describe_number(count)} {escape(unit)}".strip()
+
+
+def stream_path(system: str, name: str) -> str:
+    """The path of a stream's page."""
+    return f"/stream/{quote(system, safe='')}/{quote(name, safe='/').replace('//', '/%2F')}"

@@ -1,0 +1,121 @@
+"""The page about one stream: what to think of it, what to do, and all that is known of it."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from .layout import Page, render_part
+from .noticeboard import Heard
+from .overview import describe_stream
+from .pieces import (
+    ROLE_WORDS,
+    SYSTEM_WORDS,
+    describe_moment,
+    describe_number,
+    describe_span,
+    render_ago,
+    render_facts,
+    render_mark,
+    stream_path,
+)
+from .stream_table import Judged, describe_lag, judge_all, render_verdict
+
+_STATE_WORDS = {
+    "waiting": "waiting",
+    "catching-up": "catching up",
+    "live": "live",
+    "stopped": "stopped",
+    "disconnected": "no connection",
+}
+
+
+def render_stream(heard: Sequence[Heard], now: float, *, max_lag_s: float | None = None) -> Page:
+    """Return the page about one stream, of which there may be several on this machine: a primary and copies."""
+    shown = heard[0].snapshot
+    body = f"{render_heading(heard)}\n{render_state(heard, now, max_lag_s=max_lag_s)}"
+    judged = judge_all(heard, now, max_lag_s=max_lag_s)
+    document = {"system": shown.system, "stream": shown.stream, "streams": [describe_stream(each) for each in judged]}
+    return Page(f"{shown.stream} · samesky", body, document, here=stream_path(shown.system, shown.stream))
+
+
+def render_heading(heard: Sequence[Heard]) -> str:
+    """The way back, and the stream's name."""
+    shown = heard[0].snapshot
+    return (
+        f'<nav class="trail" aria-label="Where this is"><a href="/">Overview</a> <span aria-hidden="true">›</span> '
+        f"{SYSTEM_WORDS[shown.system]}</nav>\n<h1>{escape(shown.stream)}</h1>"
+    )
+
+
+def render_state(heard: Sequence[Heard], now: float, *, max_lag_s: float | None = None) -> str:
+    """What to think of each of them, what to do, and the facts: the first part of every page about a stream."""
+    return "\n".join(_render_one(each, now) for each in judge_all(heard, now, max_lag_s=max_lag_s))
+
+
+def _render_one(each: Judged, now: float) -> str:
+    shown, level = each.heard.snapshot, each.verdict.level
+    html = (
+        f'<div class="verdict {level}">{render_mark(level)}<div><h2>{escape(ROLE_WORDS[shown.role].capitalize())}</h2>'
+        f"<p>{render_verdict(each.verdict)}</p></div></div>{render_facts(_list_facts(each.heard, now))}"
+    )
+    return render_part(each.part, html, tag="section", class_=f"card state {level}")
+
+
+def _list_facts(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
+    shown = heard.snapshot
+    since = f", since {render_ago(shown.since, now)}" if shown.since else ""
+    yield "State", f"{_STATE_WORDS[shown.state]}{since}"
+    if shown.is_copy:
+        yield "Proven the same", _render_proof(heard, now)
+    if shown.lag_s is not None:
+        yield "Lag", describe_lag(shown.lag_s)
+    if shown.behind is not None:
+        yield "Waiting", f"{describe_number(shown.behind)} {escape(shown.unit)}"
+    if shown.rate_per_s is not None:
+        yield "Speed", f"{describe_number(shown.rate_per_s)} {escape(shown.unit)}/s"
+    if shown.position is not None:
+        yield "Newest here", describe_moment(shown.position)
+    if shown.newest is not None and shown.newest != shown.position:
+        yield "Newest there", describe_moment(shown.newest)
+    yield "Stored", f"{describe_number(shown.stored)} {escape(shown.unit)}"
+    if shown.repaired:
+        yield "Mended", describe_number(shown.repaired)
+    if shown.refused:
+        told = (f"{escape(reason)} {count:,}" for reason, count in sorted(shown.refused.items()))
+        yield "Refused", ", ".join(told)
+    yield from _list_details(heard)
+    yield "Heard of", render_ago(heard.heard_at, now)
+
+
+def _list_details(heard: Heard) -> Iterator[tuple[str, str]]:
+    for name, value in heard.snapshot.details.items():
+        if value not in (None, ""):
+            yield _name_detail(name), _render_detail(name, value)
+
+
+def _name_detail(name: str) -> str:
+    words = name.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _render_detail(name: str, value: object) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() if name.endswith("_s"):
+            return describe_span(value)
+        case int() | float() if name.endswith("_bytes"):
+            return f"{value / 1e6:,.1f} MB"
+        case int() | float():
+            return describe_number(value)
+    return escape(str(value))
+
+
+def _render_proof(heard: Heard, now: float) -> str:
+    shown = heard.snapshot
+    if shown.proven_at is None:
+        return "not yet"
+    told = [f"{describe_number(shown.proven_count)} {escape(shown.unit)}" if shown.proven_count is not None else ""]
+    told.append(f"up to {describe_moment(shown.proven_through)}" if shown.proven_through is not None else "")
+    told.append(render_ago(shown.proven_at, now))
+    proof = ", ".join(filter(None, told))
+    return f"{'differs; was ' if shown.different else ''}{proof}"

@@ -1,0 +1,153 @@
+"""Streams as a table: what to think of each and what to do, then the figures that matter to its system."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from ..core.status import Level, System, Verdict
+from .layout import render_part
+from .noticeboard import Heard
+from .pieces import (
+    NOTHING,
+    ROLE_WORDS,
+    describe_span,
+    render_ago,
+    render_count,
+    render_mark,
+    render_todo,
+    stream_path,
+)
+
+_WORST_FIRST: Mapping[Level, int] = {"bad": 0, "attention": 1, "working": 2, "good": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A stream with what to think of it now."""
+
+    heard: Heard
+    verdict: Verdict
+
+    @property
+    def part(self) -> str:
+        """A name for its part of a page: the same every time, and no other stream's."""
+        told = "\0".join((*self.heard.key, self.heard.owner)).encode()
+        return f"stream-{hashlib.blake2b(told, digest_size=6).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One figure of a table: its heading, and its cell, as HTML."""
+
+    heading: str
+    cell: Callable[[Heard, float], str]
+
+
+def judge_all(heard: Sequence[Heard], now: float, *, max_lag_s: float | None) -> list[Judged]:
+    """Return the streams with what to think of each, the worst first, then by name."""
+    judged = [Judged(each, each.judge(now, max_lag_s=max_lag_s)) for each in heard]
+    return sorted(judged, key=lambda each: (_WORST_FIRST[each.verdict.level], each.heard.key, each.heard.owner))
+
+
+def render_streams(judged: Sequence[Judged], now: float, *, columns: Sequence[Column], caption: str) -> str:
+    """Return the table. On a phone each row is a card: the roles keep it a table for who doesn't see it."""
+    headings = ("Stream", "How it is", *(each.heading for each in columns))
+    head = "".join(f'<th scope="col" role="columnheader">{escape(each)}</th>' for each in headings)
+    rows = "\n".join(_render_row(each, now, columns) for each in judged)
+    return (
+        f'<table class="streams" role="table"><caption class="unseen">{escape(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n<tbody role="rowgroup">\n{rows}\n</tbody></table>'
+    )
+
+
+def _render_row(each: Judged, now: float, columns: Sequence[Column]) -> str:
+    shown, level = each.heard.snapshot, each.verdict.level
+    name = (
+        f'<a href="{escape(stream_path(shown.system, shown.stream))}">{escape(shown.stream)}</a>'
+        f' <span class="role">{ROLE_WORDS[shown.role]}</span>'
+    )
+    cells = "".join(
+        f'<td role="cell" class="figure"><span class="label" aria-hidden="true">{escape(column.heading)}</span>'
+        f"<span>{column.cell(each.heard, now)}</span></td>"
+        for column in columns
+    )
+    html = (
+        f'<th scope="row" role="rowheader">{render_mark(level)}<span class="name">{name}</span></th>'
+        f'<td role="cell" class="how">{render_verdict(each.verdict)}</td>{cells}'
+    )
+    return render_part(each.part, html, tag="tr", role="row", class_=f"stream {level}")
+
+
+def render_verdict(verdict: Verdict) -> str:
+    """What to think of a stream, and what to do."""
+    todo = f'<span class="todo">{render_todo(verdict.todo)}</span>' if verdict.todo else ""
+    return f'<span class="words">{escape(_begin(verdict.words))}</span>{todo}'
+
+
+def render_proven(heard: Heard, now: float) -> str:
+    """When it was last proven the same."""
+    shown = heard.snapshot
+    if not shown.is_copy:
+        return NOTHING
+    if shown.proven_at is None:
+        return "not yet"
+    return f"{'was ' if shown.different else ''}{render_ago(shown.proven_at, now)}"
+
+
+def render_lag(heard: Heard, now: float) -> str:
+    """How far behind it is in time."""
+    lag_s = heard.snapshot.lag_s
+    return NOTHING if lag_s is None else describe_lag(lag_s)
+
+
+def describe_lag(lag_s: float) -> str:
+    """``120 ms`` where that is short, else as `describe_span`."""
+    return f"{lag_s * 1000:.0f} ms" if lag_s < 1 else describe_span(lag_s)
+
+
+def render_waiting(heard: Heard, now: float) -> str:
+    """How much is still to come."""
+    return render_count(heard.snapshot.behind)
+
+
+def render_rate(heard: Heard, now: float) -> str:
+    """How much is stored a second, lately."""
+    shown = heard.snapshot
+    return NOTHING if shown.rate_per_s is None else render_count(shown.rate_per_s, f"{shown.unit}/s")
+
+
+def render_detail(name: str, *, unit: str = "") -> Callable[[Heard, float], str]:
+    """Return a cell with one of the details that only this system has."""
+
+    def cell(heard: Heard, now: float) -> str:
+        match heard.snapshot.details.get(name):
+            case None | "":
+                return NOTHING
+            case bool() as flag:
+                return "yes" if flag else "no"
+            case int() | float() as number:
+                return render_count(number, unit)
+            case text:
+                return escape(str(text))
+
+    return cell
+
+
+COMMON_COLUMNS = (
+    Column("Proven", render_proven),
+    Column("Lag", render_lag),
+    Column("Waiting", render_waiting),
+    Column("Speed", render_rate),
+)
+COLUMNS: Mapping[System, Sequence[Column]] = {
+    "station": COMMON_COLUMNS,
+    "mesh": COMMON_COLUMNS,
+    "push": COMMON_COLUMNS,
+    "blocks": COMMON_COLUMNS,
+}
+
+
+def _begin(words: str) -> str:
+    """``words`` as the beginning of a sentence."""
+    return words[:1].upper() + words[1:]

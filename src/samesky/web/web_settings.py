@@ -1,0 +1,103 @@
+"""The settings of the page: the table ``[web]`` of samesky.toml, and what the command line says in its place."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..config import Findings, Options
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+TOKEN_VARIABLE = "SAMESKY_WEB_TOKEN"
+SHORTEST_TOKEN = 16
+_KNOWN = frozenset({"listen", "token", "token_file", "max_lag", "hosts", "tls_cert", "tls_key", "strict"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebSettings:
+    """How the page is served."""
+
+    listen: str = DEFAULT_LISTEN
+    """``HOST:PORT``; without a host it is this machine alone. Port 0 takes a free one."""
+    token: str | None = field(default=None, repr=False)
+    """What one must know to see the page; None: everybody may who reaches it."""
+    max_lag_s: float | None = None
+    """What is further behind is told as bad, and /health/ready says 503."""
+    hosts: tuple[str, ...] = ()
+    """Names by which the page is asked for, beside this machine's addresses: those of a proxy."""
+    tls_cert: str | None = None
+    tls_key: str | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where to listen; all addresses are ``0.0.0.0`` or ``::``."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]") or "127.0.0.1", int(port)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it."""
+        return is_loopback(self.address[0])
+
+
+def read_web(tables: Mapping[str, Any], findings: Findings, *, given: Mapping[str, Any]) -> WebSettings:
+    """Return the settings of ``[web]``; every mistake goes to ``findings``.
+
+    What is ``given`` (on the command line) is in place of what the file says.
+    """
+    section = tables.get("web", {})
+    if not isinstance(section, Mapping):
+        findings.error("web", "it should be a table: [web]")
+        section = {}
+    options = Options({**section, **given}, "web", findings)
+    options.warn_unknown(_KNOWN)
+    listen = options.text("listen", DEFAULT_LISTEN)
+    if not _is_address(listen):
+        findings.error("web", f"listen = {listen!r} should be HOST:PORT, such as {DEFAULT_LISTEN}")
+        listen = DEFAULT_LISTEN
+    settings = WebSettings(
+        listen=listen,
+        token=options.secret("token", TOKEN_VARIABLE),
+        max_lag_s=options.number("max_lag", 0, 1, 31_536_000) if options.has("max_lag") else None,
+        hosts=tuple(each for each in options.text("hosts").replace(",", " ").split() if each),
+        tls_cert=options.path("tls_cert"),
+        tls_key=options.path("tls_key"),
+    )
+    check_access(settings, findings)
+    return settings
+
+
+def check_access(settings: WebSettings, findings: Findings) -> None:
+    """Note what would let people see the page who may not be meant to."""
+    if settings.token is not None and len(settings.token) < SHORTEST_TOKEN:
+        findings.error("web", f"the token is shorter than {SHORTEST_TOKEN} characters")
+    if settings.is_local:
+        return
+    if settings.token is None:
+        findings.error(
+            "web",
+            f"listen = {settings.listen} can be reached from other machines, so a token is needed: put "
+            f"{SHORTEST_TOKEN} characters or more into a file and name it (token_file, or --token-file), or listen on "
+            "127.0.0.1",
+        )
+    elif settings.tls_cert is None:
+        findings.warn(
+            "web",
+            "the token travels unencrypted to this page: give a certificate (tls_cert), or listen on 127.0.0.1 behind "
+            "a web server that has one",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine, as it calls itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_address(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    if ":" in host and not (host.startswith("[") and host.endswith("]")):
+        return False
+    return port.isascii() and port.isdigit() and int(port) <= 65_535 and not any(each.isspace() for each in host)
