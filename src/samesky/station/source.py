@@ -3,6 +3,7 @@
 What it says of where the roles keep how they are doing is here as well, and what to type about a stream of it.
 """
 
+import re
 import shlex
 import tomllib
 from collections.abc import Mapping
@@ -49,7 +50,9 @@ def find_state_directories(path: Path, tables: Mapping[str, Any], *, is_weewx: b
 
 def with_config(text: str, config: Path) -> str:
     """The commands in ``text`` with the configuration that they need."""
-    return text.replace("samesky repair --stream", f"samesky repair --config {shlex.quote(str(config))} --stream")
+    named = shlex.quote(str(config))
+    text = text.replace("samesky repair --stream", f"samesky repair --config {named} --stream")
+    return re.sub(r"samesky check --online(?! [/\w'])", lambda found: f"{found.group()} {named}", text)
 
 
 def _is_toml_inside(path: Path) -> bool:

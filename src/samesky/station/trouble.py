@@ -1,11 +1,14 @@
 """One place that logs a stream's errors: at once, then rarely and with a count, then one line on recovery."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 FIRST_SILENCE_S = 60.0
 LONGEST_SILENCE_S = 3600.0
+LAST_S = 900.0
+"""What went wrong once, and not again for so long, isn't the status any more."""
 
 
 @dataclass(slots=True)
@@ -19,16 +22,22 @@ class Trouble:
     """Errors by subject. Not for several threads at once."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float]) -> None:
-        self.last: str | None = None
+        self._last: str | None = None
+        self._last_until = 0.0
         self._log = log
         self._clock = clock
         self._cases: dict[str, _Case] = {}
 
+    @property
+    def last(self) -> str | None:
+        """What is wrong, for the status; from any thread."""
+        return self._last if self._clock() < self._last_until else None
+
     def report(self, subject: str, error: object) -> None:
         """Log ``error`` of ``subject`` unless its like was logged a short while ago."""
         hint = getattr(error, "hint", "")
-        self.last = f"{error}{' ' if hint else ''}{hint}"
         now = self._clock()
+        self._last, self._last_until = f"{error}{' ' if hint else ''}{hint}", now + LAST_S
         case = self._cases.get(subject)
         if case is None:
             self._cases[subject] = _Case(now + FIRST_SILENCE_S, FIRST_SILENCE_S)
@@ -44,7 +53,7 @@ class Trouble:
 
     def note(self, error: str | None) -> None:
         """Remember ``error`` for the status (None: it is over); somebody else logs it."""
-        self.last = error
+        self._last, self._last_until = error, math.inf
 
     def clear(self, subject: str) -> None:
         """``subject`` works again: says so once, if there was trouble."""
@@ -52,4 +61,4 @@ class Trouble:
         if case is not None:
             self._log.info("recovered subject=%r unsaid=%d", subject, case.unsaid)
             if not self._cases:
-                self.last = None
+                self._last = None

@@ -9,12 +9,12 @@ from pathlib import Path
 from ..core.snapshot_document import decode_snapshot
 from ..core.status import Snapshot
 from ..core.strict import MAX_PAYLOAD_BYTES, Refused, decode_json
+from .advice import advise
 from .state import FILE_NAME
 
 _log = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 2.0
-_COMMAND = "samesky "
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +41,6 @@ def read_written(directory: Path) -> list[Written]:
     return [_hold(each, holds.get(each.snapshot.stream, "")) for each in found if each is not None]
 
 
-def split_hint(text: str) -> tuple[str, str]:
-    """``text`` as the words that say what is wrong, and the sentence in which the command to type is, or nothing."""
-    at = text.find(_COMMAND)
-    if at < 0:
-        return text, ""
-    starts = [text.rfind(end, 0, at) + len(end) for end in (". ", "? ", "; ") if end in text[:at]]
-    start = max(starts, default=0)
-    return text[:start].rstrip(" ;.") or text, text[start:]
-
-
 def _decode(text: str, at: float) -> Written | None:
     try:
         return Written(decode_snapshot(decode_json(text.encode(), max_bytes=MAX_PAYLOAD_BYTES)), at)
@@ -63,5 +53,5 @@ def _hold(written: Written, reason: str) -> Written:
     shown = written.snapshot
     if not reason or shown.role != "requester":
         return written
-    words, hint = split_hint(reason.removeprefix(f"{shown.stream}: "))
+    words, hint = advise(reason, stream=shown.stream)
     return replace(written, snapshot=replace(shown, state="stopped", last_error=words, hint=hint))
