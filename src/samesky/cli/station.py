@@ -48,10 +48,10 @@ def command() -> None:
 def serve(config: Path, as_json: bool) -> None:
     """Answer for a WeeWX database where weewxd isn't running, or isn't yours; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
-    from ..link.mqtt import MqttLink
     from ..station.serving import Serving
     from ..station.stanza import read_toml_responder
     from ..station.state import State
+    from ..station.status_publishing import StatusPublishing
     from ..station.tree_store import TreeStore
 
     findings = Findings()
@@ -61,11 +61,14 @@ def serve(config: Path, as_json: bool) -> None:
     mqtt = settings.mqtt
     click.echo(f"serving {settings.serve.instance} over {mqtt.address} as {mqtt.client_id}", err=as_json)
     directory = settings.state_dir or config.absolute().parent
+    state = State(directory)
+    status = StatusPublishing(settings.status, mqtt.client_id, state=state)
     serving = Serving(
         settings.serve,
-        lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
-        state=State(directory),
+        status.link_to(mqtt),
+        state=state,
         sums=TreeStore(directory),
+        status=status,
     )
     with Systemd.from_environment() as systemd:
         _stay(serving, systemd, as_json)
@@ -81,12 +84,12 @@ def serve(config: Path, as_json: bool) -> None:
 def follow(config: Path, as_json: bool) -> None:
     """Keep a copy on a machine without WeeWX, in SQLite or MariaDB; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
-    from ..link.mqtt import MqttLink
     from ..station.checks import CheckSettings
     from ..station.following import Following
     from ..station.standing_in import make_stand_ins
     from ..station.stanza import read_toml_requester
     from ..station.state import State
+    from ..station.status_publishing import StatusPublishing
     from ..station.tree_store import TreeStore
 
     findings = Findings()
@@ -98,10 +101,12 @@ def follow(config: Path, as_json: bool) -> None:
     click.echo(f"following {streams} over {mqtt.address} as {mqtt.client_id}", err=as_json)
     directory = settings.state_dir or config.absolute().parent
     state, sums = State(directory), TreeStore(directory)
+    status = StatusPublishing(settings.status, mqtt.client_id, state=state)
     following = Following(
         settings.follow,
-        lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
+        status.link_to(mqtt),
         state=state,
+        status=status,
         checks=CheckSettings(
             sums,
             directory,

@@ -38,6 +38,7 @@ from .messages import (
 )
 from .requester import Action, Ask, Insert, Prepare, PutSummary, Store
 from .state import State
+from .status_publishing import StatusPublishing
 from .tree_store import TreeStore
 from .worker import MakeLink, Worker
 
@@ -75,6 +76,7 @@ class Following(Worker):
         engine: EngineQueue | None = None,
         weewx_code: Mapping[str, WeewxCode] | None = None,
         checks: CheckSettings | None = None,
+        status: StatusPublishing | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
         rng: random.Random | None = None,
@@ -92,7 +94,9 @@ class Following(Worker):
         self._holds = Holds(
             state, [each.stream for each in settings.copies], accept_origin=settings.accept_origin, timer=timer
         )
-        super().__init__("samesky-requester", make_link, settings.subscriptions, clock=clock, timer=timer)
+        super().__init__(
+            "samesky-requester", make_link, settings.subscriptions, clock=clock, timer=timer, status=status
+        )
         self._streams = {
             each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
         }
@@ -244,6 +248,7 @@ class Following(Worker):
 
     def _report(self) -> None:
         """Write down how each stream is doing, for commands that run beside this process."""
+        self._tell()
         self._report_at = self._timer() + REPORT_INTERVAL_S
         for snapshot in self.snapshots():
             self._state.write_snapshot(snapshot, self._clock())

@@ -28,6 +28,7 @@ from .responder import STREAM_CHUNK, Job, Responder
 from .serve_settings import ServeSettings
 from .served_databases import ServedDatabases
 from .state import State
+from .status_publishing import StatusPublishing
 from .tree_store import TreeStore
 from .worker import MakeLink, Worker
 
@@ -73,6 +74,7 @@ class Serving(Worker):
         state: State | None = None,
         sums: TreeStore | None = None,
         authority: Authority | None = None,
+        status: StatusPublishing | None = None,
         clock: Callable[[], float] = time.time,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -95,7 +97,7 @@ class Serving(Worker):
         if state is not None and authority is None:
             state.forget_snapshots("responder", but=self._streams)
         name = f"samesky-responder-{settings.instance}"
-        super().__init__(name, make_link, settings.subscriptions, clock=clock, timer=timer)
+        super().__init__(name, make_link, settings.subscriptions, clock=clock, timer=timer, status=status)
         self._databases = ServedDatabases(
             self._streams, track_changes=settings.track_changes, trouble=self._trouble, clock=clock, timer=timer
         )
@@ -200,6 +202,7 @@ class Serving(Worker):
 
     def _report(self) -> None:
         """Write down how each stream is doing, for commands that run beside this process."""
+        self._tell()
         self._report_at = self._timer() + REPORT_INTERVAL_S
         if self._kept is not None and self._authority is None:
             for snapshot in self.snapshots():

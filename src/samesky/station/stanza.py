@@ -24,6 +24,8 @@ from .requester import Asking
 from .requests import RESPONSE_PREFIX
 from .responder import Throttle
 from .serve_settings import ServedBinding, ServeSettings
+from .status_settings import OPTIONS as STATUS_OPTIONS
+from .status_settings import StatusSettings, read_status_settings
 
 Locate = Callable[[str, Options], Location | None]
 """(binding's name at this side, its section) -> its database."""
@@ -36,7 +38,7 @@ def _names(text: str) -> frozenset[str]:
 _LINK = _names(
     "host port keepalive username password password_file client_id tls ca_file cert_file key_file session_expiry "
     "log_mqtt subscribe_qos publish_qos strict state_dir enable request_topic archive_topic loop_topic loop_packets "
-    "track_changes"
+    "track_changes " + " ".join(STATUS_OPTIONS)
 )
 RESPONDER_OPTIONS = _LINK | _names(
     "delta throttle_count throttle_sleep max_responder_threads extra_response_topics max_page_bytes share"
@@ -59,6 +61,7 @@ class ResponderConfig:
     serve: ServeSettings
     mqtt: MqttSettings
     enabled: bool
+    status: StatusSettings
     state_dir: Path | None
     """Where `State` is kept; None: the caller's usual place."""
 
@@ -84,6 +87,7 @@ class RequesterConfig:
     """Whether this copy answers for its primary."""
     track_changes: bool
     """Whether triggers note changes by hand in the copy's databases."""
+    status: StatusSettings
     state_dir: Path | None
     """Where `State` is kept; None: the caller's usual place."""
 
@@ -123,7 +127,8 @@ def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
         # A broker hands an absent member of the group its share too, as long as it remembers it.
         mqtt = replace(mqtt, session_expiry_s=0)
     enabled = options.flag("enable", True)
-    return None if findings.errors else ResponderConfig(settings, mqtt, enabled, _state_dir(options))
+    status = read_status_settings(options)
+    return None if findings.errors else ResponderConfig(settings, mqtt, enabled, status, _state_dir(options))
 
 
 def read_requester(
@@ -182,6 +187,7 @@ def _requester_config(
         answer=options.flag("answer", False),
         track_changes=options.flag("track_changes", False),
         check_interval_s=options.number("check_interval", 3600.0, 10, 30 * 86_400),
+        status=read_status_settings(options),
         state_dir=_state_dir(options),
     )
     return None if options.findings.errors else config

@@ -112,6 +112,15 @@ class State:
             for day, kind, count, found_at, mended_at in self._read(query, stream)
         ]
 
+    def read_told(self, role: str) -> set[str]:
+        """The topics on which a broker retains what the ``role`` of this station has told."""
+        return {str(topic) for (topic,) in self._read("SELECT topic FROM told WHERE role = ?", role)}
+
+    def write_told(self, role: str, topics: Collection[str]) -> None:
+        """Remember that these, and no others, are the topics of `read_told`."""
+        self._write("DELETE FROM told WHERE role = ?", role)
+        self._write_many("INSERT OR IGNORE INTO told VALUES (?, ?)", [(role, topic) for topic in topics])
+
     def keep_refused(self, message: Message, reason: str, now: float) -> None:
         """Keep the first 4 KiB of a refused message, and the last two hundred such messages."""
         size, head = len(message.payload), message.payload[:KEPT_BYTES]
@@ -190,6 +199,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA user_version = 1")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("CREATE TABLE IF NOT EXISTS seen (stream TEXT PRIMARY KEY, count INTEGER NOT NULL)")
+    connection.execute("CREATE TABLE IF NOT EXISTS told (role TEXT, topic TEXT, PRIMARY KEY (role, topic))")
     connection.execute("CREATE TABLE IF NOT EXISTS hold (stream TEXT PRIMARY KEY, reason TEXT NOT NULL)")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS snapshot (stream TEXT, role TEXT, time REAL, text TEXT, PRIMARY KEY (stream, role))"

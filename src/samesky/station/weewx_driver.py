@@ -23,7 +23,6 @@ import weewx
 
 from ..config import Findings
 from ..errors import ConfigError, SameskyError
-from ..link.mqtt import MqttLink
 from .archive import Archive, open_archive
 from .checks import CheckSettings
 from .databases import read_weewx_location, state_directory
@@ -32,6 +31,7 @@ from .following import Following
 from .standing_in import make_stand_ins
 from .stanza import RequesterConfig, read_requester, read_stanza
 from .state import State
+from .status_publishing import StatusPublishing
 from .tree_store import TreeStore
 from .weewx_code import BindingCode, target_unit_system
 
@@ -77,10 +77,12 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
         directory = self._config.state_dir or state_directory(config_dict)
         self._state, self._sums = State(directory), TreeStore(directory)
         mqtt = self._config.mqtt
+        status = StatusPublishing(self._config.status, mqtt.client_id, state=self._state)
         self._following = Following(
             self._config.follow,
-            lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
+            status.link_to(mqtt),
             state=self._state,
+            status=status,
             engine=self._queue,
             weewx_code=code,
             checks=CheckSettings(

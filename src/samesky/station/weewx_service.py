@@ -18,11 +18,11 @@ import weewx
 
 from ..config import Findings
 from ..errors import SameskyError
-from ..link.mqtt import MqttLink
 from .databases import read_weewx_location, state_directory
 from .serving import Serving
 from .stanza import read_responder, read_stanza
 from .state import State
+from .status_publishing import StatusPublishing
 from .tree_store import TreeStore
 
 _log = logging.getLogger(__name__)
@@ -85,11 +85,13 @@ def _make_serving(config: Mapping[str, Any]) -> Serving | None:
     if settings is None or not settings.enabled:
         _log.info("responder_off: enable = false")
         return None
-    mqtt = settings.mqtt
     directory = settings.state_dir or state_directory(config)
+    state = State(directory)
+    status = StatusPublishing(settings.status, settings.mqtt.client_id, state=state)
     return Serving(
         settings.serve,
-        lambda subscriptions, on_event: MqttLink(mqtt, subscriptions, on_event),
-        state=State(directory),
+        status.link_to(settings.mqtt),
+        state=state,
         sums=TreeStore(directory),
+        status=status,
     )

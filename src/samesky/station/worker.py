@@ -5,11 +5,15 @@ import queue
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from ..core.status import Snapshot
 from ..errors import SameskyError
 from ..link.message import Arrived, Link, OnEvent, Subscription
 from .trouble import Trouble
+
+if TYPE_CHECKING:
+    from .status_publishing import StatusPublishing
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +39,10 @@ class Worker(ABC):
         *,
         clock: Callable[[], float],
         timer: Callable[[], float],
+        status: "StatusPublishing | None" = None,
     ) -> None:
         self.overflows = 0
+        self._status = status
         self.name = name
         self.on_turn: Callable[[], None] = lambda: None
         """Called on the thread at each of its turns, `longest_wait_s` apart unless a piece of work takes longer."""
@@ -66,6 +72,8 @@ class Worker(ABC):
         self._stopping.set()
         self._take(None)
         self._thread.join(END_TIMEOUT_S)
+        if self._status is not None:
+            self._status.say_goodbye()
         self._link.close()
 
     @abstractmethod
@@ -83,6 +91,15 @@ class Worker(ABC):
     @abstractmethod
     def _finish(self) -> None:
         """Close what the thread has opened."""
+
+    @abstractmethod
+    def snapshots(self) -> list[Snapshot]:
+        """What each stream is doing; from any thread."""
+
+    def _tell(self) -> None:
+        """Tell over MQTT how the streams are doing, if that has changed."""
+        if self._status is not None:
+            self._status.tell(self.snapshots(), self._clock())
 
     def _take(self, event: Any) -> None:
         """Queue an event, from any thread; messages and records up to a bound, a change of the connection always."""
