@@ -67,7 +67,16 @@ def _praise(judged: Sequence[Judged]) -> str:
 
 def _render_hero(judged: Sequence[Judged], level: Level, sentence: str, now: float) -> str:
     words = _render_proof(judged, now) if judged else "No process of samesky has told this page how it is doing."
-    return f"{render_mark(level, named=False)}<div><h1>{escape(sentence)}</h1><p>{words}</p></div>"
+    counted = _count_levels(judged)
+    more = f'<p class="counted">{counted}</p>' if counted else ""
+    return f"{render_mark(level, named=False)}<div><h1>{escape(sentence)}</h1><p>{words}</p>{more}</div>"
+
+
+def _count_levels(judged: Sequence[Judged]) -> str:
+    """How many are in which way, where they aren't all alike."""
+    levels = Counter(each.verdict.level for each in judged)
+    told = [f"{levels[level]} {words}" for level, words in _COUNTED.items() if levels[level]]
+    return " · ".join(told) if len(told) > 1 else ""
 
 
 def _render_proof(judged: Sequence[Judged], now: float) -> str:
@@ -77,9 +86,11 @@ def _render_proof(judged: Sequence[Judged], now: float) -> str:
         return "Nothing here is a copy, so there is nothing to compare."
     proven = [each.proven_at for each in copies if each.proven_at is not None and each.different is not True]
     if not proven:
-        return "None has been proven the same yet."
-    of_all = "" if len(proven) == len(copies) else f"{len(proven)} of {len(copies)} copies proven the same, "
-    return f"{of_all or 'Proven '}at the latest {render_ago(min(proven), now)}."
+        return "Nothing has been proven the same yet."
+    if len(copies) == 1:
+        return f"Proven the same {render_ago(min(proven), now)}."
+    who = "Each copy was" if len(proven) == len(copies) else f"{len(proven)} of {len(copies)} copies were"
+    return f"{who} last proven the same {render_ago(min(proven), now)}{' or later' if len(proven) > 1 else ''}."
 
 
 def _render_system(system: System, judged: Sequence[Judged], now: float) -> str:
@@ -103,6 +114,12 @@ def describe_stream(each: Judged) -> dict[str, object]:
     return {**each.heard.snapshot.as_dict(), "heard_at": each.heard.heard_at, "owner": each.heard.owner, **verdict}
 
 
+_COUNTED: dict[Level, str] = {
+    "bad": "need you",
+    "attention": "had trouble",
+    "working": "on their way",
+    "good": "all right",
+}
 _TITLE_SIGNS = {"good": "✓", "working": "…", "attention": "!", "bad": "✗"}
 
 

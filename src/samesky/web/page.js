@@ -14,6 +14,11 @@ function describeSpan(seconds) {
   return `${Math.round(Math.max(0, seconds))} s`;
 }
 
+// The same as describe_ago there.
+function describeAgo(seconds) {
+  return seconds < -5 ? `in ${describeSpan(-seconds)}` : `${describeSpan(seconds)} ago`;
+}
+
 // The server's clock may be another than this machine's: ages are those of the server.
 let clockAheadMs = 0;
 
@@ -22,7 +27,7 @@ function updateAges() {
   for (const each of document.querySelectorAll("time[data-ago]")) {
     const moment = Date.parse(each.dateTime);
     if (Number.isNaN(moment)) continue;
-    const words = `${describeSpan((now - moment) / 1000)} ago`;
+    const words = describeAgo((now - moment) / 1000);
     if (each.textContent !== words) each.textContent = words;
   }
 }

@@ -33,6 +33,7 @@ _SHAPES: Mapping[Level, str] = {
     "attention": '<path class="body" d="M12 1.6 23 21.6H1z"/><path d="M12 8.5v6.2M12 18v.3"/>',
     "bad": '<path class="body" d="M7.4 1h9.2L23 7.4v9.2L16.6 23H7.4L1 16.6V7.4z"/><path d="M8 8l8 8M16 8l-8 8"/>',
 }
+NO_FUTURE_S = 5.0
 _SPANS = ((86_400, "days"), (3600, "h"), (60, "min"))
 _OPTION = r"(?: --deep\b| --?[A-Za-z][\w-]*(?:[ =](?!-)[^\s;,]*[^\s;,.])?)"
 _COMMAND = re.compile(
@@ -73,13 +74,26 @@ def render_mark(level: Level, *, named: bool = True) -> str:
     )
 
 
+def describe_ago(seconds: float) -> str:
+    """``3 min ago``, or ``in 3 min`` for what is still to come; clocks that differ a little tell no future."""
+    return f"in {describe_span(-seconds)}" if seconds < -NO_FUTURE_S else f"{describe_span(seconds)} ago"
+
+
 def render_ago(moment: float | None, now: float) -> str:
     """``3 min ago``, kept up to date while the page is open."""
     if moment is None:
         return NOTHING
+    try:
+        told = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return NOTHING
     exact = describe_moment(moment)
-    told = datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds") if not exact.isdigit() else ""
-    return f'<time datetime="{told}" title="{exact}" data-ago>{describe_span(now - moment)} ago</time>'
+    return f'<time datetime="{told}" title="{exact}" data-ago>{describe_ago(now - moment)}</time>'
+
+
+def render_name(name: str) -> str:
+    """A stream's name, which may be broken where its words end."""
+    return re.sub(r"([/_.:@-]+)", r"\1<wbr>", escape(name).replace("&", "\0")).replace("\0", "&")
 
 
 def render_command(command: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from .details import list_details, render_parts_of
 from .layout import Page, render_part
 from .noticeboard import Heard
 from .overview import describe_stream
@@ -11,7 +12,6 @@ from .pieces import (
     SYSTEM_WORDS,
     describe_moment,
     describe_number,
-    describe_span,
     render_ago,
     render_facts,
     render_mark,
@@ -55,7 +55,8 @@ def _render_one(each: Judged, now: float) -> str:
     shown, level = each.heard.snapshot, each.verdict.level
     html = (
         f'<div class="verdict {level}">{render_mark(level)}<div><h2>{escape(ROLE_WORDS[shown.role].capitalize())}</h2>'
-        f"<p>{render_verdict(each.verdict)}</p></div></div>{render_facts(_list_facts(each.heard, now))}"
+        f"{render_verdict(each.verdict)}</div></div>{render_facts(_list_facts(each.heard, now))}"
+        f"{render_parts_of(each.heard)}"
     )
     return render_part(each.part, html, tag="section", class_=f"card state {level}")
 
@@ -65,7 +66,7 @@ def _list_facts(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
     since = f", since {render_ago(shown.since, now)}" if shown.since else ""
     yield "State", f"{_STATE_WORDS[shown.state]}{since}"
     if shown.is_copy:
-        yield "Proven the same", _render_proof(heard, now)
+        yield from _list_proof(heard, now)
     if shown.lag_s is not None:
         yield "Lag", describe_lag(shown.lag_s)
     if shown.behind is not None:
@@ -76,46 +77,26 @@ def _list_facts(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
         yield "Newest here", describe_moment(shown.position)
     if shown.newest is not None and shown.newest != shown.position:
         yield "Newest there", describe_moment(shown.newest)
-    yield "Stored", f"{describe_number(shown.stored)} {escape(shown.unit)}"
+    if shown.stored:
+        yield "Stored", f"{describe_number(shown.stored)} {escape(shown.unit)}"
     if shown.repaired:
         yield "Mended", describe_number(shown.repaired)
     if shown.refused:
         told = (f"{escape(reason)} {count:,}" for reason, count in sorted(shown.refused.items()))
         yield "Refused", ", ".join(told)
-    yield from _list_details(heard)
+    yield from list_details(heard, now)
     yield "Heard of", render_ago(heard.heard_at, now)
 
 
-def _list_details(heard: Heard) -> Iterator[tuple[str, str]]:
-    for name, value in heard.snapshot.details.items():
-        if value not in (None, ""):
-            yield _name_detail(name), _render_detail(name, value)
-
-
-def _name_detail(name: str) -> str:
-    words = name.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
-    return words[:1].upper() + words[1:]
-
-
-def _render_detail(name: str, value: object) -> str:
-    match value:
-        case bool():
-            return "yes" if value else "no"
-        case int() | float() if name.endswith("_s"):
-            return describe_span(value)
-        case int() | float() if name.endswith("_bytes"):
-            return f"{value / 1e6:,.1f} MB"
-        case int() | float():
-            return describe_number(value)
-    return escape(str(value))
-
-
-def _render_proof(heard: Heard, now: float) -> str:
+def _list_proof(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
     shown = heard.snapshot
     if shown.proven_at is None:
-        return "not yet"
-    told = [f"{describe_number(shown.proven_count)} {escape(shown.unit)}" if shown.proven_count is not None else ""]
-    told.append(f"up to {describe_moment(shown.proven_through)}" if shown.proven_through is not None else "")
-    told.append(render_ago(shown.proven_at, now))
-    proof = ", ".join(filter(None, told))
-    return f"{'differs; was ' if shown.different else ''}{proof}"
+        yield "Proven the same", "not yet"
+        return
+    yield "Was proven the same" if shown.different else "Proven the same", render_ago(shown.proven_at, now)
+    if shown.proven_count is not None:
+        yield "Proven", f"{describe_number(shown.proven_count)} {escape(shown.unit)}"
+    if shown.proven_through is not None:
+        yield "Proven up to", describe_moment(shown.proven_through)
+    if shown.proven_digest:
+        yield "Digest of all of it", f"<code>{escape(shown.proven_digest)}</code>"

@@ -15,6 +15,7 @@ from .pieces import (
     render_ago,
     render_count,
     render_mark,
+    render_name,
     render_todo,
     stream_path,
 )
@@ -54,9 +55,11 @@ def render_streams(judged: Sequence[Judged], now: float, *, columns: Sequence[Co
     """Return the table. On a phone each row is a card: the roles keep it a table for who doesn't see it."""
     headings = ("Stream", "How it is", *(each.heading for each in columns))
     head = "".join(f'<th scope="col" role="columnheader">{escape(each)}</th>' for each in headings)
+    head += '<th scope="col" role="columnheader" class="unseen">What to do</th>'
     rows = "\n".join(_render_row(each, now, columns) for each in judged)
     return (
-        f'<table class="streams" role="table"><caption class="unseen">{escape(caption)}</caption>'
+        f'<table class="streams figures-{len(columns)}" role="table">'
+        f'<caption class="unseen">{escape(caption)}, with how each stream is, and what to do</caption>'
         f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n<tbody role="rowgroup">\n{rows}\n</tbody></table>'
     )
 
@@ -64,25 +67,28 @@ def render_streams(judged: Sequence[Judged], now: float, *, columns: Sequence[Co
 def _render_row(each: Judged, now: float, columns: Sequence[Column]) -> str:
     shown, level = each.heard.snapshot, each.verdict.level
     name = (
-        f'<a href="{escape(stream_path(shown.system, shown.stream))}">{escape(shown.stream)}</a>'
+        f'<a href="{escape(stream_path(shown.system, shown.stream))}">{render_name(shown.stream)}</a>'
         f' <span class="role">{ROLE_WORDS[shown.role]}</span>'
     )
-    cells = "".join(
-        f'<td role="cell" class="figure"><span class="label" aria-hidden="true">{escape(column.heading)}</span>'
-        f"<span>{column.cell(each.heard, now)}</span></td>"
-        for column in columns
-    )
+    todo = f'<td role="cell" class="todo">{render_todo(each.verdict.todo)}</td>' if each.verdict.todo else ""
     html = (
         f'<th scope="row" role="rowheader">{render_mark(level)}<span class="name">{name}</span></th>'
-        f'<td role="cell" class="how">{render_verdict(each.verdict)}</td>{cells}'
+        f'<td role="cell" class="how"><span class="words">{escape(_begin(each.verdict.words))}</span></td>'
+        + "".join(_render_figure(column, column.cell(each.heard, now)) for column in columns)
+        + todo
     )
     return render_part(each.part, html, tag="tr", role="row", class_=f"stream {level}")
 
 
+def _render_figure(column: Column, html: str) -> str:
+    label = f'<span class="label" aria-hidden="true">{escape(column.heading)}</span>'
+    return f'<td role="cell" class="figure{" empty" if html == NOTHING else ""}">{label}<span>{html}</span></td>'
+
+
 def render_verdict(verdict: Verdict) -> str:
     """What to think of a stream, and what to do."""
-    todo = f'<span class="todo">{render_todo(verdict.todo)}</span>' if verdict.todo else ""
-    return f'<span class="words">{escape(_begin(verdict.words))}</span>{todo}'
+    todo = f'<p class="todo">{render_todo(verdict.todo)}</p>' if verdict.todo else ""
+    return f'<p class="words">{escape(_begin(verdict.words))}</p>{todo}'
 
 
 def render_proven(heard: Heard, now: float) -> str:
@@ -134,18 +140,15 @@ def render_detail(name: str, *, unit: str = "") -> Callable[[Heard, float], str]
     return cell
 
 
-COMMON_COLUMNS = (
-    Column("Proven", render_proven),
-    Column("Lag", render_lag),
-    Column("Waiting", render_waiting),
-    Column("Speed", render_rate),
-)
+PROVEN, LAG = Column("Proven", render_proven), Column("Lag", render_lag)
+WAITING, SPEED = Column("Waiting", render_waiting), Column("Speed", render_rate)
 COLUMNS: Mapping[System, Sequence[Column]] = {
-    "station": COMMON_COLUMNS,
-    "mesh": COMMON_COLUMNS,
-    "push": COMMON_COLUMNS,
-    "blocks": COMMON_COLUMNS,
+    "station": (PROVEN, LAG, WAITING, SPEED),
+    "mesh": (PROVEN, Column("Lacking", render_detail("lacking")), LAG, Column("To fetch", render_waiting), SPEED),
+    "push": (PROVEN, LAG, Column("To push", render_waiting), SPEED),
+    "blocks": (Column("Value", render_detail("value")), Column("Age", render_detail("age_s", unit="s")), LAG, SPEED),
 }
+"""What is told of the streams of each system."""
 
 
 def _begin(words: str) -> str:
