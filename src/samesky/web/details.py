@@ -1,0 +1,85 @@
+"""What only one system has to tell of a stream (`Snapshot.details`), as facts and as a table.
+
+A name such as ``queue`` or ``age_s`` is a fact. ``observation: rows to push`` is of one part of the stream, a table
+that is pushed, say: where there are such names, the parts are the rows of a table.
+"""
+
+from collections.abc import Iterator, Mapping
+from html import escape
+
+from ..core.status import Detail
+from .noticeboard import Heard
+from .pieces import NOTHING, describe_number, describe_span, render_ago
+
+_BETWEEN = ": "
+_WORDS: Mapping[str, str] = {
+    "age_s": "Age of the value",
+    "clock_ahead_s": "Its clock is ahead by",
+    "interval_s": "A record every",
+    "key": "Routing key",
+    "lacking": "Lacking here",
+    "late": "Late, come last",
+    "queue": "Waiting to be fetched",
+    "url": "Address",
+}
+
+
+def list_details(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
+    """Yield the facts, by name in words; the values are HTML."""
+    for name, value in heard.snapshot.details.items():
+        if value not in (None, "") and _BETWEEN not in name:
+            yield name_detail(name), render_detail(name, value, now)
+
+
+def render_parts_of(heard: Heard) -> str:
+    """Return the table of the stream's parts; nothing when it has none."""
+    parts: dict[str, dict[str, Detail]] = {}
+    for name, value in heard.snapshot.details.items():
+        part, between, of = name.partition(_BETWEEN)
+        if between:
+            parts.setdefault(part, {})[of] = value
+    if not parts:
+        return ""
+    columns = list(dict.fromkeys(of for values in parts.values() for of in values))
+    head = "".join(f'<th scope="col">{escape(_begin(each))}</th>' for each in columns)
+    rows = "".join(_render_part(part, values, columns) for part, values in parts.items())
+    return (
+        f'<div class="scroll" role="region" tabindex="0" aria-label="By part"><table class="plain"><thead><tr>'
+        f'<th scope="col"><span class="unseen">Part</span></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    )
+
+
+def name_detail(name: str) -> str:
+    """The name in words: ``clock_ahead_s`` is ``Its clock is ahead by``."""
+    for suffix in ("_s", "_at", "_bytes"):
+        if name in _WORDS:
+            return _WORDS[name]
+        name = name.removesuffix(suffix)
+    return _WORDS.get(name, _begin(name.replace("_", " ")))
+
+
+def render_detail(name: str, value: Detail, now: float) -> str:
+    """The value as HTML, by what its name says that it is."""
+    match value:
+        case None | "":
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case int() | float() if name.endswith("_at"):
+            return render_ago(value, now)
+        case int() | float() if name.endswith("_s"):
+            return describe_span(value)
+        case int() | float() if name.endswith("_bytes"):
+            return f"{value / 1e6:,.1f} MB"
+        case int() | float():
+            return describe_number(value)
+    return escape(str(value))
+
+
+def _render_part(part: str, values: Mapping[str, Detail], columns: list[str]) -> str:
+    cells = "".join(f"<td>{render_detail('', values.get(each), 0.0)}</td>" for each in columns)
+    return f'<tr><th scope="row">{escape(part)}</th>{cells}</tr>'
+
+
+def _begin(words: str) -> str:
+    return words[:1].upper() + words[1:]
