@@ -35,11 +35,25 @@ class Finding:
         return f"{self.where}: {self.what}"
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An option that was looked for, set or not: what may be written there, and what is taken when it isn't."""
+
+    where: str
+    name: str
+    kind: str
+    default: str
+
+
 @dataclass(slots=True)
 class Findings:
     """What was found; `raise_errors` ends the reading."""
 
     found: list[Finding] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    """Which options were looked for: the reference is made of them."""
+    known: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Section -> all options that mean something there."""
 
     def error(self, where: str, what: str) -> None:
         """Note a mistake."""
@@ -128,6 +142,7 @@ class Options:
 
     def warn_unknown(self, known: frozenset[str]) -> None:
         """Note options that mean nothing here, with the name that was perhaps meant."""
+        self.findings.known[self.where] = self.findings.known.get(self.where, frozenset()) | known
         for name, value in self._values.items():
             if not isinstance(value, Mapping) and name not in known:
                 near = difflib.get_close_matches(name, known, 1)
@@ -141,6 +156,10 @@ class Options:
 
     def text(self, name: str, default: str = "") -> str:
         """The option as text."""
+        self._note_asked(name, "text", default)
+        return self._text(name, default)
+
+    def _text(self, name: str, default: str = "") -> str:
         value = self._find(name)
         if isinstance(value, list | tuple):  # what holds a comma comes as a list from weewx.conf
             return ", ".join(map(str, value))
@@ -148,6 +167,7 @@ class Options:
 
     def own(self, name: str, default: str) -> str:
         """The option of this very section, as text; the sections around it mean something else by the name."""
+        self._note_asked(name, "text", default)
         return str(self._values.get(name, default))
 
     def own_port(self, default: int) -> int:
@@ -166,7 +186,8 @@ class Options:
 
     def flag(self, name: str, default: bool) -> bool:
         """The option as true or false."""
-        text = self.text(name, str(default)).lower()
+        self._note_asked(name, "true or false", str(default).lower())
+        text = self._text(name, str(default)).lower()
         if text in ("true", "yes", "on", "1"):
             return True
         if text not in ("false", "no", "off", "0"):
@@ -175,7 +196,8 @@ class Options:
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         """The option, one of ``allowed``."""
-        text = self.text(name, default).lower()
+        self._note_asked(name, " or ".join(allowed), default)
+        text = self._text(name, default).lower()
         if text in allowed:
             return text
         self._mistake(name, text, " or ".join(allowed))
@@ -183,7 +205,8 @@ class Options:
 
     def path(self, name: str) -> str | None:
         """The option as the path of a file that can be read; None when it isn't set."""
-        text = self.text(name)
+        self._note_asked(name, "a file, or credential:NAME", "")
+        text = self._text(name)
         file = self._find_secret(name, text)
         if file is not None and not os.access(file, os.R_OK):
             self._mistake(name, text, "the path of a file that this user may read")
@@ -191,7 +214,9 @@ class Options:
 
     def secret(self, name: str, variable: str) -> str | None:
         """The option, or the contents of the file that ``<name>_file`` names, or the environment's ``variable``."""
-        text, file = self.text(name), self.text(f"{name}_file")
+        self._note_asked(name, "text", f"the environment's {variable}")
+        self._note_asked(f"{name}_file", "a file, or credential:NAME", "")
+        text, file = self._text(name), self._text(f"{name}_file")
         if text and file:
             self.findings.error(self.where, f"{name} and {name}_file are both set: keep one")
         if text:
@@ -224,7 +249,13 @@ class Options:
         return text or None
 
     def _number(self, name: str, default: float, low: float, high: float, convert: Callable[[str], float]) -> float:
-        text = self.text(name, str(default))
+        what = "a whole number" if convert is int else "a number"
+        self._note_asked(
+            name,
+            f"{what} from {low:g} to {high:g}" if high < 1e6 else what,
+            str(default) if convert is int else f"{default:g}",
+        )
+        text = self._text(name, str(default))
         try:
             number = convert(text)
         except ValueError:
@@ -233,6 +264,9 @@ class Options:
             self._mistake(name, text, f"a number from {low} to {high}")
             return default
         return number
+
+    def _note_asked(self, name: str, kind: str, default: str) -> None:
+        self.findings.asked.append(Asked(self.where, name, kind, default))
 
     def _mistake(self, name: str, text: str, expected: str) -> None:
         self.findings.error(self.where, f"{name} = {text!r} should be {expected}")
