@@ -180,6 +180,10 @@ def judge(snapshot: Snapshot, *, age_s: float = 0.0, max_lag_s: float | None = N
         return Verdict("bad", trouble or "stopped", hint or "Its log says why.")
     if snapshot.state == "disconnected":
         return Verdict("bad", trouble or "no connection", hint or "See whether the broker or server there runs.")
+    if snapshot.state == "waiting" and trouble:
+        return Verdict("bad", trouble, hint or "Its log says more.")
+    if snapshot.is_copy and snapshot.different and snapshot.state == "catching-up" and not trouble:
+        return Verdict("working", "differs, and is being mended")
     if snapshot.is_copy and snapshot.different:
         return Verdict("bad", trouble or "differs", hint or "It mends itself when it next compares.")
     if max_lag_s is not None and snapshot.lag_s is not None and snapshot.lag_s > max_lag_s:

@@ -43,6 +43,8 @@ class Heard:
     snapshot: Snapshot
     heard_at: float
     owner: str
+    place: str = ""
+    """Where it is, if it isn't on this machine: one primary has many copies of one name."""
 
     def age_s(self, now: float) -> float:
         """How long ago it was heard of."""
@@ -53,9 +55,9 @@ class Heard:
         return judge(self.snapshot, age_s=self.age_s(now), max_lag_s=max_lag_s)
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """What it is of: system, stream, role. Whoever says it, that is told once."""
-        return self.snapshot.system, self.snapshot.stream, self.snapshot.role
+    def key(self) -> tuple[str, str, str, str]:
+        """What it is of: system, stream, role, place. Whoever says it, that is told once."""
+        return self.snapshot.system, self.snapshot.stream, self.snapshot.role, self.place
 
 
 class Noticeboard:
@@ -139,8 +141,8 @@ class Noticeboard:
 
 
 def keep_newest(heard: Sequence[Heard]) -> list[Heard]:
-    """Of each stream what was heard last, by system, stream and role."""
-    newest: dict[tuple[str, str, str], Heard] = {}
+    """Of each stream what was heard last, by system, stream, role and place."""
+    newest: dict[tuple[str, str, str, str], Heard] = {}
     for each in heard:
         known = newest.get(each.key)
         if known is None or each.heard_at > known.heard_at:
