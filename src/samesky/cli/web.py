@@ -9,6 +9,7 @@ import click
 
 from .configuration import USUAL_PLACES, json_option
 from .mesh_options import needing
+from .systemd import Systemd
 from .web_options import read_settings, web_options
 
 if TYPE_CHECKING:
@@ -68,12 +69,15 @@ def _serve(sources: "Sources", settings: "WebSettings", as_json: bool) -> None:
         click.echo(told if as_json else f"the page is at {url}")
         if not as_json:
             click.echo(f"it shows what is in {sources.describe_places()}", err=True)
+        systemd.tell_ready(f"the page is at {url}")
 
-    serve(
-        app,
-        listening,
-        tls_cert=settings.tls_cert,
-        tls_key=settings.tls_key,
-        started=tell,
-        ending=app.state.end,
-    )
+    with Systemd.from_environment() as systemd:
+        serve(
+            app,
+            listening,
+            tls_cert=settings.tls_cert,
+            tls_key=settings.tls_key,
+            started=tell,
+            on_turn=systemd.watch("web"),
+            ending=app.state.end,
+        )

@@ -59,6 +59,7 @@ def render_page(title: str, body_html: str, *, here: str = "", live: bool = True
     refresh = f'<noscript><meta http-equiv="refresh" content="{REFRESH_S}"></noscript>' if live else ""
     seen = digest_parts(split_parts(body_html))
     events = f' data-events="/events?page={quote(here, safe="")}&amp;seen={seen}"' if live else ""
+    pulse = f'<p id="pulse" class="pulse">Shown anew every {REFRESH_S} s</p>' if live else ""
     overview = ' aria-current="page"' if here == "/" else ""
     return f"""<!doctype html>
 <html lang="en"{events}>
@@ -77,7 +78,7 @@ def render_page(title: str, body_html: str, *, here: str = "", live: bool = True
 <a class="skip" href="#main">Skip to the page</a>
 <header class="top">
 <a class="brand" href="/"{overview}><span class="logo" aria-hidden="true"></span>samesky</a>
-<p id="connection" class="connection" role="status"></p>
+<p id="connection" class="connection" role="status"></p>{pulse}
 </header>
 <main id="main">
 {body_html}

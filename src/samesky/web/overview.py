@@ -90,7 +90,7 @@ def _render_proof(judged: Sequence[Judged], now: float) -> str:
     if len(copies) == 1:
         return f"Proven the same {render_ago(min(proven), now)}."
     who = "Each copy was" if len(proven) == len(copies) else f"{len(proven)} of {len(copies)} copies were"
-    return f"{who} last proven the same {render_ago(min(proven), now)}{' or later' if len(proven) > 1 else ''}."
+    return f"{who} proven the same at most {render_ago(min(proven), now)}."
 
 
 def _render_system(system: System, judged: Sequence[Judged], now: float) -> str:

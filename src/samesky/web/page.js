@@ -109,6 +109,13 @@ function tellConnection(words) {
   if (element.textContent !== words) element.textContent = words;
 }
 
+function tellLive() {
+  const element = document.getElementById("pulse");
+  if (!element || element.classList.contains("live")) return;
+  element.classList.add("live");
+  element.textContent = "Live";
+}
+
 // EventSource comes back by itself where the network failed, and gives up where the server said no: then, and when
 // nothing was heard for long (a laptop that slept), it is made anew, and the page is loaded again once.
 function follow(address) {
@@ -122,6 +129,7 @@ function follow(address) {
     lost = false;
     clockAheadMs = told.at * 1000 - heardAt;
     tellConnection("");
+    tellLive();
     return told;
   }
 

@@ -60,9 +60,9 @@ def describe_moment(moment: float) -> str:
 
 def describe_number(number: float) -> str:
     """``1,234`` or ``12.4``: three figures where that says enough."""
-    if number == int(number) or abs(number) >= 100:
+    if number == int(number) or abs(number) >= 99.5:
         return f"{number:,.0f}"
-    return f"{number:,.1f}" if abs(number) >= 10 else f"{number:.2g}"
+    return f"{number:.1f}" if abs(number) >= 9.95 else f"{number:.2g}"
 
 
 def render_mark(level: Level, *, named: bool = True) -> str:

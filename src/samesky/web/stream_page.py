@@ -17,7 +17,7 @@ from .pieces import (
     render_mark,
     stream_path,
 )
-from .stream_table import Judged, describe_lag, judge_all, render_verdict
+from .stream_table import Judged, describe_lag, describe_rate, judge_all, render_verdict
 
 _STATE_WORDS = {
     "waiting": "waiting",
@@ -72,7 +72,7 @@ def _list_facts(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
     if shown.behind is not None:
         yield "Waiting", f"{describe_number(shown.behind)} {escape(shown.unit)}"
     if shown.rate_per_s is not None:
-        yield "Speed", f"{describe_number(shown.rate_per_s)} {escape(shown.unit)}/s"
+        yield "Speed", escape(describe_rate(shown.rate_per_s, shown.unit))
     if shown.position is not None:
         yield "Newest here", describe_moment(shown.position)
     if shown.newest is not None and shown.newest != shown.position:

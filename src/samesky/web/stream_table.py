@@ -11,6 +11,7 @@ from .noticeboard import Heard
 from .pieces import (
     NOTHING,
     ROLE_WORDS,
+    describe_number,
     describe_span,
     render_ago,
     render_count,
@@ -120,7 +121,16 @@ def render_waiting(heard: Heard, now: float) -> str:
 def render_rate(heard: Heard, now: float) -> str:
     """How much is stored a second, lately."""
     shown = heard.snapshot
-    return NOTHING if shown.rate_per_s is None else render_count(shown.rate_per_s, f"{shown.unit}/s")
+    return NOTHING if shown.rate_per_s is None else escape(describe_rate(shown.rate_per_s, shown.unit))
+
+
+def describe_rate(rate_per_s: float, unit: str) -> str:
+    """``12.4 files/s``, ``12 records/h``: of the spans of time the shortest in which there is one."""
+    if rate_per_s >= 0.1 or rate_per_s <= 0:
+        return f"{describe_number(max(0.0, rate_per_s))} {unit}/s"
+    if rate_per_s * 60 >= 1:
+        return f"{describe_number(rate_per_s * 60)} {unit}/min"
+    return f"{describe_number(rate_per_s * 3600)} {unit}/h"
 
 
 def render_detail(name: str, *, unit: str = "") -> Callable[[Heard, float], str]:
