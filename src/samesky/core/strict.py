@@ -49,6 +49,7 @@ class Reason(StrEnum):
     FUTURE = "future"
     PAST = "past"
     SIG = "sig"
+    REPLAY = "replay"
     SCOPE = "scope"
     REPLYTO = "replyto"
     PROPS = "props"

@@ -126,7 +126,7 @@ class Checker:
         """More deletions than usual that a person has allowed for the next check."""
         self._topic, self._reply_to, self._random = topic, reply_to, random
         self._interval_s = interval_s
-        self._numbers = itertools.count(int(random() * 2**40))
+        self._numbers = itertools.count(1)
         self._session: CheckSession | None = None
         self._correlation = b""
         self._deadline = math.inf
@@ -257,7 +257,7 @@ class Checker:
 
     def _ask(self, now: float) -> list[CheckAction]:
         assert self._session is not None
-        correlation = f"c{next(self._numbers):x}".encode()
+        correlation = f"c{next(self._numbers):x}.{int(self._random() * 2**53):x}".encode()
         question = self._session.next_question(correlation)
         if question is None:
             return self._conclude(self._session, now)

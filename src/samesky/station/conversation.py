@@ -65,7 +65,6 @@ class Conversation:
         self._events: queue.Queue[Event] = queue.Queue()
         self._denied: dict[str, str] = {}
         self._numbers = itertools.count(1)
-        self._mark = secrets.token_hex(4)
         self._origin: str | None = None
         self._until = 0
         self._unbelieved = 0
@@ -89,7 +88,7 @@ class Conversation:
 
     def new_correlation(self) -> bytes:
         """What the next question is to be sent under; no two are the same."""
-        return f"{self._mark}{next(self._numbers):x}".encode()
+        return f"{secrets.token_hex(6)}{next(self._numbers):x}".encode()
 
     def describe(self) -> Description:
         """What the primary says of its database."""

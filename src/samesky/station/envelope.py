@@ -16,6 +16,8 @@ from ..link.message import Message
 
 VERSION = "2"
 MAX_TIME = 1 << 33
+SIGNATURE_MARKS = ("seq", "key", "signature")
+"""What a signature adds to a sealed message (`signatures`)."""
 
 
 def seal(message: Message, properties: Iterable[tuple[str, str]]) -> Message:
@@ -26,7 +28,7 @@ def seal(message: Message, properties: Iterable[tuple[str, str]]) -> Message:
 
 def check_seal(message: Message, properties: Mapping[str, str]) -> None:
     """Refuse (digest) a message of which anything has changed since `seal`."""
-    covered = {name: value for name, value in properties.items() if name != "digest"}
+    covered = {name: value for name, value in properties.items() if name not in ("digest", *SIGNATURE_MARKS)}
     if properties.get("digest") != _digest(message.payload, covered):
         raise Refused(Reason.DIGEST, "the digest doesn't fit: the message was changed on its way")
 
@@ -47,7 +49,7 @@ def decode_stream(properties: Mapping[str, str]) -> str:
 
 
 def open_envelope(message: Message) -> dict[str, str]:
-    """The checked user properties; refuses the empty, the too large, another version, and signatures."""
+    """The checked user properties; refuses the empty, the too large, and another version."""
     if not message.payload and dict(message.properties[:32]).get("kind") != "error":
         raise Refused(Reason.EMPTY, "the payload is empty")
     if len(message.payload) > MAX_PAYLOAD_BYTES:
@@ -55,8 +57,6 @@ def open_envelope(message: Message) -> dict[str, str]:
     properties = check_properties(message.properties)
     if properties.get("samesky", VERSION) != VERSION:
         raise Refused(Reason.VERSION, f"this peer speaks versions 1 and {VERSION}")
-    if "signature" in properties:
-        raise Refused(Reason.SIG, "the message is signed by a key that isn't known here")
     return properties
 
 

@@ -1,7 +1,7 @@
 """What a copy follows, on which topics, and what a message on each of them is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..core.columns import Kind
 from ..core.strict import Reason, Refused
@@ -9,6 +9,8 @@ from ..link.message import Message, Subscription
 from .agreement import CopySettings
 from .messages import Incoming, decode_answer, decode_live, decode_loop, decode_summary
 from .requester import Asking
+from .signatures import Purpose, Trust, TrustSettings
+from .signing_keys import SecretKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class FollowSettings:
     loop_packets: bool = True
     subscribe_qos: int = 1
     accept_origin: str = ""
+    trust: TrustSettings | None = None
+    """Whose signatures are believed; None: what comes is believed without."""
+    answer_keys: Mapping[str, SecretKey] = field(default_factory=dict)
+    """Instance -> what the answers of a copy that answers for it are signed with."""
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -34,9 +40,19 @@ class FollowSettings:
 
 
 def decode_incoming(
-    message: Message, settings: FollowSettings, kinds: Mapping[str, Mapping[str, Kind]], *, now: float
+    message: Message,
+    settings: FollowSettings,
+    kinds: Mapping[str, Mapping[str, Kind]],
+    *,
+    now: float,
+    trust: Trust | None = None,
 ) -> Incoming:
-    """What a message says, by the topic it came on; ``kinds`` as in `messages.decode_answer`. Raises `Refused`."""
+    """What a message says, by the topic it came on; ``kinds`` as in `messages.decode_answer`. Raises `Refused`.
+
+    ``trust`` looks first whether it may be believed, unless it is of a stream that isn't followed here.
+    """
+    if trust is not None and stream_of(message) in kinds:
+        trust.check(message, _purpose_of(message.topic, settings))
     if message.topic == settings.reply_to:
         return decode_answer(message, kinds, now=now)
     if message.topic == settings.archive_topic:
@@ -46,3 +62,17 @@ def decode_incoming(
     if message.topic == settings.loop_topic:
         return decode_loop(message, now=now)
     raise Refused(Reason.NAME, "a topic that isn't followed here")
+
+
+def stream_of(message: Message) -> str:
+    """The stream that a message says it belongs to, not checked."""
+    return next((value for name, value in message.properties[:32] if name == "data_binding"), "")
+
+
+def _purpose_of(topic: str, settings: FollowSettings) -> Purpose:
+    live: dict[str, Purpose] = {
+        settings.archive_topic: "record",
+        f"{settings.archive_topic}/summary": "summary",
+        settings.loop_topic: "loop",
+    }
+    return live.get(topic, "answer")

@@ -1,5 +1,6 @@
 """One stream that a copy follows: its database, its two brains, and how it is doing."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -37,6 +38,10 @@ class FollowedStream:
     stored: int = 0
     caught_up: bool = False
     """Whether nothing is known to be missing, and what has come is stored."""
+    distrust: str = ""
+    """Why the last message of this stream wasn't believed; empty when it was."""
+    doubt_until: float = -math.inf
+    """Until then, by the timer, the primary isn't asked again how far its signatures are."""
 
     def count(self, applied: Applied, refused: Counters) -> None:
         """Count what a write changed; refused rows are counted for the whole requester."""
@@ -77,7 +82,7 @@ class FollowedStream:
             proven_at=proof.at if proof else None,
             different=self.checks.different,
             repaired=self.checks.repaired,
-            last_error=brain.trouble or self.checks.checker.trouble or trouble,
+            last_error=self.distrust or brain.trouble or self.checks.checker.trouble or trouble,
             since=self.since,
         )
 

@@ -25,7 +25,7 @@ from .checker import Proof
 from .checks import CheckSettings
 from .copying import WeewxCode
 from .engine_queue import EngineQueue
-from .follow_settings import FollowSettings, decode_incoming
+from .follow_settings import FollowSettings, decode_incoming, stream_of
 from .followed_stream import FollowedStream, make_stream
 from .holds import Holds
 from .messages import (
@@ -37,6 +37,7 @@ from .messages import (
     SummaryMessage,
 )
 from .requester import Action, Ask, Insert, Prepare, PutSummary, Store
+from .signatures import Trust
 from .state import State
 from .status_publishing import StatusPublishing
 from .tree_store import TreeStore
@@ -46,6 +47,8 @@ _log = logging.getLogger(__name__)
 
 MAX_BATCH = 500
 REPORT_INTERVAL_S = 30.0
+# Whoever sends old signed messages again doesn't have us ask the primary about each.
+DOUBT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ class Following(Worker):
         self._loop_packet: dict[str, Any] | None = None
         self._loop_came = threading.Condition()
         self._state = state
-        self._random = (rng or random.Random()).random
+        self._random = (rng or random.SystemRandom()).random  # nobody is to guess what the next question is called
+        self._trust = Trust(settings.trust, timer=timer) if settings.trust else None
         self._engine = engine
         self._weewx_code = weewx_code or {}
         self._check_settings = replace(checks or CheckSettings(TreeStore(None)), state=state)
@@ -114,7 +118,7 @@ class Following(Worker):
             engine=self._engine if settings.main else None,
             weewx_code=self._weewx_code.get(name),
             checks=self._check_settings,
-            publish=self._link.publish,
+            publish=self._ask,
             on_hold=lambda reason: self._hold(name, reason),
             clock=self._clock,
             timer=self._timer,
@@ -304,6 +308,7 @@ class Following(Worker):
         stream = self._streams.get(decoded.stream)
         if stream is None:
             return  # another primary's LOOP packet or summary: one broker serves many
+        stream.distrust = ""
         match decoded:
             case LoopMessage():
                 self._put_loop_packet(decoded.packet)
@@ -323,14 +328,35 @@ class Following(Worker):
 
     def _decode(self, message: Message) -> Incoming:
         kinds = {name: stream.copy.kinds for name, stream in self._streams.items()}
-        return decode_incoming(message, self.settings, kinds, now=self._clock())
+        return decode_incoming(message, self.settings, kinds, now=self._clock(), trust=self._trust)
+
+    def _ask(self, question: Message) -> None:
+        if self._trust is not None:
+            self._trust.note_question(question)
+        self._link.publish(question)
 
     def _refuse(self, message: Message, refusal: Refused) -> None:
         self.refused.add(refusal.reason)
-        if refusal.reason is Reason.SCOPE and message.topic != self.settings.reply_to:
+        stream = self._streams.get(stream_of(message))
+        if refusal.reason is Reason.SCOPE and message.topic != self.settings.reply_to and stream is None:
             return  # live topics are shared: another primary's records are no trouble
+        if refusal.reason is Reason.REPLAY:
+            self._on_replay(stream, message)
+            return
+        if refusal.reason is Reason.UNCORRELATED:
+            return  # late, or a copy's that has this client id no more: it does nothing
+        if refusal.reason in (Reason.SIG, Reason.SCOPE) and stream is not None:
+            stream.distrust = f"{refusal} {refusal.hint}".strip()
         self._state.keep_refused(message, refusal.reason, self._clock())
         self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
+
+    def _on_replay(self, stream: FollowedStream | None, message: Message) -> None:
+        """A broker sends again what it doesn't know to have arrived; but the primary's clock may have been set back."""
+        now = self._timer()
+        if stream is None or self._trust is None or not self._trust.is_outdated(message) or now < stream.doubt_until:
+            return
+        stream.doubt_until = now + DOUBT_S
+        self._do(stream, stream.brain.on_doubt(now), {})
 
     # ------------------------------------------------------------------ actions
 
@@ -344,7 +370,7 @@ class Following(Worker):
         for action in actions:
             match action:
                 case Ask(request):
-                    self._link.publish(request)
+                    self._ask(request)
                 case Insert(record):
                     inserts.setdefault(record.stream, []).append(record)
                 case Prepare():

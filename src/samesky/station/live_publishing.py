@@ -18,6 +18,7 @@ from .messages import SummaryMessage, encode_record, encode_summary
 from .responder import STREAM_CHUNK
 from .serve_settings import ServedBinding, ServeSettings
 from .served_databases import ServedDatabases
+from .signatures import Purpose
 
 SUMMARY_INTERVAL_S = 0.5
 MOST_LIVE_WAITING = 1000
@@ -35,7 +36,7 @@ class LivePublishing:
         databases: ServedDatabases,
         answering: Mapping[str, Answering],
         *,
-        publish: Callable[[Message], bool],
+        publish: Callable[[Message, Purpose], bool],
         waiting: Callable[[], int],
         clock: Callable[[], float],
         timer: Callable[[], float],
@@ -87,7 +88,7 @@ class LivePublishing:
             with self._databases.guarded(stream):
                 archive = self._databases.archive(stream)
                 if archive.read_summary_kinds():
-                    self._publish(self._make_summary(stream, archive, day))
+                    self._publish(self._make_summary(stream, archive, day), "summary")
 
     def tail(self) -> None:
         """Publish what has come into the databases since the last look."""
@@ -120,7 +121,7 @@ class LivePublishing:
             root=answering.live_root(archive) if self._waiting() < MOST_WAITING_FOR_ROOTS else None,
         )
         # Without room the record is left to the pages: a follower sees the gap at the next one.
-        self.sent.add("live" if self._publish(message) else "unsent")
+        self.sent.add("live" if self._publish(message, "record") else "unsent")
         self._published[stream] = timestamp
         self._databases.note_success(stream)
         self._note_day(stream, timestamp)

@@ -109,7 +109,7 @@ class Requester:
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S, random=random)
         self._failed_at: int | None = None
         self._told_busy = False
-        self._numbers = itertools.count(int(random() * 1e12))
+        self._numbers = itertools.count(1)
         self._waiting: Request | None = None
         self._recent: deque[bytes] = deque(maxlen=8)
         self._deadline = 0.0
@@ -194,6 +194,10 @@ class Requester:
         self.phase = "describing"
         self._failed_at, self._page_bytes = position, FEWEST_PAGE_BYTES
         self._deadline = now + self._backoff.next_s()
+
+    def on_doubt(self, now: float) -> list[Action]:
+        """What comes live may be older than the primary: ask it who it is now."""
+        return self._describe(now) if self.phase in ("live", "catching-up") else []
 
     def stop(self, reason: str) -> None:
         """Do nothing more until a person has decided."""
@@ -347,7 +351,7 @@ class Requester:
         return min(longest, LONGEST_TIMEOUT_S) * (0.8 + 0.4 * self._random())
 
     def _request(self, op: str, version: int) -> Request:
-        correlation = f"{self.stream[-24:]}#{next(self._numbers)}".encode()
+        correlation = f"{self.stream[-24:]}#{next(self._numbers)}.{int(self._random() * 2**53):x}".encode()
         return Request(
             stream=self.stream,
             after=self.taken,

@@ -1,7 +1,7 @@
 """Requests, and where their answers may go. A version 1 request's payload is a decimal time and nothing else."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ..core.strict import (
     MAX_PAYLOAD_BYTES,
@@ -38,6 +38,8 @@ class Request:
     """What a check asks."""
     said: tuple[tuple[str, str], ...] = ()
     """User properties that every answer to it carries: who answers (`envelope.StandIn`)."""
+    message: Message | None = field(default=None, compare=False, repr=False)
+    """As it came, for an answer that is signed is signed as one to all of it."""
 
 
 def encode_request(request: Request, topic: str, *, qos: int) -> Message:
@@ -68,6 +70,10 @@ def decode_request(message: Message, *, response_topics: Iterable[str] = ()) -> 
 
     Raises `Refused`; `reply_address` tells whether the sender can be told.
     """
+    return replace(_decode_request(message, response_topics), message=message)
+
+
+def _decode_request(message: Message, response_topics: Iterable[str]) -> Request:
     properties = open_envelope(message)
     stream = decode_stream(properties)
     reply_to = check_reply_topic(message.response_topic, response_topics)

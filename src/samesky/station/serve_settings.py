@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ..link.message import Subscription
 from .location import Location
 from .responder import Throttle
+from .signing_keys import SecretKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class ServeSettings:
     """Whether to share the requests with copies that answer too (MQTT shared subscription)."""
     track_changes: bool = False
     """Whether to note changes by hand as they are made, with triggers in the primary's databases."""
+    sign_key: SecretKey | None = None
+    """What the answers and live messages are signed with; None: they aren't."""
     tail: bool = False
     """Watch the databases for new records oneself, where no WeeWX service reports them."""
 

@@ -27,6 +27,7 @@ from .requests import Request
 from .responder import STREAM_CHUNK, Job, Responder
 from .serve_settings import ServeSettings
 from .served_databases import ServedDatabases
+from .signatures import Purpose, Signing, digest_question
 from .state import State
 from .status_publishing import StatusPublishing
 from .tree_store import TreeStore
@@ -37,6 +38,7 @@ _log = logging.getLogger(__name__)
 TAIL_INTERVAL_S = 0.05
 # For room in the window, which pages may have filled; without a connection nothing waits.
 PATIENCE_S = 2.0
+ANSWER_PATIENCE_S = 5.0
 EVENTS_A_JOB = 100
 PROOF_PAUSE_S = 5.0
 # Whoever asked for a page a moment ago is catching up, and shouldn't wait for sums.
@@ -81,6 +83,7 @@ class Serving(Worker):
         self.settings = settings
         self._kept = state
         self._authority = authority
+        self._signing = Signing(settings.sign_key, clock=clock) if settings.sign_key else None
         self._streams = {f"{settings.instance}/{binding.name}": binding for binding in settings.bindings}
         self.brain = Responder(
             self._streams,
@@ -106,7 +109,7 @@ class Serving(Worker):
             self._streams,
             self._databases,
             self._answering,
-            publish=lambda message: bool(self._link.publish(message, timeout_s=PATIENCE_S)),
+            publish=lambda message, purpose: self._link.publish(self._sign(message, purpose), timeout_s=PATIENCE_S),
             waiting=self._events.qsize,
             clock=clock,
             timer=timer,
@@ -123,7 +126,7 @@ class Serving(Worker):
             main = next(
                 (stream for stream, binding in self._streams.items() if binding.main), next(iter(self._streams))
             )
-            self._link.publish(encode_loop(self.settings.loop_topic, main, packet))
+            self._link.publish(self._sign(encode_loop(self.settings.loop_topic, main, packet), "loop"))
 
     def snapshots(self) -> list[Snapshot]:
         """What each stream is doing; from any thread."""
@@ -232,7 +235,7 @@ class Serving(Worker):
         answer = self.brain.on_request(message, self._timer())
         self._link.acknowledge(message)
         if answer is not None:
-            self._link.publish(answer)
+            self._publish_answer(answer, message, timeout_s=0.0)
 
     def _on_refused(self, message: Message, refusal: Refused) -> None:
         if self._kept is not None:
@@ -256,7 +259,7 @@ class Serving(Worker):
         finally:
             self.brain.on_done(job)
         if answer is not None:
-            self._link.publish(answer, timeout_s=5.0)
+            self._publish_answer(answer, job.request.message)
             self.sent.add(job.request.op)
         if job.request.question is None:
             self._sums_pause = self._timer() + CATCHING_UP_S
@@ -282,7 +285,16 @@ class Serving(Worker):
             return
         self.brain.on_done(job)
         if (answer := self.brain.error(job.request, "busy")) is not None:
-            self._link.publish(answer, timeout_s=5.0)
+            self._publish_answer(answer, job.request.message)
+
+    def _publish_answer(
+        self, answer: Message, question: Message | None, *, timeout_s: float = ANSWER_PATIENCE_S
+    ) -> None:
+        asked = digest_question(question) if self._signing and question else b""
+        self._link.publish(self._sign(answer, "answer", asked), timeout_s=timeout_s)
+
+    def _sign(self, message: Message, purpose: Purpose, asked: bytes = b"") -> Message:
+        return message if self._signing is None else self._signing.sign(message, purpose, asked)
 
     def _make_answer(self, request: Request) -> Message | None:
         archive, pager = self._databases.archive(request.stream), self._databases.pager(request.stream)

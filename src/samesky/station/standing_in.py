@@ -42,6 +42,7 @@ def stand_in_settings(settings: FollowSettings) -> list[ServeSettings]:
                 ),
                 request_topics=settings.asking[copies[0].stream].request_topics[:1],
                 shared=True,
+                sign_key=settings.answer_keys.get(instance),
                 loop_packets=False,
             )
         )
