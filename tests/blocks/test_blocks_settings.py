@@ -71,6 +71,29 @@ def test_everything_can_be_said(tmp_path: Path) -> None:
     assert "a token" not in repr(settings)
 
 
+def test_a_service_may_be_named_by_the_broker_over_which_it_speaks(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("certificates")
+    told = {
+        "one": {"controller": "mqtt://me:secret@brewery"},
+        "two": {"controller": "mqtts://brewery:8884/spark-two/", "writable": ["dummy-*"]},
+    }
+    settings, found = read({**LEAST, "services": told, "ca_file": str(tmp_path / "ca.pem")})
+    assert found == []
+    one, two = settings.services
+    assert (one.kind, one.place, str(one.broker), two.place, str(two.broker)) == (
+        "brewcast",
+        "one",
+        "mqtt://me@brewery",
+        "spark-two",
+        "mqtts://brewery:8884",
+    )
+    assert two.broker is not None
+    assert two.tls is not None
+    assert two.may_write("dummy-1")
+    assert not two.may_write("heater")
+    assert "secret" not in repr(settings)
+
+
 def test_one_of_the_two_links_is_enough() -> None:
     settings, found = read({"mqtt": "mqtt://localhost", "services": {"spark": {"store": "x"}}})
     assert (found, settings.amqp) == ([], None)
@@ -115,6 +138,9 @@ def test_every_mistake_is_told_at_once() -> None:
         ({"services": {"a": {"controller": "localhost:5000"}}}, "should be a URL, such as http://"),
         ({"services": {"a": {"controller": "http://u:p@a"}}}, "should be a URL, such as http://"),
         ({"services": {"a": {"controller": "http://a", "generation": "2019"}}}, "2018 or today"),
+        ({"services": {"a": {"controller": "mqtt://a", "generation": "2018"}}}, "doesn't speak MQTT"),
+        ({"services": {"a": {"controller": "mqtt://a/b/c"}}}, "end with one name"),
+        ({"services": {"a": {"controller": "mqtt://a:b"}}}, "controller: "),
         ({"services": {"a": {"store": "x", "writable": "dummy"}}}, "writable should be a list"),
         ({"services": {"a": {"store": "x", "stores": "y"}}}, "did you mean store?"),
         ({"services": {"remote": {"store": "x"}}}, "remote"),

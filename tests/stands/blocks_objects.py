@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from samesky.blocks.brewcast import Brewcast
 from samesky.blocks.callable_objects import CallableObjects
 from samesky.blocks.json_store import JsonStore
-from samesky.blocks.objects import Block, Objects
+from samesky.blocks.objects import Block, NoSuchBlock, Objects
 from samesky.blocks.spark import Spark
 from samesky.blocks.spark_2018 import Spark2018
+from samesky.link.broker import MosquittoBroker
+from samesky.link.mqtt import MqttSettings
+from stands.blocks_brewcast import BrewcastStand
 from stands.blocks_controllers import Controller2018, ControllerStand, ControllerToday
+from stands.waiting import wait_for
 
 Data = dict[str, Any]
 Result = TypeVar("Result")
@@ -86,6 +91,29 @@ def _make_at_controller(objects: Objects, stand: ControllerStand) -> ObjectsWorl
     )
 
 
+def _make_brewcast(stack: ExitStack, folder: Path, *, tells_writes: bool) -> ObjectsWorld:
+    """What somebody does at the controller is known here a moment later; the test waits for that."""
+    broker = stack.enter_context(MosquittoBroker(dir=folder / "mosquitto"))
+    stand = stack.enter_context(BrewcastStand(broker.port, tells_writes=tells_writes))
+    objects = Brewcast(MqttSettings("test-brewcast", host="127.0.0.1", port=broker.port), stand.service)
+
+    def put(block: Block) -> None:
+        stand.put(block)
+        wait_for(lambda: read(block.id) == block.data, 10, what="the block's being told")
+
+    def read(id: str) -> Mapping[str, Any] | None:
+        try:
+            return run(lambda: objects.read(id)).data
+        except NoSuchBlock:
+            return None
+
+    def keeps(block: Block) -> Block:
+        others = {name: stand.blocks[block.id][name] for name in ("nid", "serviceId")}
+        return Block(block.id, block.data, block.type, block.profiles, others)
+
+    return ObjectsWorld(objects, put, stand.remove, lambda id: stand.blocks[id]["data"], keeps)
+
+
 def _make_callable(stack: ExitStack, folder: Path, *, is_async: bool) -> ObjectsWorld:
     blocks: dict[str, Data] = {}
 
@@ -131,6 +159,8 @@ _MAKERS: Mapping[str, Callable[[ExitStack, Path], ObjectsWorld]] = {
     "spark_2018": _make_2018,
     "spark": lambda stack, folder: _make_today(stack, folder, deep=False),
     "spark_deep": lambda stack, folder: _make_today(stack, folder, deep=True),
+    "brewcast": lambda stack, folder: _make_brewcast(stack, folder, tells_writes=True),
+    "brewcast_later": lambda stack, folder: _make_brewcast(stack, folder, tells_writes=False),
     "functions": lambda stack, folder: _make_callable(stack, folder, is_async=False),
     "coroutine_functions": lambda stack, folder: _make_callable(stack, folder, is_async=True),
 }

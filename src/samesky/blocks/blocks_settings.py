@@ -16,11 +16,14 @@ store = "spark-master.json"                     # blocks in a JSON file
 controller = "http://localhost:5001"            # a controller's service, over HTTP
 generation = "2018"                             # or "today"
 writable = ["dummy-*"]                          # default: all blocks
+
+[blocks.services.spark-three]
+controller = "mqtt://localhost/spark-3"         # one of today's over MQTT, by the name it has there
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
@@ -31,7 +34,7 @@ from ..core.strict import Refused, check_topic_level
 from ..errors import ConfigError
 from ..link.amqp_settings import AmqpSettings
 from ..link.amqp_url import read_amqp_url
-from ..link.broker_url import BrokerUrl, read_broker_url
+from ..link.broker_url import BrokerUrl, cut_path, read_broker_url
 from ..link.tls import TlsSettings
 
 DEFAULT_LISTEN = "127.0.0.1:5000"
@@ -40,7 +43,8 @@ DEFAULT_STATE = "blocks.sdb"
 DEFAULT_EXCHANGE = "syncast"
 TOKEN_VARIABLE = "SAMESKY_BLOCKS_TOKEN"
 SHORTEST_TOKEN = 16
-Kind = Literal["store", "2018", "today"]
+Kind = Literal["store", "2018", "today", "brewcast"]
+"""A file; a controller's service over HTTP, of one of two generations; one of today's over MQTT."""
 
 _OF_BROKERS = ("amqp", "mqtt", "exchange", "heartbeat_s", "dead_letter_exchange", "ca_file", "cert_file", "key_file")
 _KNOWN = frozenset({"listen", "state", "token", "token_file", "strict", "services", *_OF_BROKERS})
@@ -48,6 +52,7 @@ _KNOWN_OF_SERVICE = frozenset({"store", "controller", "generation", "writable"})
 _SERVICE = re.compile(r"(?!remote$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):[0-9]{1,5}")
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+_MQTT = re.compile("mqtts?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +62,11 @@ class ServiceSettings:
     name: str
     kind: Kind
     place: str
-    """A path, or a URL."""
+    """A path, or a URL; over MQTT the name that the service has there."""
     writable: tuple[str, ...] = ("*",)
+    broker: BrokerUrl | None = None
+    """Over MQTT: where the service speaks."""
+    tls: TlsSettings | None = None
 
     def may_write(self, id: str) -> bool:
         """Whether the block ``id`` may be written."""
@@ -97,7 +105,7 @@ def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping
     told = {**section, **given}
     tls = _read_tls(options)
     settings = BlocksSettings(
-        services=_read_services(told.get("services", {}), findings),
+        services=_read_services(told.get("services", {}), findings, tls),
         amqp=_read_amqp(told.get("amqp"), options, tls),
         mqtt=_read_mqtt(options),
         exchange=options.text("exchange", DEFAULT_EXCHANGE),
@@ -115,7 +123,7 @@ def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping
     return settings
 
 
-def _read_services(told: object, findings: Findings) -> tuple[ServiceSettings, ...]:
+def _read_services(told: object, findings: Findings, tls: TlsSettings | None) -> tuple[ServiceSettings, ...]:
     if not isinstance(told, Mapping) or not told:
         findings.error("blocks", "there is no service: add [blocks.services.NAME] with a store or a controller")
         return ()
@@ -127,24 +135,44 @@ def _read_services(told: object, findings: Findings) -> tuple[ServiceSettings, .
         elif not isinstance(values, Mapping):
             findings.error(where, f"it should be a table: [{where}]")
         else:
-            found.append(_read_service(name, Options(values, where, findings), values.get("writable")))
+            service = _read_service(name, Options(values, where, findings), values.get("writable"))
+            found.append(replace(service, tls=tls))
     return tuple(found)
 
 
 def _read_service(name: str, options: Options, writable: object) -> ServiceSettings:
     options.warn_unknown(_KNOWN_OF_SERVICE)
-    store, controller = options.own("store", ""), options.own("controller", "")
-    if bool(store) == bool(controller):
-        options.findings.error(options.where, "it needs one of: store (a file), controller (a URL)")
-    if controller and not _URL.fullmatch(controller):
-        options.findings.error(options.where, f"controller = {controller!r} should be a URL, such as http://spark:5000")
-    generation: Kind = "2018" if options.choice("generation", "today", ("2018", "today")) == "2018" else "today"
     patterns = ["*"] if writable is None else writable
     if not isinstance(patterns, list) or not all(isinstance(each, str) for each in patterns):
         options.findings.error(options.where, 'writable should be a list of ids, such as ["dummy-*"]')
         patterns = []
-    kind: Kind = "store" if store else generation
-    return ServiceSettings(name, kind, store or controller.rstrip("/"), tuple(patterns))
+    store, controller = options.own("store", ""), options.own("controller", "")
+    if bool(store) == bool(controller):
+        options.findings.error(options.where, "it needs one of: store (a file), controller (a URL)")
+    if store or not controller:
+        return ServiceSettings(name, "store", store, tuple(patterns))
+    if _MQTT.match(controller):
+        return _read_brewcast(name, controller, options, tuple(patterns))
+    if not _URL.fullmatch(controller):
+        options.findings.error(options.where, f"controller = {controller!r} should be a URL, such as http://spark:5000")
+    generation: Kind = "2018" if options.choice("generation", "today", ("2018", "today")) == "2018" else "today"
+    return ServiceSettings(name, generation, controller.rstrip("/"), tuple(patterns))
+
+
+def _read_brewcast(name: str, controller: str, options: Options, writable: tuple[str, ...]) -> ServiceSettings:
+    """A service over MQTT: the URL of its broker, and behind it the name it has there, where that is another one."""
+    url, path = cut_path(controller)
+    if options.choice("generation", "today", ("2018", "today")) == "2018":
+        options.findings.error(options.where, "a service of 2018 doesn't speak MQTT: give its http:// URL")
+    try:
+        return ServiceSettings(
+            name, "brewcast", check_topic_level(path.strip("/") or name), writable, read_broker_url(url)
+        )
+    except Refused:
+        options.findings.error(options.where, "controller should end with one name, such as mqtt://localhost/spark-one")
+    except ConfigError as error:
+        options.findings.error(options.where, f"controller: {error}")
+    return ServiceSettings(name, "brewcast", name, writable)
 
 
 def _read_amqp(told: object, options: Options, tls: TlsSettings | None) -> AmqpSettings | None:
