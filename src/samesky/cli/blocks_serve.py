@@ -10,6 +10,7 @@ import click
 from .configuration import json_option
 from .mesh_options import Listen, ListenType, needing
 from .systemd import Systemd
+from .web_options import beside_options, page_beside
 
 if TYPE_CHECKING:
     from ..blocks.blocks_settings import BlocksSettings
@@ -47,6 +48,7 @@ USUAL_CONFIG = Path("samesky.toml")
 )
 @click.option("--state", metavar="FILE", help="Where the links are kept (default: blocks.sdb in this folder).")
 @click.option("--token-file", metavar="FILE", help="Holds what users must send (or set SAMESKY_BLOCKS_TOKEN).")
+@beside_options
 @json_option
 def command(
     config: Path | None,
@@ -56,6 +58,8 @@ def command(
     listen: Listen | None,
     state: str | None,
     token_file: str | None,
+    web: Listen | None,
+    web_token_file: Path | None,
     as_json: bool,
 ) -> None:
     """Run the links that are registered, and take new ones at /SERVICE/remote/master and /SERVICE/remote/slave.
@@ -74,7 +78,9 @@ def command(
         given["amqp"] = list(amqp)
     if services:
         given["services"] = dict(map(_read_service, services))
-    _serve(_read_settings(config, given), as_json)
+    settings = _read_settings(config, given)
+    with page_beside(web, web_token_file, configs=[config] if config else [], quiet=as_json):
+        _serve(settings, as_json)
 
 
 def _read_service(text: str) -> tuple[str, dict[str, str]]:

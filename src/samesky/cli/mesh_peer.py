@@ -29,6 +29,7 @@ from .mesh_options import (
     read_tls,
 )
 from .systemd import Systemd
+from .web_options import beside_options, page_beside
 
 if TYPE_CHECKING:
     from ..link.broker_url import BrokerUrl
@@ -108,6 +109,7 @@ again and again, and a file in ten waits for that."""
 @click.option("--centre-id", metavar="NAME", help="For wis2: who announces, such as ca-eccc-msc.")
 @credentials_option
 @ca_file_option
+@beside_options
 @json_option
 def command(**options: Any) -> None:
     """Keep what neighbours announce in the tree, and announce it: files that are in the tree of one are in all.
@@ -115,7 +117,9 @@ def command(**options: Any) -> None:
     What is announced and not here, or other here, is fetched, checked and put in its place whole. Every while the tree
     is compared with those of the neighbours, and what is missing is fetched. Runs until Ctrl-C.
     """
-    run_on_a_loop(_run(_read_settings(options), options["serve"], options["as_json"]))
+    settings = _read_settings(options)
+    with page_beside(options["web"], options["web_token_file"], quiet=options["as_json"]):
+        run_on_a_loop(_run(settings, options["serve"], options["as_json"]))
 
 
 async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -> None:

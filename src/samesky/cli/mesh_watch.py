@@ -19,6 +19,7 @@ from .mesh_options import (
     read_telling,
 )
 from .systemd import Systemd
+from .web_options import beside_options, page_beside
 
 REPORT_INTERVAL_S = 60.0
 LOOK_INTERVAL_S = 600.0
@@ -46,6 +47,7 @@ LOOK_INTERVAL_S = 600.0
     metavar="SECONDS",
     help=f"How often to look at every file (default: {LOOK_INTERVAL_S:.0f}; with --poll at least every 10 s).",
 )
+@beside_options
 @json_option
 def command(
     folder: Path, removals: bool, existing: bool, poll: bool, interval: float | None, as_json: bool, **options: Any
@@ -70,7 +72,11 @@ def command(
         asks_system=not poll,
         look_interval_s=interval or LOOK_INTERVAL_S,
     )
-    with Systemd.from_environment() as systemd, Watching(settings) as watching:
+    with (
+        page_beside(options["web"], options["web_token_file"], quiet=as_json),
+        Systemd.from_environment() as systemd,
+        Watching(settings) as watching,
+    ):
         told = {"watching": str(folder), "base_url": settings.base_url}
         click.echo(json.dumps(told) if as_json else f"watching {folder}, to be fetched from {settings.base_url}")
         systemd.tell_ready(f"watching {folder}")

@@ -10,6 +10,7 @@ import click
 from .configuration import json_option
 from .mesh_options import SEED_SPELLING, Listen, ListenType, check_exchange, exchange_option
 from .systemd import Systemd
+from .web_options import beside_options, page_beside
 
 if TYPE_CHECKING:
     from ..mesh.workers import Worker
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     help="Don't share a subscription: take all announcements, and spread them over N topic trees at --post-broker.",
 )
 @click.option("--log-dir", type=click.Path(file_okay=False, path_type=Path), help="A log for each worker, here.")
+@beside_options
 @json_option
 def command(
     count: int,
@@ -59,6 +61,8 @@ def command(
     share: str | None,
     post_exchange_split: bool,
     log_dir: Path | None,
+    web: Listen | None,
+    web_token_file: Path | None,
     as_json: bool,
 ) -> None:
     """Run N peers of one tree, each of which takes a part of the announcements, until Ctrl-C.
@@ -96,7 +100,11 @@ def command(
         common += ["--post-exchange", post_exchange] if post_exchange else []
         workers = plan_shared(count, name, [*common, *options], group=share or name, first=first)
     _check(workers)
-    with Systemd.from_environment() as systemd, Supervisor(workers, log_folder=log_dir) as supervisor:
+    with (
+        page_beside(web, web_token_file, quiet=as_json),
+        Systemd.from_environment() as systemd,
+        Supervisor(workers, log_folder=log_dir) as supervisor,
+    ):
         pids = supervisor.pids
         told = f"{len(pids)} workers run: {', '.join(pids)}"
         click.echo(json.dumps({"workers": pids}) if as_json else told)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from .configuration import json_option
-from .mesh_options import needing
+from .mesh_options import Listen, needing
 from .push_run import describe_outcome, show_outcome
 from .push_site_options import read_site, site_config_option, target_option
 from .systemd import Systemd
+from .web_options import beside_options, page_beside
 
 if TYPE_CHECKING:
     from ..push.push_settings import TargetSettings
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
 )
 @site_config_option
 @target_option
+@beside_options
 @json_option
-def command(config: Path | None, target: str | None, as_json: bool) -> None:
+def command(
+    config: Path | None, target: str | None, web: Listen | None, web_token_file: Path | None, as_json: bool
+) -> None:
     """Push to each target every `period_s` seconds, a tenth more or less, until Ctrl-C or SIGTERM.
 
     Targets are independent: one that can't be reached is tried again after growing pauses, while the others go on. When
@@ -43,7 +47,11 @@ def command(config: Path | None, target: str | None, as_json: bool) -> None:
             show_outcome(target, report)
 
     targets = site.targets(target)
-    with site.open_cache() as cache, Systemd.from_environment() as systemd:
+    with (
+        page_beside(web, web_token_file, configs=[site.path], quiet=as_json),
+        site.open_cache() as cache,
+        Systemd.from_environment() as systemd,
+    ):
         daemon = Daemon(
             site.settings,
             targets,

@@ -10,6 +10,7 @@ from .configuration import json_option
 from .mesh_options import Listen, ListenType, needing
 from .push_options import Centre, centre_options, open_central, read_centre
 from .systemd import Systemd
+from .web_options import beside_options, page_beside
 
 
 @click.command(
@@ -34,6 +35,7 @@ from .systemd import Systemd
 @click.option(
     "--tls-key", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Its key, if it isn't in that file."
 )
+@beside_options
 @json_option
 def command(
     config: Path | None,
@@ -43,6 +45,8 @@ def command(
     base_path: str | None,
     tls_cert: str | None,
     tls_key: str | None,
+    web: Listen | None,
+    web_token_file: Path | None,
     as_json: bool,
 ) -> None:
     """Serve the central database to pushers and to whoever else has a key, until Ctrl-C.
@@ -54,7 +58,8 @@ def command(
         config, database, database_password_file, base_path=base_path, tls_cert=tls_cert, tls_key=tls_key
     )
     where = listen or ListenType().convert(centre.settings.listen, None, None)
-    _serve(centre, where, as_json)
+    with page_beside(web, web_token_file, configs=[config] if config else [], quiet=as_json):
+        _serve(centre, where, as_json)
 
 
 _UNENCRYPTED = (

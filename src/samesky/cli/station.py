@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .mesh_options import Listen
 from .systemd import Systemd, describe_streams, watch_worker
+from .web_options import beside_options, page_beside
 
 if TYPE_CHECKING:
     from ..config import Findings
@@ -44,8 +46,9 @@ def command() -> None:
     epilog="Example: samesky station serve --config /etc/samesky.toml",
 )
 @_config
+@beside_options
 @_json
-def serve(config: Path, as_json: bool) -> None:
+def serve(config: Path, web: Listen | None, web_token_file: Path | None, as_json: bool) -> None:
     """Answer for a WeeWX database where weewxd isn't running, or isn't yours; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
     from ..station.serving import Serving
@@ -70,7 +73,7 @@ def serve(config: Path, as_json: bool) -> None:
         sums=TreeStore(directory),
         status=status,
     )
-    with Systemd.from_environment() as systemd:
+    with Systemd.from_environment() as systemd, page_beside(web, web_token_file, configs=[config], quiet=as_json):
         _stay(serving, systemd, as_json)
 
 
@@ -80,8 +83,9 @@ def serve(config: Path, as_json: bool) -> None:
     epilog="Example: samesky station follow --config /etc/samesky.toml",
 )
 @_config
+@beside_options
 @_json
-def follow(config: Path, as_json: bool) -> None:
+def follow(config: Path, web: Listen | None, web_token_file: Path | None, as_json: bool) -> None:
     """Keep a copy on a machine without WeeWX, in SQLite or MariaDB; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
     from ..station.checks import CheckSettings
@@ -119,6 +123,7 @@ def follow(config: Path, as_json: bool) -> None:
             for stand_in in make_stand_ins(settings.follow, mqtt, following, state=state, sums=sums):
                 watch_worker(systemd, stand_in)
                 stack.enter_context(stand_in)
+        stack.enter_context(page_beside(web, web_token_file, configs=[config], quiet=as_json))
         _stay(following, systemd, as_json)
 
 

@@ -10,7 +10,6 @@ import click
 from .mesh_options import Listen, ListenType, needing
 
 if TYPE_CHECKING:
-    from ..core.status import Snapshot
     from ..web.web_settings import WebSettings
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -114,16 +113,11 @@ def read_settings(configs: Sequence[Path], options: Mapping[str, Any]) -> "WebSe
 
 @contextmanager
 def page_beside(
-    own: "Callable[[], Sequence[Snapshot]]",
-    web: Listen | None,
-    token_file: Path | None,
-    *,
-    configs: Sequence[Path] = (),
-    quiet: bool = False,
+    web: Listen | None, token_file: Path | None, *, configs: Sequence[Path] = (), quiet: bool = False
 ) -> Iterator[None]:
     """Serve the page at ``web``, if that is given, while the ``with`` block runs; its address is told.
 
-    ``own`` gives the snapshots of this process, and is called from another thread.
+    What this process does is shown as it writes it down: every process of samesky does so.
     """
     if web is None:
         yield
@@ -131,6 +125,6 @@ def page_beside(
     with needing("starlette", "web"), needing("uvicorn", "web"), needing("prometheus_client", "web"):
         from ..web.beside import serve_beside
     settings = read_settings(configs, {"listen": web, "token_file": token_file})
-    with serve_beside(own, settings=settings, configs=configs) as url:
+    with serve_beside(settings=settings, configs=configs) as url:
         click.echo(f"the page is at {url}", err=quiet)
         yield
