@@ -88,6 +88,10 @@ class CoverageReader:
         """Records that have been counted."""
         return sum(month.sums.records for month in self._months.values())
 
+    def counts(self) -> dict[int, int]:
+        """How many records each day has, by its beginning."""
+        return {day: sums.records for month in self._months.values() for day, sums in month.days}
+
     def count_through(self, archive: ArchiveReader, until: int) -> int:
         """Records up to ``until``, when all months are counted; what is later is counted anew."""
         start = start_of_archive_day(until)

@@ -5,8 +5,11 @@ here are counted by the archive day that they belong to. Whatever a check found 
 the copy the same.
 """
 
+import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from .days import next_archive_day, start_of_archive_day
@@ -42,3 +45,17 @@ def count_days(kind: FoundKind, times: Iterable[int]) -> Mapping[int, int]:
             end = next_archive_day(start)
         counts[start] = counts.get(start, 0) + 1
     return counts
+
+
+def read_found(file: Path, stream: str) -> list[FoundDay]:
+    """What checks of ``stream`` have found in the last ninety days, and what isn't mended yet, by day.
+
+    ``file`` is the state file of a station, which may be running. Nothing where it isn't there, or can't be read now.
+    """
+    query = "SELECT day, kind, count, found_at, mended_at FROM found WHERE stream = ? ORDER BY day, found_at"
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)) as connection:
+            rows = connection.execute(query, (stream,)).fetchall()
+    except sqlite3.Error:
+        return []
+    return [FoundDay(day, kind, count, found_at, mended_at or None) for day, kind, count, found_at, mended_at in rows]

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core.status import Snapshot
 from ..link.message import Message
-from .found import KEPT_S, FoundDay, FoundKind
+from .found import KEPT_S, FoundKind
 
 _log = logging.getLogger(__name__)
 
@@ -103,14 +103,6 @@ class State:
         """The copy of ``stream`` is proven the same: whatever was found of it is mended. Old findings are forgotten."""
         self._write("UPDATE OR REPLACE found SET mended_at = ? WHERE stream = ? AND mended_at = 0", now, stream)
         self._write("DELETE FROM found WHERE mended_at > 0 AND mended_at < ?", now - KEPT_S)
-
-    def read_found(self, stream: str) -> list[FoundDay]:
-        """What checks of ``stream`` have found in the last ninety days, and what isn't mended; by day."""
-        query = "SELECT day, kind, count, found_at, mended_at FROM found WHERE stream = ? ORDER BY day, found_at"
-        return [
-            FoundDay(day, kind, count, found_at, mended_at or None)
-            for day, kind, count, found_at, mended_at in self._read(query, stream)
-        ]
 
     def read_told(self, role: str) -> set[str]:
         """The topics on which a broker retains what the ``role`` of this station has told."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import date
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from starlette.applications import Starlette
@@ -21,6 +22,8 @@ from .live import Live
 from .noticeboard import Heard
 from .overview import render_overview
 from .sources import Sources
+from .station_pages import render_day, render_station
+from .station_views import Calendars
 from .stream_page import render_stream
 from .web_settings import WebSettings
 
@@ -37,9 +40,12 @@ _KEPT = "public, max-age=31536000, immutable"
 _NOT_KEPT = {"cache-control": "no-store"}
 
 
-def make_app(sources: Sources, *, settings: WebSettings, calendars: object | None = None) -> Starlette:
-    """Return the application; ``app.state.end`` lets who listens to its events go, from any thread."""
-    site = Site(sources, settings, calendars)
+def make_app(sources: Sources, *, settings: WebSettings, calendars: Calendars | None = None) -> Starlette:
+    """Return the application; ``app.state.end`` lets who listens to its events go, from any thread.
+
+    ``calendars`` are usually those of the sources' configurations.
+    """
+    site = Site(sources, settings, calendars or Calendars(sources.configs))
     live = Live(site.make_page)
 
     @asynccontextmanager
@@ -77,7 +83,7 @@ def _list_routes(site: "Site", live: Live) -> list[Route]:
 class Site:
     """The pages about what a source knows."""
 
-    def __init__(self, sources: Sources, settings: WebSettings, calendars: object | None) -> None:
+    def __init__(self, sources: Sources, settings: WebSettings, calendars: Calendars) -> None:
         self._sources = sources
         self._settings = settings
         self._calendars = calendars
@@ -115,8 +121,22 @@ class Site:
     def _make_stream_page(
         self, system: str, name: str, heard: list[Heard], now: float, query: Mapping[str, str]
     ) -> Page | None:
-        found = [each for each in heard if (each.snapshot.system, each.snapshot.stream) == (system, name)]
+        if system == "station":
+            return self._make_station_page(name, heard, now, query)
+        found = _choose(heard, system, name)
         return render_stream(found, now, max_lag_s=self._settings.max_lag_s) if found else None
+
+    def _make_station_page(self, name: str, heard: list[Heard], now: float, query: Mapping[str, str]) -> Page | None:
+        """The page about a stream, or below it that about a day: ``home/wx_binding/day/2026-11-21``."""
+        stream, is_day, day = name.rpartition("/day/")
+        if not is_day:
+            found = _choose(heard, "station", name)
+            return render_station(name, found, self._calendars, now, query=query, max_lag_s=self._settings.max_lag_s)
+        try:
+            chosen = date.fromisoformat(day)
+        except ValueError:
+            return None
+        return render_day(stream, chosen, self._calendars, now)
 
     def show(self, request: Request) -> Response:
         """Answer with a page, or with its JSON twin."""
@@ -146,6 +166,10 @@ class Site:
         """Answer 200 when every stream is well, 503 and what isn't when one is not."""
         is_ready, words = describe_health(self.read(), time.time(), max_lag_s=self._settings.max_lag_s)
         return PlainTextResponse(words, 200 if is_ready else 503, _NOT_KEPT)
+
+
+def _choose(heard: list[Heard], system: str, name: str) -> list[Heard]:
+    return [each for each in heard if (each.snapshot.system, each.snapshot.stream) == (system, name)]
 
 
 def _show_alive(request: Request) -> Response:

@@ -37,6 +37,7 @@ _LEFT_OUT = frozenset(
         "station/comparison.py",
         "station/source.py",
         "station/coverage.py",
+        "station/primary_rows.py",
         "station/extension/build.py",
     }
     | {f"link/{name}.py" for name in (*_OF_THE_MESH, *_OF_THE_BLOCKS, *_OF_WEB_SERVERS)}
