@@ -1,0 +1,1 @@
+"""Makes docs/reference.md of the code: `scripts/reference`."""
