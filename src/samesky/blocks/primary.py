@@ -88,6 +88,11 @@ class PrimaryBrain:
         self._data = None  # it must be said again, though it doesn't change
         self._fail("publish", words, hint)
 
+    @property
+    def data(self) -> Mapping[str, Value] | None:
+        """What was read last; None: nothing yet, or it has to be said again."""
+        return self._data
+
     def goodbye(self, *, wall_s: float) -> Broadcast | None:
         """What to publish when the service ends: the last data once more, so that old peers see nothing new."""
         if self._data is None:

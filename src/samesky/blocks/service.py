@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Self
 
+from ..core.status import Snapshot
 from ..core.strict import Reason, Refused
 from ..errors import Unreachable
 from ..link.amqp_message import matches
@@ -18,6 +19,7 @@ from .broadcasting import Broadcasting
 from .carriers import Arrival, CarrierLink
 from .envelope import BlockMessage, decode_message
 from .following import CONTROLLER_TIMEOUT_S, Following
+from .link_snapshot import LinkSnapshots
 from .links import Carrier, PrimaryLink, ReplicaLink
 from .objects import Block, Objects
 from .registry import Registry
@@ -52,6 +54,7 @@ class Synchronising:
         self._replicas: dict[tuple[str, str, str], Following] = {}
         self._takers: dict[tuple[Carrier, str], list[Following]] = {}
         self._writers: dict[tuple[str, str], list[Following]] = {}
+        self._snapshots = LinkSnapshots()
         self._epoch = 0
         self._changing = asyncio.Lock()
         self._awaited: list[tuple[ReplicaLink, asyncio.Future[BlockMessage]]] = []
@@ -122,6 +125,27 @@ class Synchronising:
             [each.brain.status(now) for each in self._primaries.values()],
             [each.brain.status(now) for each in self._replicas.values()],
         )
+
+    def snapshots(self) -> list[Snapshot]:
+        """How every link is doing, for the page and all else that is made of snapshots."""
+        now, wall_s, troubles = time.monotonic(), time.time(), self.troubles()
+        primaries = [
+            self._snapshots.snapshot_primary(
+                each.brain.status(now), each.brain.data, wall_s, trouble=troubles.get(each.link.carrier, "")
+            )
+            for each in self._primaries.values()
+        ]
+        replicas = [
+            self._snapshots.snapshot_replica(
+                each.brain.status(now),
+                each.last_message.data if each.last_message is not None else None,
+                wall_s,
+                trouble=troubles.get(each.link.carrier, ""),
+                shares_block=len(self._writers.get((each.link.service, each.link.id), ())) > 1,
+            )
+            for each in self._replicas.values()
+        ]
+        return primaries + replicas
 
     @property
     def carriers(self) -> tuple[Carrier, ...]:

@@ -1,12 +1,14 @@
 """`samesky blocks serve`: the links of a configuration, and the REST interface to them, on one event loop."""
 
+import asyncio
 import fcntl
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from ..core.status import Snapshot
 from ..errors import ConfigError, Locked, SameskyError
 from ..link.web_server import serve
 from .api import make_app
@@ -18,6 +20,8 @@ from .mqtt_carrier import MqttCarrier
 from .registry import Registry
 from .service import Synchronising
 
+TELL_INTERVAL_S = 1.0
+
 
 def serve_blocks(
     settings: BlocksSettings,
@@ -25,17 +29,19 @@ def serve_blocks(
     *,
     started: Callable[[], None] = lambda: None,
     on_turn: Callable[[], None] = lambda: None,
+    tell: Callable[[Sequence[Snapshot]], None] = lambda _: None,
 ) -> None:
     """Run all links and serve until SIGINT or SIGTERM; ``started`` and ``on_turn`` are those of `serve`.
 
-    Raises `Locked` when another process runs the same links, and what `Registry` raises.
+    ``tell`` is told once a second how the links are doing. Raises `Locked` when another process runs the same links,
+    and what `Registry` raises.
     """
     failures: list[SameskyError] = []
 
     @asynccontextmanager
     async def run() -> AsyncIterator[Synchronising]:
         try:
-            async with _make_service(settings, registry) as service:
+            async with _make_service(settings, registry) as service, _telling(service, tell):
                 yield service
         except SameskyError as error:
             failures.append(error)  # uvicorn keeps it for itself
@@ -47,6 +53,20 @@ def serve_blocks(
         serve(app, listening, started=started, on_turn=on_turn)
     if failures:
         raise failures[0]
+
+
+@asynccontextmanager
+async def _telling(service: Synchronising, tell: Callable[[Sequence[Snapshot]], None]) -> AsyncIterator[None]:
+    async def tell_for_ever() -> None:
+        while True:
+            tell(service.snapshots())
+            await asyncio.sleep(TELL_INTERVAL_S)
+
+    task = asyncio.create_task(tell_for_ever(), name="samesky-blocks-status")
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 def _make_service(settings: BlocksSettings, registry: Registry) -> Synchronising:

@@ -1,5 +1,6 @@
 """Why there is no connection, as sentences that say what to do now."""
 
+import re
 import socket
 import ssl
 
@@ -68,3 +69,24 @@ def describe_error(address: str, error: Exception) -> str:
             return f"no connection to {address}: {error.strerror or error}"
         case _:
             return f"the connection to {address} failed: {type(error).__name__} {error}"
+
+
+_BROKER_GONE = re.compile(
+    r"refused the connection|ended the connection|doesn't answer|no connection to|can't be found|the connection to"
+)
+_FORBIDDEN = re.compile(r"[Nn]ot authorized|not allowed to|doesn't let us|the broker refused it|username and password")
+_DISK_FULL = re.compile(r"disk is full|No space left|[Dd]isk quota|File too large")
+
+
+def find_remedy(words: str) -> str:
+    """Return what to do, or to type, about the trouble that ``words`` tell of; empty when it's nothing that is known.
+
+    Nothing of it has to be done so that nothing is lost: what comes meanwhile comes later.
+    """
+    if _DISK_FULL.search(words):
+        return "Make room on that disk (to see what is full: df -h). It goes on by itself."
+    if _FORBIDDEN.search(words):
+        return "Correct the broker's password file and ACL for this user. It goes on by itself."
+    if _BROKER_GONE.search(words):
+        return "Start the broker there, or mend what is in its way (mosquitto: sudo systemctl restart mosquitto)."
+    return ""

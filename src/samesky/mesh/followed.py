@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from ..core.pace import Pace
 from ..core.status import Counters, State
 from ..link.message import Link, Message
 from .comparison import Comparison
@@ -43,6 +44,7 @@ class Followed:
         """How many announcements had come when a comparison was asked for last."""
         self.compared_at = 0.0
         self.last_error = ""
+        self._pace = Pace()
         self._state: State = "waiting"
         self._since = 0.0
 
@@ -52,7 +54,8 @@ class Followed:
             self.link.acknowledge(message)
 
     def note_state(self, now: float) -> None:
-        """See which state this is in now."""
+        """See which state this is in now, and how fast it goes."""
+        self._pace.note(self.fetched + self.inlined, now)
         state: State = "disconnected"
         if self.link is not None and self.link.connected:
             lacking = self.comparison.lacking if self.comparison is not None else 0
@@ -82,5 +85,6 @@ class Followed:
             same=comparison.same if comparison else None,
             lacking=comparison.lacking if comparison else 0,
             proven_at=comparison.proven_at if comparison else None,
+            rate_per_s=self._pace.read(now),
             last_error=self.last_error or (comparison.trouble if comparison else "") or "",
         )
