@@ -4,15 +4,17 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from samesky.blocks.carriers import Arrival
+from samesky.blocks.envelope import Metadata, encode_headers
 from samesky.blocks.links import decode_primary, decode_replica
 from samesky.blocks.mqtt_carrier import MqttCarrier
+from samesky.blocks.mqtt_presence import GRACE_S
 from samesky.blocks.registry import Registry
 from samesky.blocks.service import Synchronising
 from samesky.errors import Unreachable
@@ -22,6 +24,7 @@ from samesky.link.mqtt import MqttLink, MqttSettings
 from stands.amqp_ends import wait_until
 from stands.blocks_objects import run
 from stands.blocks_service import BlocksInMemory
+from stands.push_proxy import PushProxy
 
 pytestmark = pytest.mark.slow
 
@@ -42,17 +45,19 @@ def private(tmp_path: Path) -> Iterator[MosquittoBroker]:
         yield broker
 
 
-def make_carrier(broker: MosquittoBroker, prefix: str = "syncast") -> MqttCarrier:
+def make_carrier(
+    broker: MosquittoBroker | PushProxy, prefix: str = "syncast", *, grace_s: float = GRACE_S
+) -> MqttCarrier:
     settings = MqttSettings(f"test-{next(numbers)}", host="127.0.0.1", port=broker.port)
-    return MqttCarrier(settings, prefix=prefix)
+    return MqttCarrier(settings, prefix=prefix, grace_s=grace_s)
 
 
 @asynccontextmanager
 async def connected(
-    broker: MosquittoBroker, *, prefix: str = "syncast", hears: bool = True
+    broker: MosquittoBroker, *, prefix: str = "syncast", hears: bool = True, grace_s: float = GRACE_S
 ) -> AsyncIterator[tuple[MqttCarrier, list[Arrival]]]:
     """A carrier, and what arrives."""
-    carrier, arrivals = make_carrier(broker, prefix), list[Arrival]()
+    carrier, arrivals = make_carrier(broker, prefix, grace_s=grace_s), list[Arrival]()
     carrier.start(arrivals.append)
     if hears:
         await carrier.subscribe("#")
@@ -212,6 +217,57 @@ def test_what_the_broker_refuses_is_told_and_nothing_else_suffers(tmp_path: Path
             await carrier.close()
 
         run(test)
+
+
+def test_who_has_died_is_told_with_its_keys_and_who_was_cut_off_for_a_moment_is_not(private: MosquittoBroker) -> None:
+    """One is cut off and connects again; one ends as it should; one is cut off for good, and it alone has died."""
+
+    async def test() -> None:
+        with PushProxy(private.port) as of_cut, ExitStack() as way_of_dying:
+            of_dying = way_of_dying.enter_context(PushProxy(private.port))
+            publishers = [make_carrier(each) for each in (of_cut, private, of_dying)]
+            async with connected(private, grace_s=1.5) as (_, arrivals):
+                for name, carrier in zip(("cut", "ending", "dying"), publishers, strict=True):
+                    carrier.start(lambda arrival: None)
+                    await wait_until(lambda each=carrier: not each.trouble, 10, what="the connection")
+                    for block in ("a", "b"):
+                        await carrier.publish(f"{name}.{block}", b"{}", {}, timeout_s=10)
+                await wait_until(lambda: len(arrivals) == 6, 10, what="the messages")
+                of_cut.cut()
+                await publishers[1].close()
+                await wait_until(lambda: publishers[0].trouble, 10, what="the cut")
+                await wait_until(lambda: not publishers[0].trouble, 10, what="the next connection")
+                await asyncio.to_thread(way_of_dying.close)
+                await wait_until(lambda: len(arrivals) == 8, 20, what="the death")
+                assert sorted(each.key for each in arrivals if each.gone) == ["dying.a", "dying.b"]
+            for carrier in publishers:
+                await carrier.close()
+
+    run(test)
+
+
+def test_a_replica_is_stale_as_soon_as_its_primary_has_died(private: MosquittoBroker, tmp_path: Path) -> None:
+    """Its interval alone would tell that in three minutes."""
+    b = BlocksInMemory(dummy={"value": 0.5})
+
+    async def test() -> None:
+        following = make_carrier(private, grace_s=0.2)
+        with ExitStack() as way, Registry(tmp_path / "b.sdb") as registry:
+            dying = make_carrier(way.enter_context(PushProxy(private.port)))
+            dying.start(lambda arrival: None)
+            async with Synchronising(registry, objects={"b": b}, carriers={"mqtt": following}) as service:
+                await service.add(decode_replica("b", {"id": "dummy", "key": "a.sensor", "link": "mqtt"}))
+                await wait_until(lambda: not (dying.trouble or following.trouble), 10, what="the connections")
+                metadata = Metadata(origin="a.sensor", epoch=1, sequence=1, interval_s=60.0)
+                await dying.publish("a.sensor", b'{"value": 20.5}', encode_headers(metadata), timeout_s=10)
+                await wait_until(lambda: b.blocks["dummy"] == {"value": 20.5}, 10, what="the value")
+                assert service.status()[1][0].freshness == "fresh"
+                await asyncio.to_thread(way.close)
+                await wait_until(lambda: service.status()[1][0].freshness == "stale", 10, what="the death")
+                assert service.status()[1][0].last_error == "stale: its primary has ended"
+            await dying.close()
+
+    run(test)
 
 
 def test_a_replica_follows_its_primary_over_mqtt(broker: MosquittoBroker, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """What carries messages between services: `CarrierLink`, and the seed's one, `AmqpCarrier`, over an AMQP exchange.
 
-The other is `brewcast_link`, over MQTT. A service may have both, and a block that is broadcast over one of them may be
+The other is `mqtt_carrier`, over MQTT. A service may have both, and a block that is broadcast over one of them may be
 followed over the other: that is how an old service and a new one meet.
 """
 
@@ -28,6 +28,8 @@ class Arrival:
     headers: Sequence[tuple[str, object]]
     settle: Callable[[bool], None]
     retained: bool = False
+    gone: bool = False
+    """There is no message: whoever had sent those with this key has died."""
 
 
 OnArrival = Callable[[Arrival], None]

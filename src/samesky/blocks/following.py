@@ -54,6 +54,12 @@ class Following:
             self._unsettled[1:] = [settle]
         self._woken.set()
 
+    def note_gone(self, key: str) -> None:
+        """Whoever had broadcast ``key`` has died: a value from there is stale, another isn't."""
+        if self.last_message is not None and self.last_message.key == key:
+            self.brain.on_gone(time.monotonic())
+            self._woken.set()
+
     async def _run(self) -> None:
         while True:
             try:

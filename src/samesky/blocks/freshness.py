@@ -57,7 +57,7 @@ class Freshness:
         self._came_at, self._ended_at = came_at, None
 
     def note_end(self, now: float) -> None:
-        """The primary has said goodbye."""
+        """The primary has said goodbye, or its will has."""
         self._ended_at = now
 
     def state(self, now: float) -> State:
@@ -76,7 +76,7 @@ class Freshness:
     def describe_end(self) -> str:
         """Why a stale value is stale, in words."""
         if self._ended_at is not None:
-            return "stale: its primary has ended, and said so"
+            return "stale: its primary has ended"
         return f"stale: no good value has come for more than {self.lasts_s:g} s"
 
 

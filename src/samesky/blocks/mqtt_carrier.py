@@ -5,8 +5,7 @@ marked as of unknown age. Our headers are user properties, thus MQTT v5. A repli
 service broadcasts over AMQP to another of ours, and the other way round.
 
 Publishing and hearing have a connection each. What was under way when a connection ended is given up, not sent again on
-the next one: it would be old, and the next reading comes soon. There is no will: a primary that dies says nothing, and
-its replicas notice by the interval that it had told.
+the next one: it would be old, and the next reading comes soon. When a service dies, its will says so (`mqtt_presence`).
 """
 
 import asyncio
@@ -20,6 +19,7 @@ from ..link.mqtt import MqttLink, MqttSettings
 from ..link.packet import packet_bytes
 from .carriers import Arrival, OnArrival
 from .envelope import CONTENT_TYPE
+from .mqtt_presence import CLIENT, GRACE_S, Presence, strip
 from .mqtt_topics import parse_topic, spell_topic
 
 FAREWELL_S = 1.0
@@ -32,15 +32,19 @@ LOOK_AGAIN_S = 0.1
 class MqttCarrier:
     """Carries blocks over the broker of ``settings``, below the topic ``prefix``; see `CarrierLink`.
 
-    The client ids are that of ``settings`` with ``-out`` and ``-in``: no other service may have it.
+    The client ids are that of ``settings`` with ``-out`` and ``-in``: no other service may have it. The will of another
+    service is believed when nothing came from it for ``grace_s``.
     """
 
-    def __init__(self, settings: MqttSettings, *, prefix: str = "syncast") -> None:
+    def __init__(self, settings: MqttSettings, *, prefix: str = "syncast", grace_s: float = GRACE_S) -> None:
         self._settings = replace(
             settings, keepalive_s=KEEPALIVE_S, session_expiry_s=0, clean_start=True, tell_published=True
         )
         self._prefix = prefix
-        self._out = _Line(self._settings, "out", (), self._on_outgoing)
+        self._client_id = f"{settings.client_id}-out"
+        self._presence = Presence(prefix, self._on_gone, grace_s=grace_s)
+        will = self._presence.make_will(self._client_id)
+        self._out = _Line(replace(self._settings, will=will), "out", (), self._on_outgoing)
         self._in = _Line(self._settings, "in", (Subscription(f"{prefix}/#"),), self._on_incoming)
         self._on_arrival: OnArrival | None = None
         self._patterns: set[str] = set()
@@ -61,6 +65,7 @@ class MqttCarrier:
         """As of `CarrierLink`."""
         await self._out.close(drain_s=FAREWELL_S)
         await self._in.close()
+        self._presence.close()
 
     async def subscribe(self, pattern: str) -> None:
         """As of `CarrierLink`. All blocks of the prefix come then; who wants which is known by its pattern."""
@@ -77,9 +82,8 @@ class MqttCarrier:
     async def publish(self, key: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> None:
         """As of `CarrierLink`. A newer state of a key that is under way still waits until that was taken."""
         topic = spell_topic(self._prefix, key)
-        message = Message(
-            topic, body, retain=True, content_type=CONTENT_TYPE, properties=tuple(sorted(headers.items()))
-        )
+        properties = (*sorted(headers.items()), (CLIENT, self._client_id))
+        message = Message(topic, body, retain=True, content_type=CONTENT_TYPE, properties=properties)
         try:
             async with asyncio.timeout(timeout_s):
                 await self._hand_on(message)
@@ -123,6 +127,8 @@ class MqttCarrier:
 
     def _on_outgoing(self, event: Event) -> None:
         match event:
+            case Connected():
+                self._out.publish(self._presence.make_greeting(self._client_id))
             case Published(message):
                 self._room.set()
                 sent, taken = self._unconfirmed.get(message.topic, (None, None))
@@ -148,13 +154,21 @@ class MqttCarrier:
         if not isinstance(event, Arrived) or self._on_arrival is None:
             return
         message = event.message
+        if self._presence.take(message):
+            return
         try:
             key = parse_topic(self._prefix, message.topic)
         except Refused:
             return  # somebody else's
         if message.payload:  # none: what was retained has been cleared
-            headers = list[tuple[str, object]](message.properties)
-            self._on_arrival(Arrival(key, message.payload, headers, _settle, retained=message.retain))
+            live = not message.retain
+            properties = self._presence.note(key, message.properties) if live else strip(message.properties)
+            self._on_arrival(Arrival(key, message.payload, list(properties), _settle, retained=not live))
+
+    def _on_gone(self, key: str) -> None:
+        """The service that had broadcast ``key`` has died."""
+        if self._on_arrival is not None:
+            self._on_arrival(Arrival(key, b"", (), _settle, gone=True))
 
 
 def _settle(good: bool) -> None:

@@ -105,6 +105,10 @@ class ReplicaBrain:
         self._dropped.add(reason)
         self._last_error, self._hint = words, "the sender is to be mended; nothing was written"
 
+    def on_gone(self, now: float) -> None:
+        """Whoever had sent the last message has died: its value is stale."""
+        self._freshness.note_end(now)
+
     def _find_fault(self, message: BlockMessage, now: float, wall_s: float) -> str:
         """Why a message is worth nothing, in a word."""
         if now < self._paused_until:

@@ -280,7 +280,10 @@ class Synchronising:
 
     def _on_arrival(self, carrier: Carrier, arrival: Arrival) -> None:
         takers, awaiting = self._find_takers(carrier, arrival.key), self._find_awaiting(carrier, arrival.key)
-        if not takers and not awaiting:
+        if arrival.gone:
+            for each in takers:
+                each.note_gone(arrival.key)
+        if arrival.gone or not (takers or awaiting):
             arrival.settle(True)
             return
         try:
