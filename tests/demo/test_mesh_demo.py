@@ -33,7 +33,8 @@ def test_files_appear_at_all_and_who_was_away_comes_back_complete(folder: Path) 
     with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as run:
         assert run.wait() == 0, run.text
         text = run.text
-    first, directory, *_, last = text.splitlines()
+    page, first, directory, *_, last = text.splitlines()
+    assert page.startswith("Page: http://127.0.0.1:")
     assert first.startswith("Four peers in a ring")
     assert first.endswith("ends after 1 seconds.")
     assert directory == f"Directory: {folder}/kept (kept)"

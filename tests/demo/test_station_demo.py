@@ -54,7 +54,10 @@ def test_the_copy_catches_up_follows_and_is_the_same(folder: Path, broker: str) 
     with Run(folder, "--seconds", "75", "--broker", broker) as run:
         assert run.wait() == 0, run.text
         text = run.text
-    first, directory, broker_line, *_, last = text.splitlines()
+    page, first, directory, broker_line, *_, last = text.splitlines()
+    assert re.fullmatch(
+        r"Page: http://127\.0\.0\.1:\d+/ shows what follows as it happens; open it in a browser\.", page
+    )
     assert first.startswith("A real WeeWX station with a year of records, and an empty copy")
     assert "ends after 75 seconds" in first
     assert directory.startswith(f"Directory: {folder}/samesky-demo-")

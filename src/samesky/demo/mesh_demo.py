@@ -22,6 +22,7 @@ from ..errors import DifferenceFound, SetupError, Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .bulletins import Bulletins
 from .mesh_nodes import Broker, Node, TreeDigest, join_ring, read_digest, stop_nodes, walk_files
+from .page import Page
 from .program import find_ports
 from .screen import Screen
 
@@ -45,12 +46,15 @@ BROKERS: dict[str, type[MosquittoBroker] | type[IotcoreBroker]] = {
 LIBRARIES = ("aiohttp", "watchfiles", "prometheus_client")
 
 
-def run(*, seconds: float | None, directory: Path | None, broker: str | None, as_json: bool) -> None:
+def run(
+    *, seconds: float | None, directory: Path | None, broker: str | None, as_json: bool, web_port: int | None = None
+) -> None:
     """Show it all; returns when ``seconds`` are over, or at Ctrl-C once the trees have been shown to be the same.
 
-    ``directory`` keeps the trees, else they are removed; ``broker`` is one of BROKERS. With ``as_json`` the outcome
-    goes to standard output as one object, and the story to standard error. Raises `DifferenceFound`, `SetupError`
-    without a broker or a library, `Unreachable` when a process dies or files don't get on.
+    ``directory`` keeps the trees, else they are removed; ``broker`` is one of BROKERS, ``web_port`` the page's.
+    With ``as_json`` the outcome goes to standard output as one object, and the story to standard error. Raises
+    `DifferenceFound`, `SetupError` without a broker or a library, `Unreachable` when a process dies or files don't get
+    on.
     """
     started = time.monotonic()
     check_libraries()
@@ -59,7 +63,9 @@ def run(*, seconds: float | None, directory: Path | None, broker: str | None, as
     with ExitStack() as stack:
         place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
         screen = Screen(sys.stderr if as_json else sys.stdout)
-        demo = MeshDemo(stack, screen, place.absolute(), kept=directory is not None, broker=broker)
+        kept = directory is not None
+        demo = MeshDemo(stack, screen, place.absolute(), kept=kept, broker=broker, web_port=web_port or 0)
+        demo.show_page()
         demo.announce(seconds)
         demo.start()
         end = None if seconds is None else started + seconds - ENDING_S
@@ -91,12 +97,15 @@ def check_libraries() -> None:
 class MeshDemo:
     """The demo's parts, in the order in which they are to be called; ``stack`` ends what they start."""
 
-    def __init__(self, stack: ExitStack, screen: Screen, directory: Path, *, kept: bool, broker: str | None) -> None:
+    def __init__(
+        self, stack: ExitStack, screen: Screen, directory: Path, *, kept: bool, broker: str | None, web_port: int
+    ) -> None:
         self._stack = stack
         self._screen = screen
         self._directory = directory
         self._kept = kept
-        self._nodes = make_nodes(directory, broker)
+        self._page = Page(directory, screen, port=web_port)
+        self._nodes = make_nodes(directory, broker, environment=self._page.environment)
         join_ring(self._nodes)
         self._away = next(node for node in self._nodes if node.name == AWAY)
         self._running: list[Node] = []
@@ -105,6 +114,10 @@ class MeshDemo:
         self._paths: list[str] = []
         self._delays_s: list[float] = []
         self._recovered_s = 0.0
+
+    def show_page(self) -> None:
+        """Start the page over all peers, and say its address."""
+        self._stack.enter_context(self._page)
 
     def announce(self, seconds: float | None) -> None:
         """Say what will happen, and where."""
@@ -228,12 +241,13 @@ class MeshDemo:
 
     def _wait_until(self, moment: float) -> None:
         """Let time pass; raises `Unreachable` if a process has ended by itself."""
+        self._page.check()
         for node in self._running:
             node.check()
         time.sleep(max(0.0, moment - time.monotonic()))
 
 
-def make_nodes(directory: Path, broker_name: str | None) -> list[Node]:
+def make_nodes(directory: Path, broker_name: str | None, *, environment: Mapping[str, str]) -> list[Node]:
     """The four nodes, not started. Raises `SetupError` when there is no such broker."""
     ports = find_ports(2 * len(NAMES))
     nodes = []
@@ -241,7 +255,8 @@ def make_nodes(directory: Path, broker_name: str | None) -> list[Node]:
         broker = make_broker(broker_name, directory / name / "broker", ports[2 * number])
         # After a kill iotcore doesn't answer a client that asks for its session, and it keeps none anyway.
         options = () if isinstance(broker, MosquittoBroker) else ("--clean-session",)
-        nodes.append(Node(name, directory / name, broker, web_port=ports[2 * number + 1], options=options))
+        web_port = ports[2 * number + 1]
+        nodes.append(Node(name, directory / name, broker, web_port=web_port, options=options, environment=environment))
     return nodes
 
 

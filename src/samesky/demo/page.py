@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from shutil import rmtree
 from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -61,7 +62,8 @@ class Page:
         self._program.check()
 
     def _start(self) -> None:
-        (self._directory / "status").mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        rmtree(self.environment["SAMESKY_STATUS_DIR"], ignore_errors=True)  # what an earlier run's processes have left
         configs = self._configs or [self._write_config()]
         named = [word for path in configs for word in ("--config", path)]
         try:

@@ -22,6 +22,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from ..errors import ConfigError, DifferenceFound, SetupError, Unreachable
+from .page import Page
 from .program import HOST, SOURCE, Program, find_ports
 from .push_sites import (
     DAY_S,
@@ -45,12 +46,12 @@ STOP_TIMEOUT_S = 10.0
 POLL_S = 0.05
 
 
-def run(*, seconds: float | None, directory: Path | None, as_json: bool) -> None:
+def run(*, seconds: float | None, directory: Path | None, as_json: bool, web_port: int | None = None) -> None:
     """Show it all; then the server goes on until ``seconds`` after the start, or until Ctrl-C.
 
     ``directory`` keeps the databases, else they are removed. With ``as_json`` the outcome goes to standard output as
-    one object, and the story to standard error. Raises `DifferenceFound`, `SetupError` without a library, `ConfigError`
-    when ``directory`` isn't new, `Unreachable` when a command fails.
+    one object, and the story to standard error. ``web_port`` is the page's. Raises `DifferenceFound`, `SetupError`
+    without a library, `ConfigError` when ``directory`` isn't new, `Unreachable` when a command fails.
     """
     started = time.monotonic()
     check_libraries()
@@ -58,7 +59,10 @@ def run(*, seconds: float | None, directory: Path | None, as_json: bool) -> None
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
         place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
-        demo = PushDemo(stack, sys.stderr if as_json else sys.stdout, place.absolute(), kept=directory is not None)
+        file, kept = sys.stderr if as_json else sys.stdout, directory is not None
+        demo = PushDemo(stack, file, place.absolute(), kept=kept, web_port=web_port or 0)
+        demo.write_configs()
+        demo.show_page()
         demo.announce()
         demo.write_sites()
         demo.start_centre()
@@ -95,7 +99,7 @@ Compared = Mapping[str, tuple[Readings, Readings]]
 class PushDemo:
     """The demo's parts, in the order in which they are to be called; ``stack`` ends what they start."""
 
-    def __init__(self, stack: ExitStack, file: TextIO, directory: Path, *, kept: bool) -> None:
+    def __init__(self, stack: ExitStack, file: TextIO, directory: Path, *, kept: bool, web_port: int) -> None:
         self._stack = stack
         self._file = file
         self._screen = Screen(file)
@@ -103,12 +107,31 @@ class PushDemo:
         self._kept = kept
         (self._port,) = find_ports(1)
         self._until_s = int(time.time()) // DAY_S * DAY_S
-        self._centre = Program("the centre", log_path=directory / "central.log", system="push")
+        configs = [directory / "central.toml", *(self._folder(place) / "samesky.toml" for place in PLACES)]
+        self._page = Page(directory, self._screen, configs=configs, port=web_port)
+        self._centre = Program(
+            "the centre", log_path=directory / "central.log", system="push", environment=self._page.environment
+        )
 
     @property
     def url(self) -> str:
         """Where the centre is."""
         return f"http://{HOST}:{self._port}"
+
+    def write_configs(self) -> None:
+        """Write the centre's samesky.toml, and the sites'. Raises `ConfigError` when there was a demo before."""
+        if self._central_database.exists():
+            raise ConfigError(f"{self._directory} has the centre of an earlier demo", hint="Name another directory.")
+        for place in PLACES:
+            self._folder(place).mkdir(parents=True, exist_ok=True)
+            self._write_config(place)
+        (self._directory / "central.toml").write_text(
+            f'[push.central]\ndatabase = "sqlite:///{self._central_database}"\nlisten = "{HOST}:{self._port}"\n'
+        )
+
+    def show_page(self) -> None:
+        """Start the page over both sites and the centre, and say its address."""
+        self._stack.enter_context(self._page)
 
     def announce(self) -> None:
         """Say what will happen, and where."""
@@ -120,10 +143,7 @@ class PushDemo:
 
     def write_sites(self) -> None:
         """Make the sites' databases; one node's readings of some days are held back."""
-        if self._central_database.exists():
-            raise ConfigError(f"{self._directory} has the centre of an earlier demo", hint="Name another directory.")
         for place in PLACES:
-            self._folder(place).mkdir(parents=True, exist_ok=True)
             count = write_site(self._database(place), place, days=DAYS, until_s=self._until_s)
             if place is PLACES[-1]:
                 with closing(sqlite3.connect(self._database(place))) as connection, connection:
@@ -133,14 +153,10 @@ class PushDemo:
 
     def start_centre(self) -> None:
         """Make the centre, a site and a key for each, and start the server."""
-        (self._directory / "central.toml").write_text(
-            f'[push.central]\ndatabase = "sqlite:///{self._central_database}"\nlisten = "{HOST}:{self._port}"\n'
-        )
         self._screen.say("\nAt the centre:")
         for place in PLACES:
             self._call("site", "add", place.name, "--config", "central.toml")
             self._call("key", "add", place.name, "--config", "central.toml", "--output", f"{place.name}/centre.key")
-            self._write_config(place)
         self._stack.callback(self._stop_centre)
         self._say_command("serve", "--config", "central.toml")
         self._centre.start("serve", "--config", self._directory / "central.toml")
@@ -200,6 +216,7 @@ class PushDemo:
         try:
             while until is None or time.monotonic() < until:
                 self._centre.check()
+                self._page.check()
                 time.sleep(POLL_S)
         except KeyboardInterrupt:
             if until is not None:
@@ -224,7 +241,7 @@ class PushDemo:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "samesky", "push", *words],
             cwd=self._directory,
-            env=os.environ | {"PYTHONPATH": path},
+            env=os.environ | self._page.environment | {"PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=self._file,
             stderr=self._file,
@@ -252,8 +269,7 @@ class PushDemo:
             time.sleep(POLL_S)
 
     def _stop_centre(self) -> None:
-        self._centre.signal(signal.SIGTERM)
-        self._centre.wait_ended(STOP_TIMEOUT_S)
+        self._centre.end(STOP_TIMEOUT_S)
 
     # ------------------------------------------------------------------ places
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import DifferenceFound, Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
+from .page import Page
 from .pair import POLL_S, Arrival, Pair, compare_pairs
 from .screen import Screen, Update
 from .stations import Station, check_weewx, stop_stations
@@ -33,12 +34,19 @@ LIVE_RECORDS = 2
 BROKERS = {"mosquitto": MosquittoBroker, "iotcore": IotcoreBroker}
 
 
-def run(*, seconds: float | None, directory: Path | None, port: int | None, broker: str | None = None) -> None:
+def run(
+    *,
+    seconds: float | None,
+    directory: Path | None,
+    port: int | None,
+    broker: str | None = None,
+    web_port: int | None = None,
+) -> None:
     """Show it all; returns when ``seconds`` are over, or at Ctrl-C once the copy has been shown to be the same.
 
     ``directory`` keeps the stations (those of an earlier run go on), else they are removed; ``port`` is the broker's,
-    ``broker`` one of BROKERS. Raises `DifferenceFound`, `SetupError` without WeeWX or a broker, `Unreachable` when a
-    station dies or doesn't get on.
+    ``broker`` one of BROKERS, ``web_port`` the page's. Raises `DifferenceFound`, `SetupError` without WeeWX or
+    a broker, `Unreachable` when a station dies or doesn't get on.
     """
     started = time.monotonic()
     check_weewx()
@@ -46,7 +54,9 @@ def run(*, seconds: float | None, directory: Path | None, port: int | None, brok
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
         place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
-        demo = Demo(stack, place.absolute(), kept=directory is not None, port=port or 0, broker=broker)
+        kept = directory is not None
+        demo = Demo(stack, place.absolute(), kept=kept, port=port or 0, broker=broker, web_port=web_port or 0)
+        demo.show_page()
         demo.announce(seconds)
         demo.make_year()
         demo.start_primary()
@@ -63,7 +73,9 @@ def run(*, seconds: float | None, directory: Path | None, port: int | None, brok
 class Demo:
     """The demo's parts, in the order in which they are to be called; ``stack`` ends what they start."""
 
-    def __init__(self, stack: ExitStack, directory: Path, *, kept: bool, port: int, broker: str | None) -> None:
+    def __init__(
+        self, stack: ExitStack, directory: Path, *, kept: bool, port: int, broker: str | None, web_port: int
+    ) -> None:
         self._stack = stack
         self._screen = Screen()
         self._directory = directory
@@ -72,10 +84,16 @@ class Demo:
         self._broker = BROKERS[broker](port=port, dir=folder) if broker else choose_broker(port=port, dir=folder)
         self._primary = Station("primary", directory / "primary", primary_conf(self._broker.port))
         self._copy = Station("copy", directory / "copy", copy_conf(self._broker.port))
+        configs = [self._primary.config_path, self._copy.config_path]
+        self._page = Page(directory, self._screen, configs=configs, port=web_port)
         self._pairs = [
             Pair(label, self._primary.location(binding), self._copy.location(binding))
             for binding, label in LABELS.items()
         ]
+
+    def show_page(self) -> None:
+        """Start the page over both stations, and say its address."""
+        self._stack.enter_context(self._page)
 
     def announce(self, seconds: float | None) -> None:
         """Say what will happen, where, and with which broker; start the broker."""
@@ -194,7 +212,8 @@ class Demo:
         self._screen.say(f"The same: {rows:,} rows in {len(tables)} tables, every value of every row.")
 
     def _wait(self, seconds: float) -> None:
-        """Let time pass; raises `Unreachable` if a station has ended."""
+        """Let time pass; raises `Unreachable` if a station, or the page, has ended."""
+        self._page.check()
         self._primary.check()
         self._copy.check()
         time.sleep(seconds)

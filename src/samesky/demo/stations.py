@@ -34,6 +34,7 @@ class Station:
         """Write the station's files; those that are there already are written anew, the databases are kept."""
         self.name = name
         self.root = root
+        self.config_path = root / "weewx.conf"
         self.log_path = root / "weewx.log"
         self._output_path = root / "output.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -41,7 +42,7 @@ class Station:
         user = root / "bin" / "user"
         for folder in (user, root / "archive"):
             folder.mkdir(parents=True, exist_ok=True)
-        (root / "weewx.conf").write_text(conf, encoding="utf-8")
+        self.config_path.write_text(conf, encoding="utf-8")
         (user / "air_quality.py").write_text(AIR_EXTENSION, encoding="utf-8")
         for empty in ("__init__.py", "extensions.py"):
             (user / empty).touch()
@@ -65,7 +66,7 @@ class Station:
         path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
         with self._output_path.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "weewxd", "--exit", "--config", str(self.root / "weewx.conf")],
+                [sys.executable, "-P", "-m", "weewxd", "--exit", "--config", str(self.config_path)],
                 cwd=self.root,
                 env=os.environ | {"PYTHONPATH": path},
                 stdin=subprocess.DEVNULL,

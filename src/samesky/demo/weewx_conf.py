@@ -158,6 +158,7 @@ _PRIMARY = """\
     [[Responder]]
         host = 127.0.0.1
         port = {port}
+        track_changes = true
         [[[{instance}]]]
             [[[[{main}]]]]
                 type = main
@@ -171,6 +172,7 @@ _COPY = """\
     [[Requester]]
         host = 127.0.0.1
         port = {port}
+        track_changes = true
         archive_interval = {interval_s}
         loop_interval = {loop_s}
         [[[{instance}]]]
