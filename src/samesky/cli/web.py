@@ -41,14 +41,15 @@ def command(configs: tuple[Path, ...], as_json: bool, **options: object) -> None
     the running processes have written down, and changes nothing. Runs until Ctrl-C.
     """
     with needing("starlette", "web"), needing("uvicorn", "web"), needing("prometheus_client", "web"):
+        from ..web.elsewhere import Elsewhere
         from ..web.noticeboard import open_noticeboard
         from ..web.sources import Sources
     chosen = configs or _find_configs()
     settings = read_settings(chosen, options)
     status_dir = options["status_dir"]
     assert status_dir is None or isinstance(status_dir, Path)
-    sources = Sources(chosen, open_noticeboard(status_dir))
-    _serve(sources, settings, as_json)
+    with Elsewhere(chosen) as elsewhere:
+        _serve(Sources(chosen, open_noticeboard(status_dir), more=[elsewhere.read]), settings, as_json)
 
 
 def _find_configs() -> Sequence[Path]:

@@ -9,6 +9,7 @@ from ..core.status import Snapshot
 from ..errors import ConfigError
 from ..link.web_server import listen, make_server
 from .app import make_app
+from .elsewhere import Elsewhere
 from .noticeboard import open_noticeboard
 from .sources import Sources
 from .web_settings import WebSettings
@@ -31,9 +32,9 @@ def serve_beside(
     what else there is on this machine. Work that runs on an asyncio loop may use this as it is: nothing here waits but
     the start and the end. Raises `ConfigError` when the address or the certificate can't be used.
     """
-    sources = Sources(configs, open_noticeboard(status_dir), own)
-    app = make_app(sources, settings=settings)
-    with closing(listen(*settings.address)) as listening:
+    with Elsewhere(configs) as elsewhere, closing(listen(*settings.address)) as listening:
+        sources = Sources(configs, open_noticeboard(status_dir), own, more=[elsewhere.read])
+        app = make_app(sources, settings=settings)
         started = threading.Event()
         server = make_server(
             app,
