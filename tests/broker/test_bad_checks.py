@@ -122,7 +122,7 @@ class Stand:
     @property
     def trouble(self) -> str:
         (snapshot,) = self.following.snapshots()
-        return str(snapshot.last_error)
+        return f"{snapshot.last_error} {snapshot.hint}".rstrip()
 
     def prove_it_works(self) -> None:
         """A good check, of the copy's, is answered and ends within a second; nobody has ended."""

@@ -18,6 +18,7 @@ from samesky.errors import DifferenceFound
 from samesky.link.broker import MosquittoBroker
 from samesky.link.message import Link, OnEvent, Subscription
 from samesky.link.mqtt import MqttLink, MqttSettings
+from samesky.station.advice import advise
 from samesky.station.agreement import CopySettings
 from samesky.station.checks import CheckSettings
 from samesky.station.days import start_of_archive_day
@@ -121,8 +122,8 @@ class Pair:
     def wait_until_stopped(self) -> str:
         """Why it stopped, as `samesky status` says as well."""
         wait_for(lambda: self.snapshot.state == "stopped", 30, what="the stop", explain=self.describe)
-        reason = str(self.snapshot.last_error)
-        assert self.state.read_hold(STREAM) == reason
+        reason = self.state.read_hold(STREAM)
+        assert (self.snapshot.last_error, self.snapshot.hint) == advise(reason, stream=STREAM)
         return reason
 
     def repair(self, decisions: Decisions) -> None:

@@ -57,7 +57,8 @@ def test_a_full_disk_loses_nothing_and_room_is_used_within_seconds(
     ):
 
         def trouble() -> str:
-            return str(following.snapshots()[0].last_error)
+            snapshot = following.snapshots()[0]
+            return f"{snapshot.last_error} {snapshot.hint}"
 
         wait_for(lambda: "full" in trouble(), 30, what="the full disk", explain=trouble)
         assert "Make room" in trouble()

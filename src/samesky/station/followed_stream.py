@@ -4,9 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..core.status import Counters, Snapshot
+from ..core.pace import Pace
+from ..core.status import Counters, Snapshot, take_snapshot
 from ..core.status import State as StreamState
 from ..link.message import Message
+from .advice import advise
 from .agreement import CopySettings
 from .archive import Applied
 from .checker import Checker, Proof
@@ -38,6 +40,7 @@ class FollowedStream:
     stored: int = 0
     caught_up: bool = False
     """Whether nothing is known to be missing, and what has come is stored."""
+    pace: Pace = field(default_factory=Pace)
     distrust: str = ""
     """Why the last message of this stream wasn't believed; empty when it was."""
     doubt_until: float = -math.inf
@@ -62,15 +65,21 @@ class FollowedStream:
             return None
         return self.checks.proof
 
-    def snapshot(self, refused: Counters, trouble: str | None) -> Snapshot:
+    def trouble(self, trouble: str | None) -> str:
+        """What is wrong with the stream, else ``trouble``, which is the whole requester's; empty: nothing."""
+        return self.distrust or self.brain.trouble or self.checks.checker.trouble or trouble or ""
+
+    def snapshot(self, refused: Counters, trouble: str | None, *, now: float) -> Snapshot:
         """How the stream is doing; ``refused`` and ``trouble`` are the whole requester's."""
         brain, newest, proof = self.brain, self.brain.newest, self.checks.proof
         behind_s = None if newest is None else max(0, newest - brain.taken)
-        return Snapshot(
+        words, hint = advise(self.trouble(trouble), stream=brain.stream)
+        rough = Snapshot(
+            system="station",
             stream=brain.stream,
             role="requester",
             state=_STATES[brain.phase],
-            position=brain.taken,
+            position=brain.taken or None,
             newest=newest,
             behind=None if behind_s is None else round(behind_s / self.copy.interval_s),
             stored=self.stored,
@@ -82,9 +91,13 @@ class FollowedStream:
             proven_at=proof.at if proof else None,
             different=self.checks.different,
             repaired=self.checks.repaired,
-            last_error=self.distrust or brain.trouble or self.checks.checker.trouble or trouble,
+            last_error=words,
+            hint=hint,
             since=self.since,
+            rate_per_s=self.pace.read(now),
+            details={"interval_s": self.copy.interval_s, "protocol": 1 if brain.phase == "version-1" else 2},
         )
+        return take_snapshot(rough, now)
 
 
 def make_stream(

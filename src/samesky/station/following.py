@@ -36,6 +36,7 @@ from .messages import (
     RecordMessage,
     SummaryMessage,
 )
+from .reports import Reports
 from .requester import Action, Ask, Insert, Prepare, PutSummary, Store
 from .signatures import Trust
 from .state import State
@@ -46,7 +47,6 @@ from .worker import MakeLink, Worker
 _log = logging.getLogger(__name__)
 
 MAX_BATCH = 500
-REPORT_INTERVAL_S = 30.0
 # Whoever sends old signed messages again doesn't have us ask the primary about each.
 DOUBT_S = 60.0
 
@@ -94,7 +94,7 @@ class Following(Worker):
         self._engine = engine
         self._weewx_code = weewx_code or {}
         self._check_settings = replace(checks or CheckSettings(TreeStore(None)), state=state)
-        self._report_at = 0.0
+        self._reports = Reports()
         self._holds = Holds(
             state, [each.stream for each in settings.copies], accept_origin=settings.accept_origin, timer=timer
         )
@@ -173,7 +173,8 @@ class Following(Worker):
 
     def snapshots(self) -> list[Snapshot]:
         """What each stream is doing; from any thread."""
-        return [each.snapshot(self.refused, self._trouble.last) for each in self._streams.values()]
+        now = self._clock()
+        return [each.snapshot(self.refused, self._trouble.last, now=now) for each in self._streams.values()]
 
     # ------------------------------------------------------------------ the thread
 
@@ -207,7 +208,9 @@ class Following(Worker):
             case Disconnected(reason, _):
                 self._on_disconnected(reason)
             case Denied(topic, action, reason):
-                self._trouble.report(f"denied {action} {topic}", reason)
+                self._trouble.report(
+                    f"denied {action} {topic}", f"the broker doesn't let us {action} {topic}: {reason}"
+                )
             case _EngineDone():
                 self._settle()
             case _CheckWanted(name, allowed):
@@ -230,7 +233,7 @@ class Following(Worker):
             min(stream.brain.next_time(), stream.checks.next_time(stream.may_check))
             for stream in self._streams.values()
         ]
-        return min(*times, self._report_at, self._holds.next_time())
+        return min(*times, self._reports.next_time(self._news()), self._holds.next_time())
 
     def _finish(self) -> None:
         self._report()
@@ -243,9 +246,9 @@ class Following(Worker):
             if stream.phase != stream.brain.phase:
                 stream.phase, stream.since = stream.brain.phase, self._clock()
                 _log.info("state stream=%s phase=%s position=%d", stream.brain.stream, stream.phase, stream.brain.taken)
-                self._report_at = 0.0
             stream.caught_up = stream.brain.caught_up
-        if self._timer() >= self._report_at:
+            stream.pace.note(stream.stored, self._clock())
+        if self._reports.is_due(self._timer(), self._news()):
             self._report()
         with self._progress:
             self._progress.notify_all()
@@ -253,9 +256,18 @@ class Following(Worker):
     def _report(self) -> None:
         """Write down how each stream is doing, for commands that run beside this process."""
         self._tell()
-        self._report_at = self._timer() + REPORT_INTERVAL_S
+        moves = any(stream.phase == "catching-up" for stream in self._streams.values())
+        self._reports.note(self._timer(), self._news(), moves=moves)
         for snapshot in self.snapshots():
             self._state.write_snapshot(snapshot, self._clock())
+
+    def _news(self) -> object:
+        """What is told at once when it changes."""
+        trouble = self._trouble.last
+        return [
+            (stream.brain.phase, stream.trouble(trouble), stream.checks.different, stream.checks.proof)
+            for stream in self._streams.values()
+        ]
 
     def _on_connected(self) -> None:
         self._connected = True
@@ -417,7 +429,6 @@ class Following(Worker):
         self._holds.hold(name, reason)
         self._streams[name].brain.stop(reason)
         self._trouble.report(name, reason)
-        self._report_at = 0.0
 
     def _release(self, name: str) -> None:
         stream = self._streams[name]

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.status import Snapshot
+from ..core.status import Snapshot, take_snapshot
 from ..core.strict import Reason, Refused
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message
+from .advice import advise
 from .answering import Answering
 from .archive import Archive
 from .check_messages import encode_check
@@ -23,6 +24,7 @@ from .description import encode_description
 from .envelope import StandIn
 from .live_publishing import LivePublishing
 from .messages import encode_loop, encode_page, encode_record
+from .reports import Reports
 from .requests import Request
 from .responder import STREAM_CHUNK, Job, Responder
 from .serve_settings import ServeSettings
@@ -43,7 +45,6 @@ EVENTS_A_JOB = 100
 PROOF_PAUSE_S = 5.0
 # Whoever asked for a page a moment ago is catching up, and shouldn't wait for sums.
 CATCHING_UP_S = 1.0
-REPORT_INTERVAL_S = 30.0
 # So many slices of adding up more, if nothing else comes in, rather than have a question asked again later.
 MORE_SLICES = 10
 # What a PUBLISH of ours needs beside its payload: topic, properties, digest.
@@ -92,7 +93,8 @@ class Serving(Worker):
             on_refused=self._on_refused,
             qos=settings.publish_qos,
         )
-        self._report_at = self._sums_pause = 0.0
+        self._sums_pause = 0.0
+        self._reports = Reports()
         self._state, self._since = "disconnected", clock()
         self._handled = 0
         sums = sums or TreeStore(None)
@@ -130,19 +132,23 @@ class Serving(Worker):
 
     def snapshots(self) -> list[Snapshot]:
         """What each stream is doing; from any thread."""
-        state = self._state if self._link.connected else "disconnected"
-        return [
-            Snapshot(
-                stream=stream,
-                role="responder",
-                state="live" if state == "live" else "disconnected",
-                newest=self._live.newest(stream),
-                refused=self.brain.refused.copy(),
-                last_error=self._trouble.last,
-                since=self._since,
-            )
-            for stream in self._streams
-        ]
+        return [self._snapshot(stream, self._clock()) for stream in self._streams]
+
+    def _snapshot(self, stream: str, now: float) -> Snapshot:
+        words, hint = advise(self._trouble.last or "", stream=stream)
+        rough = Snapshot(
+            system="station",
+            stream=stream,
+            role="responder",
+            state="live" if self._link.connected and self._state == "live" else "disconnected",
+            newest=self._live.newest(stream),
+            refused=self.brain.refused.copy(),
+            last_error=words,
+            hint=hint,
+            since=self._since,
+            details={f"sent: {what}": count for what, count in self.sent.copy().items()},
+        )
+        return take_snapshot(rough, now)
 
     # ------------------------------------------------------------------ the thread
 
@@ -171,13 +177,15 @@ class Serving(Worker):
                 self.brain.forget()
                 self._trouble.note(reason)
             case Denied(topic, action, reason):
-                self._trouble.report(f"denied {action} {topic}", reason)
+                self._trouble.report(
+                    f"denied {action} {topic}", f"the broker doesn't let us {action} {topic}: {reason}"
+                )
             case dict():
                 self._live.on_record(event)
 
     def _due(self) -> float:
         now = self._timer()
-        due = [self._report_at, self._live.next_time()]
+        due = [self._reports.next_time(self._news()), self._live.next_time()]
         if (job_time := self.brain.next_time()) is not None:
             due.append(job_time)
         if self.settings.tail:
@@ -195,7 +203,7 @@ class Serving(Worker):
         if self.settings.tail:
             self._live.tail()
         self._live.publish_summaries()
-        if self._timer() >= self._report_at:
+        if self._reports.is_due(self._timer(), self._news()):
             self._report()
         job = self.brain.next_job(self._timer())
         if job is not None:
@@ -206,10 +214,14 @@ class Serving(Worker):
     def _report(self) -> None:
         """Write down how each stream is doing, for commands that run beside this process."""
         self._tell()
-        self._report_at = self._timer() + REPORT_INTERVAL_S
+        self._reports.note(self._timer(), self._news(), moves=False)
         if self._kept is not None and self._authority is None:
             for snapshot in self.snapshots():
                 self._kept.write_snapshot(snapshot, self._clock())
+
+    def _news(self) -> object:
+        """What is told at once when it changes."""
+        return self._state, self._trouble.last
 
     def _add_up(self) -> None:
         """Nothing else is to be done: go on with the sums for checks."""
@@ -227,7 +239,6 @@ class Serving(Worker):
 
     def _on_state(self, state: str) -> None:
         self._state, self._since = state, self._clock()
-        self._report_at = 0.0
 
     # ------------------------------------------------------------------ requests
 
