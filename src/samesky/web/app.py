@@ -14,22 +14,27 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from ..core.status import System
 from ..link.problems import Problem
 from .access import Access
 from .health import describe_health
 from .layout import Page, read_file, render_page
 from .live import Live
+from .metrics import CONTENT_TYPE, render_metrics
 from .noticeboard import Heard
 from .overview import render_overview
 from .sources import Sources
 from .station_pages import render_day, render_station
 from .station_views import Calendars
+from .status_document import describe_status
 from .stream_page import render_stream
 from .web_settings import WebSettings
 
 READ_AGAIN_AFTER_S = 0.5
 MOST_PATH = 2000
 """Characters of a page's path with its query."""
+MOST_BESIDE = 50
+"""Streams of the same system that are shown below one."""
 _FILES = {
     "style.css": "text/css; charset=utf-8",
     "drawing.css": "text/css; charset=utf-8",
@@ -107,16 +112,22 @@ class Site:
         heard, now = self.read(), time.time()
         match unquote(parts.path).removeprefix("/").split("/", 2):
             case [""]:
-                return render_overview(
-                    heard,
-                    now,
-                    max_lag_s=self._settings.max_lag_s,
-                    places=self._sources.describe_places(),
-                    troubles=self._sources.troubles,
-                )
+                return self._make_overview(heard, now)
+            case ["streams", "station" | "mesh" | "push" | "blocks" as system]:
+                return self._make_overview(heard, now, only=system)
             case ["stream", system, name]:
                 return self._make_stream_page(system, name, heard, now, dict(parse_qsl(parts.query)))
         return None
+
+    def _make_overview(self, heard: list[Heard], now: float, *, only: System | None = None) -> Page:
+        return render_overview(
+            heard,
+            now,
+            max_lag_s=self._settings.max_lag_s,
+            places=self._sources.describe_places(),
+            troubles=self._sources.troubles,
+            only=only,
+        )
 
     def _make_stream_page(
         self, system: str, name: str, heard: list[Heard], now: float, query: Mapping[str, str]
@@ -124,7 +135,10 @@ class Site:
         if system == "station":
             return self._make_station_page(name, heard, now, query)
         found = _choose(heard, system, name)
-        return render_stream(found, now, max_lag_s=self._settings.max_lag_s) if found else None
+        if not found:
+            return None
+        others = [each for each in heard if each.snapshot.system == system and each not in found][:MOST_BESIDE]
+        return render_stream(found, now, others=others, max_lag_s=self._settings.max_lag_s)
 
     def _make_station_page(self, name: str, heard: list[Heard], now: float, query: Mapping[str, str]) -> Page | None:
         """The page about a stream, or below it that about a day: ``home/wx_binding/day/2026-11-21``."""
@@ -152,15 +166,12 @@ class Site:
 
     def show_status(self, request: Request) -> Response:
         """Answer with all that is known, for programs."""
-        from .status_document import describe_status
-
         return _answer_json(describe_status(self.read(), time.time(), self._settings.max_lag_s))
 
     def show_metrics(self, request: Request) -> Response:
         """Answer with the metrics, for Prometheus."""
-        from .metrics import CONTENT_TYPE, render_metrics
-
-        return Response(render_metrics(self.read(), time.time()), 200, _NOT_KEPT, media_type=CONTENT_TYPE)
+        text = render_metrics(self.read(), time.time(), max_lag_s=self._settings.max_lag_s)
+        return Response(text, 200, _NOT_KEPT, media_type=CONTENT_TYPE)
 
     def show_ready(self, request: Request) -> Response:
         """Answer 200 when every stream is well, 503 and what isn't when one is not."""

@@ -1,7 +1,7 @@
 """What only one system has to tell of a stream (`Snapshot.details`), as facts and as a table.
 
-A name such as ``queue`` or ``age_s`` is a fact. ``observation: rows to push`` is of one part of the stream, a table
-that is pushed, say: where there are such names, the parts are the rows of a table.
+A name such as ``queue``, ``age_s`` or ``lag mean, s`` is a fact. ``observation: rows to push`` is of one part of the
+stream, a table that is pushed, say: where there are such names, the parts are the rows of a table.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,14 +9,19 @@ from html import escape
 
 from ..core.status import Detail
 from .noticeboard import Heard
-from .pieces import NOTHING, describe_number, describe_span, render_ago
+from .pieces import NOTHING, begin_sentence, describe_lag, describe_number, render_ago
 
 _BETWEEN = ": "
+_ENDINGS = ("_s", ", s", "_bytes")
 _WORDS: Mapping[str, str] = {
     "age_s": "Age of the value",
+    "bytes": "Size of all that came",
     "clock_ahead_s": "Its clock is ahead by",
     "interval_s": "A record every",
     "key": "Routing key",
+    "last_push_at": "Last push",
+    "newest file at": "Newest file here",
+    "next_run_at": "Next run",
     "lacking": "Lacking here",
     "late": "Late, come last",
     "queue": "Waiting to be fetched",
@@ -41,7 +46,7 @@ def render_parts_of(heard: Heard) -> str:
     if not parts:
         return ""
     columns = list(dict.fromkeys(of for values in parts.values() for of in values))
-    head = "".join(f'<th scope="col">{escape(_begin(each))}</th>' for each in columns)
+    head = "".join(f'<th scope="col">{escape(begin_sentence(each))}</th>' for each in columns)
     rows = "".join(_render_part(part, values, columns) for part, values in parts.items())
     return (
         f'<div class="scroll" role="region" tabindex="0" aria-label="By part"><table class="plain"><thead><tr>'
@@ -51,11 +56,11 @@ def render_parts_of(heard: Heard) -> str:
 
 def name_detail(name: str) -> str:
     """The name in words: ``clock_ahead_s`` is ``Its clock is ahead by``."""
-    for suffix in ("_s", "_at", "_bytes"):
-        if name in _WORDS:
-            return _WORDS[name]
-        name = name.removesuffix(suffix)
-    return _WORDS.get(name, _begin(name.replace("_", " ")))
+    if name in _WORDS:
+        return _WORDS[name]
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    return begin_sentence(name.replace("_", " "))
 
 
 def render_detail(name: str, value: Detail, now: float) -> str:
@@ -65,11 +70,11 @@ def render_detail(name: str, value: Detail, now: float) -> str:
             return NOTHING
         case bool():
             return "yes" if value else "no"
-        case int() | float() if name.endswith("_at"):
+        case int() | float() if name.endswith(("_at", " at")):
             return render_ago(value, now)
-        case int() | float() if name.endswith("_s"):
-            return describe_span(value)
-        case int() | float() if name.endswith("_bytes"):
+        case int() | float() if name.endswith(("_s", ", s")):
+            return describe_lag(value)
+        case int() | float() if name.endswith("bytes"):
             return f"{value / 1e6:,.1f} MB"
         case int() | float():
             return describe_number(value)
@@ -79,7 +84,3 @@ def render_detail(name: str, value: Detail, now: float) -> str:
 def _render_part(part: str, values: Mapping[str, Detail], columns: list[str]) -> str:
     cells = "".join(f"<td>{render_detail('', values.get(each), 0.0)}</td>" for each in columns)
     return f'<tr><th scope="row">{escape(part)}</th>{cells}</tr>'
-
-
-def _begin(words: str) -> str:
-    return words[:1].upper() + words[1:]

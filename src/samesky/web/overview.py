@@ -9,10 +9,12 @@ from ..core.status import Level, System
 from .layout import Page, render_part
 from .noticeboard import Heard
 from .pieces import SYSTEM_WORDS, render_ago, render_command, render_mark, render_todo
+from .status_document import describe_status
 from .stream_table import COLUMNS, Judged, judge_all, render_streams
 
-MOST_SHOWN = 200
-"""Rows of one system; the others are counted."""
+MOST_SHOWN, MOST_OF_ONE = 100, 2000
+"""Rows of one system on the page of all, and on its own; the others are counted."""
+_TRAIL = '<nav class="trail" aria-label="Where this is"><a href="/">Overview</a></nav>'
 
 
 def render_overview(
@@ -22,20 +24,26 @@ def render_overview(
     max_lag_s: float | None = None,
     places: str = "",
     troubles: Sequence[str] = (),
+    only: System | None = None,
 ) -> Page:
     """Return the first page about everything that is known on this machine.
 
-    ``places`` says where was looked, for who sees nothing; ``troubles`` what couldn't be read.
+    ``places`` says where was looked, for who sees nothing; ``troubles`` what couldn't be read. With ``only`` it is the
+    page about the streams of that system, all of them.
     """
-    judged = judge_all(heard, now, max_lag_s=max_lag_s)
+    chosen = [each for each in heard if only in (None, each.snapshot.system)]
+    judged = judge_all(chosen, now, max_lag_s=max_lag_s)
     level, sentence = summarize(judged)
     said = render_part("said", escape(sentence), tag="p", class_="unseen", role="status")
     hero = render_part("hero", _render_hero(judged, level, sentence, now), class_=f"hero {level}")
     title = "samesky" if not judged else f"{_TITLE_SIGNS[level]} {sentence} · samesky"
-    systems = [_render_system(each, judged, now) for each in get_args(System)] if judged else [_render_empty(places)]
-    body = "\n".join([said, hero, _render_troubles(troubles), *systems])
-    document = {**_describe(judged, level, sentence), "troubles": list(troubles)}
-    return Page(title, body, document, here="/")
+    most = MOST_SHOWN if only is None else MOST_OF_ONE
+    systems = [render_system(each, judged, now, most=most) for each in get_args(System)]
+    body = [_TRAIL if only else "", said, hero, _render_troubles(troubles), *systems]
+    if not judged:
+        body.append(_render_empty(places))
+    document = {**describe_status(chosen, now, max_lag_s), "words": sentence, "troubles": list(troubles)}
+    return Page(title, "\n".join(filter(None, body)), document, here=f"/streams/{only}" if only else "/")
 
 
 def summarize(judged: Sequence[Judged]) -> tuple[Level, str]:
@@ -93,25 +101,24 @@ def _render_proof(judged: Sequence[Judged], now: float) -> str:
     return f"{who} proven the same at most {render_ago(min(proven), now)}."
 
 
-def _render_system(system: System, judged: Sequence[Judged], now: float) -> str:
+def render_system(
+    system: System, judged: Sequence[Judged], now: float, *, heading: str = "", most: int = MOST_SHOWN
+) -> str:
+    """Return a section with the streams of one system, the worst first; nothing when it has none."""
     found = [each for each in judged if each.heard.snapshot.system == system]
     if not found:
         return ""
-    table = render_streams(found[:MOST_SHOWN], now, columns=COLUMNS[system], caption=SYSTEM_WORDS[system])
-    more = len(found) - MOST_SHOWN
-    note = f'<p class="more">{more:,} more aren\'t shown; none is worse than the last one here.</p>' if more > 0 else ""
-    heading = f'<h2 id="of-{system}">{SYSTEM_WORDS[system]}</h2>'
-    return f'<section aria-labelledby="of-{system}">{heading}\n{table}{note}</section>'
-
-
-def _describe(judged: Sequence[Judged], level: Level, sentence: str) -> dict[str, object]:
-    return {"level": level, "words": sentence, "streams": [describe_stream(each) for each in judged]}
-
-
-def describe_stream(each: Judged) -> dict[str, object]:
-    """One stream for programs."""
-    verdict = {"level": each.verdict.level, "words": each.verdict.words, "todo": each.verdict.todo}
-    return {**each.heard.snapshot.as_dict(), "heard_at": each.heard.heard_at, "owner": each.heard.owner, **verdict}
+    heading = heading or SYSTEM_WORDS[system]
+    table = render_streams(found[:most], now, columns=COLUMNS[system], caption=heading)
+    more = len(found) - most
+    note = (
+        f'<p class="more">{more:,} more, none worse than the last one here: '
+        f'<a href="/streams/{system}">all of them</a>.</p>'
+        if more > 0
+        else ""
+    )
+    title = f'<h2 id="of-{system}">{escape(heading)}</h2>'
+    return f'<section aria-labelledby="of-{system}">{title}\n{table}{note}</section>'
 
 
 _COUNTED: dict[Level, str] = {

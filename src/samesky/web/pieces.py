@@ -7,6 +7,7 @@ from html import escape
 from urllib.parse import quote
 
 from ..core.status import Level, Role, System
+from .noticeboard import Heard
 
 LEVEL_WORDS: Mapping[Level, str] = {
     "good": "All right",
@@ -16,13 +17,13 @@ LEVEL_WORDS: Mapping[Level, str] = {
 }
 """What a mark says to those who don't see it."""
 SYSTEM_WORDS: Mapping[System, str] = {"station": "Stations", "mesh": "Mesh", "push": "Push", "blocks": "Blocks"}
-ROLE_WORDS: Mapping[Role, str] = {
+_ROLE_WORDS: Mapping[Role, str] = {
     "requester": "copy",
     "responder": "primary",
     "peer": "neighbour",
-    "pusher": "push to the centre",
+    "pusher": "push to a centre",
     "site": "site",
-    "primary": "primary block",
+    "primary": "primary",
     "replica": "replica",
 }
 NOTHING = '<span class="none" aria-hidden="true">–</span><span class="unseen">nothing</span>'
@@ -50,6 +51,11 @@ def describe_span(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s"
 
 
+def describe_lag(lag_s: float) -> str:
+    """``120 ms`` where that is short, else as `describe_span`."""
+    return f"{lag_s * 1000:.0f} ms" if lag_s < 1 else describe_span(lag_s)
+
+
 def describe_moment(moment: float) -> str:
     """``2026-11-21 10:05:00 UTC``; what can't be a date is told as it is."""
     try:
@@ -63,6 +69,18 @@ def describe_number(number: float) -> str:
     if number == int(number) or abs(number) >= 99.5:
         return f"{number:,.0f}"
     return f"{number:.1f}" if abs(number) >= 9.95 else f"{number:.2g}"
+
+
+def begin_sentence(words: str) -> str:
+    """``words`` with a capital letter."""
+    return words[:1].upper() + words[1:]
+
+
+def name_role(heard: Heard) -> str:
+    """What a stream is, in words: ``copy``, ``copy at balcony``."""
+    shown = heard.snapshot
+    words = "announced" if (shown.system, shown.role) == ("mesh", "primary") else _ROLE_WORDS[shown.role]
+    return f"{words} at {heard.place}" if heard.place else words
 
 
 def render_mark(level: Level, *, named: bool = True) -> str:

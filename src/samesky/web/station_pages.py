@@ -10,12 +10,11 @@ from .day_section import render_day_records, render_day_ways
 from .found_section import describe_findings, render_found
 from .layout import Page
 from .noticeboard import Heard
-from .overview import describe_stream
 from .pieces import SYSTEM_WORDS, stream_path
 from .station_databases import StationRole
 from .station_views import Calendars
+from .status_document import describe_heard
 from .stream_page import render_heading, render_state
-from .stream_table import judge_all
 
 _ROLES: Mapping[str, StationRole] = {"copy": "requester", "primary": "responder"}
 
@@ -40,7 +39,7 @@ def render_station(
     document: dict[str, object] = {
         "system": "station",
         "stream": stream,
-        "streams": [describe_stream(each) for each in judge_all(heard, now, max_lag_s=max_lag_s)],
+        "streams": [describe_heard(each, now, max_lag_s) for each in heard],
     }
     if coverage is not None:
         roles = [each.role for each in calendars.databases(stream)]

@@ -1,25 +1,36 @@
 """The page about one stream: what to think of it, what to do, and all that is known of it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 
+from ..core.status import State, System
 from .details import list_details, render_parts_of
 from .layout import Page, render_part
 from .noticeboard import Heard
-from .overview import describe_stream
+from .overview import render_system
 from .pieces import (
-    ROLE_WORDS,
     SYSTEM_WORDS,
+    begin_sentence,
+    describe_lag,
     describe_moment,
     describe_number,
+    name_role,
     render_ago,
     render_facts,
     render_mark,
+    render_name,
     stream_path,
 )
-from .stream_table import Judged, describe_lag, describe_rate, judge_all, render_verdict
+from .status_document import describe_heard
+from .stream_table import Judged, describe_rate, judge_all, render_verdict
 
-_STATE_WORDS = {
+_BESIDE: Mapping[System, str] = {
+    "station": "Other streams",
+    "mesh": "Other neighbours",
+    "push": "Other sites and centres",
+    "blocks": "Other links",
+}
+_STATE_WORDS: Mapping[State, str] = {
     "waiting": "waiting",
     "catching-up": "catching up",
     "live": "live",
@@ -28,13 +39,21 @@ _STATE_WORDS = {
 }
 
 
-def render_stream(heard: Sequence[Heard], now: float, *, max_lag_s: float | None = None) -> Page:
-    """Return the page about one stream, of which there may be several on this machine: a primary and copies."""
+def render_stream(
+    heard: Sequence[Heard], now: float, *, others: Sequence[Heard] = (), max_lag_s: float | None = None
+) -> Page:
+    """Return the page about one stream, of which there may be several on this machine: a primary and copies.
+
+    ``others`` are streams that belong to it: the other neighbours of a mesh, the other sites of a centre.
+    """
     shown = heard[0].snapshot
-    body = f"{render_heading(heard)}\n{render_state(heard, now, max_lag_s=max_lag_s)}"
-    judged = judge_all(heard, now, max_lag_s=max_lag_s)
-    document = {"system": shown.system, "stream": shown.stream, "streams": [describe_stream(each) for each in judged]}
-    return Page(f"{shown.stream} · samesky", body, document, here=stream_path(shown.system, shown.stream))
+    body = [render_heading(heard), render_state(heard, now, max_lag_s=max_lag_s)]
+    if others:
+        judged = judge_all(others, now, max_lag_s=max_lag_s)
+        body.append(render_system(shown.system, judged, now, heading=_BESIDE[shown.system]))
+    streams = [describe_heard(each, now, max_lag_s) for each in heard]
+    document = {"system": shown.system, "stream": shown.stream, "streams": streams}
+    return Page(f"{shown.stream} · samesky", "\n".join(body), document, here=stream_path(shown.system, shown.stream))
 
 
 def render_heading(heard: Sequence[Heard]) -> str:
@@ -42,7 +61,8 @@ def render_heading(heard: Sequence[Heard]) -> str:
     shown = heard[0].snapshot
     return (
         f'<nav class="trail" aria-label="Where this is"><a href="/">Overview</a> <span aria-hidden="true">›</span> '
-        f"{SYSTEM_WORDS[shown.system]}</nav>\n<h1>{escape(shown.stream)}</h1>"
+        f'<a href="/streams/{shown.system}">{SYSTEM_WORDS[shown.system]}</a></nav>\n'
+        f"<h1>{render_name(shown.stream)}</h1>"
     )
 
 
@@ -52,11 +72,11 @@ def render_state(heard: Sequence[Heard], now: float, *, max_lag_s: float | None 
 
 
 def _render_one(each: Judged, now: float) -> str:
-    shown, level = each.heard.snapshot, each.verdict.level
+    level, name = each.verdict.level, escape(begin_sentence(name_role(each.heard)))
     html = (
-        f'<div class="verdict {level}">{render_mark(level)}<div><h2>{escape(ROLE_WORDS[shown.role].capitalize())}</h2>'
-        f"{render_verdict(each.verdict)}</div></div>{render_facts(_list_facts(each.heard, now))}"
-        f"{render_parts_of(each.heard)}"
+        f'<div class="verdict {level}">{render_mark(level)}'
+        f"<div><h2>{name}</h2>{render_verdict(each.verdict)}</div></div>"
+        f"{render_facts(_list_facts(each.heard, now))}{render_parts_of(each.heard)}"
     )
     return render_part(each.part, html, tag="section", class_=f"card state {level}")
 

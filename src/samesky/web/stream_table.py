@@ -10,9 +10,10 @@ from .layout import render_part
 from .noticeboard import Heard
 from .pieces import (
     NOTHING,
-    ROLE_WORDS,
+    begin_sentence,
+    describe_lag,
     describe_number,
-    describe_span,
+    name_role,
     render_ago,
     render_count,
     render_mark,
@@ -69,12 +70,12 @@ def _render_row(each: Judged, now: float, columns: Sequence[Column]) -> str:
     shown, level = each.heard.snapshot, each.verdict.level
     name = (
         f'<a href="{escape(stream_path(shown.system, shown.stream))}">{render_name(shown.stream)}</a>'
-        f' <span class="role">{ROLE_WORDS[shown.role]}</span>'
+        f' <span class="role">{escape(name_role(each.heard))}</span>'
     )
     todo = f'<td role="cell" class="todo">{render_todo(each.verdict.todo)}</td>' if each.verdict.todo else ""
     html = (
         f'<th scope="row" role="rowheader">{render_mark(level)}<span class="name">{name}</span></th>'
-        f'<td role="cell" class="how"><span class="words">{escape(_begin(each.verdict.words))}</span></td>'
+        f'<td role="cell" class="how"><span class="words">{escape(begin_sentence(each.verdict.words))}</span></td>'
         + "".join(_render_figure(column, column.cell(each.heard, now)) for column in columns)
         + todo
     )
@@ -89,7 +90,7 @@ def _render_figure(column: Column, html: str) -> str:
 def render_verdict(verdict: Verdict) -> str:
     """What to think of a stream, and what to do."""
     todo = f'<p class="todo">{render_todo(verdict.todo)}</p>' if verdict.todo else ""
-    return f'<p class="words">{escape(_begin(verdict.words))}</p>{todo}'
+    return f'<p class="words">{escape(begin_sentence(verdict.words))}</p>{todo}'
 
 
 def render_proven(heard: Heard, now: float) -> str:
@@ -106,11 +107,6 @@ def render_lag(heard: Heard, now: float) -> str:
     """How far behind it is in time."""
     lag_s = heard.snapshot.lag_s
     return NOTHING if lag_s is None else describe_lag(lag_s)
-
-
-def describe_lag(lag_s: float) -> str:
-    """``120 ms`` where that is short, else as `describe_span`."""
-    return f"{lag_s * 1000:.0f} ms" if lag_s < 1 else describe_span(lag_s)
 
 
 def render_waiting(heard: Heard, now: float) -> str:
@@ -159,8 +155,3 @@ COLUMNS: Mapping[System, Sequence[Column]] = {
     "blocks": (Column("Value", render_detail("value")), Column("Age", render_detail("age_s", unit="s")), LAG, SPEED),
 }
 """What is told of the streams of each system."""
-
-
-def _begin(words: str) -> str:
-    """``words`` as the beginning of a sentence."""
-    return words[:1].upper() + words[1:]
