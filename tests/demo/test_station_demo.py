@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stands.browser import Browser, Shown
 from stands.demo_run import DemoRun
 from stands.waiting import wait_for
 
@@ -114,13 +115,32 @@ def test_a_signal_ends_it_and_nothing_is_left(
 
 
 @pytest.mark.slow
-def test_ctrl_c_after_the_comparison_is_the_way_to_end_it(folder: Path) -> None:
-    with Run(folder) as run:
+def test_the_page_shows_the_calendar_filling_and_ctrl_c_after_the_comparison_ends_it_all(folder: Path) -> None:
+    with Run(folder) as run, Browser() as browser:
+        run.wait_for_text("open it in a browser.")
+        url = run.text.split()[1]
+        with browser.open(url) as overview, browser.open(f"{url}stream/station/demo/wx_binding") as station:
+            overview.wait_for("Catching up", 90)
+            wait_until_filled(station)
+            overview.wait_for("Both copies are the same", 60)
+            station.wait_for("The same")
+            assert (overview.complaints, station.complaints) == ([], [])
         run.wait_for_text("Both stay live. Ctrl-C ends the demo.")
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
     assert run.text.splitlines()[-1] == "Ended."
     assert not list(folder.glob("samesky-demo-*"))
+
+
+def wait_until_filled(station: Shown) -> None:
+    """Return when the calendar has had days in three different numbers: it fills while one looks."""
+    seen: set[int] = set()
+
+    def grows() -> bool:
+        seen.update(int(count) for count in re.findall(r"(\d+) days complete", station.text()))
+        return len(seen - {0}) >= 3
+
+    wait_for(grows, 90, what="a calendar that fills", explain=lambda: f"{sorted(seen)}: {station.text()}")
 
 
 @pytest.mark.slow
