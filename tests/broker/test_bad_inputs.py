@@ -144,7 +144,8 @@ TABLE = [
     Row(25, "a ResponseTopic elsewhere", [request(response_topic="house/door")], "replyto"),
     Row(25, "a ResponseTopic in $SYS", [request(response_topic="$SYS/broker")], "replyto"),
     Row(25, "a ResponseTopic that is our own", [request(response_topic=REQUESTS)], "replyto"),
-    Row(25, "a ResponseTopic two levels deep", [request(response_topic=f"{ATTACKER}/x")], "replyto"),
+    Row(25, "a ResponseTopic three levels deep", [request(response_topic=f"{ATTACKER}/x/y")], "replyto"),
+    Row(25, "a ResponseTopic with an empty level", [request(response_topic=f"{ATTACKER}/")], "replyto"),
     Row(25, "no ResponseTopic", [request(response_topic=None)], "replyto"),
     *(
         Row(26, f"a request for {payload[:8]!r}", [request(payload)], "bad_request", "bad_request")

@@ -17,6 +17,7 @@ from ..errors import SameskyError
 from ..link.message import Message
 from ..station.messages import DescriptionAnswer, ErrorAnswer, Incoming, decode_answer, encode_error
 from ..station.requests import Request, encode_request
+from ..station.signatures import Trust
 from .comparison import compare
 from .probe import Probe, check_connection, check_properties_arrive
 from .roles import RequesterRole
@@ -66,6 +67,7 @@ class _Inquiry:
         self._findings = findings
         self._unreachable = unreachable
         self._patience_s = patience_s
+        self._trust = Trust(self._follow.trust) if self._follow.trust else None
         self._asked: dict[bytes, str] = {}
         self._numbers = itertools.count(1)
 
@@ -95,7 +97,10 @@ class _Inquiry:
             correlation = f"check#{next(self._numbers)}".encode()
             self._asked[correlation] = stream.name
             request = Request(stream.name, after, reply_to, correlation, 2, "describe")
-            if not self._probe.publish(encode_request(request, topic, qos=1), self._patience_s):
+            message = encode_request(request, topic, qos=1)
+            if self._trust is not None:
+                self._trust.note_question(message)
+            if not self._probe.publish(message, self._patience_s):
                 stream.asked_on = topic
         deadline = time.monotonic() + self._patience_s
         for stream in streams:
@@ -110,9 +115,21 @@ class _Inquiry:
         stream.topic = message.topic
         stream.version = 2 if dict(message.properties).get("samesky") else 1
         try:
+            self._check_signature(stream, message)
             stream.answer = decode_answer(message, {stream.name: {}}, now=time.time())
         except Refused as refusal:
-            self._findings.error(self._where, f"{stream.name}: the primary's answer can't be used: {refusal}")
+            hint = f". {refusal.hint}" if refusal.hint else ""
+            self._findings.error(self._where, f"{stream.name}: the primary's answer can't be used: {refusal}{hint}")
+
+    def _check_signature(self, stream: _Stream, message: Message) -> None:
+        if self._trust is None:
+            return
+        self._trust.check(message, "answer")
+        if self._trust.unsigned:
+            self._findings.warn(self._where, f"{stream.name}: the answer isn't signed by a key that is trusted here")
+        else:
+            key_id = dict(message.properties).get("key", "")
+            self._findings.tell(self._where, f"{stream.name}: the answer is signed with the key {key_id}")
 
     def _is_answer(self, message: Message, stream: str) -> bool:
         if message.topic not in (self._follow.reply_to, self._probe.reply_to):

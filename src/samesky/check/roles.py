@@ -12,6 +12,7 @@ from ..errors import ConfigError
 from ..link.mqtt import MqttSettings
 from ..link.packet import check_topic
 from ..station.location import Location
+from ..station.signatures import TrustSettings
 from ..station.stanza import RequesterConfig, ResponderConfig
 
 
@@ -102,6 +103,8 @@ def _check_responder(where: str, config: ResponderConfig, findings: Findings) ->
     serve = config.serve
     names = ", ".join(each.name for each in serve.bindings)
     findings.tell(where, f"a primary: instance {serve.instance}, bindings {names}, by {describe_user(config.mqtt)}")
+    if serve.sign_key is not None:
+        findings.tell(where, f"signs what it says; its public key: {serve.sign_key.public.line}")
     if not serve.bindings:
         findings.error(where, f"the instance {serve.instance} has no binding: add a subsection for each")
     topics = {"archive_topic": serve.archive_topic, "loop_topic": serve.loop_topic}
@@ -116,8 +119,32 @@ def _check_requester(where: str, config: RequesterConfig, findings: Findings) ->
     topics = {"archive_topic": follow.archive_topic, "loop_topic": follow.loop_topic, "response_topic": follow.reply_to}
     topics["request_topic"] = next(iter(follow.asking.values())).request_topics[-1]
     _check_topics(where, topics, findings)
+    if follow.trust is not None:
+        _check_trust(where, config, follow.trust, findings)
     if config.mqtt.session_expiry_s == 0:
         findings.warn(where, "session_expiry = 0: the broker keeps nothing for this copy while it is away")
+
+
+def _check_trust(where: str, config: RequesterConfig, trust: TrustSettings, findings: Findings) -> None:
+    """Say what signatures mean for who is followed."""
+    if not trust.required:
+        findings.warn(
+            where,
+            "require_signature = false: what isn't signed is believed too; remove it once the primary signs",
+        )
+        return
+    findings.tell(
+        where,
+        f"believes what the keys of {trust.trusted_keys} have signed, and nothing else: a primary that doesn't sign "
+        "(version 1, or without sign_key_file) is refused",
+    )
+    missing = {each.stream.partition("/")[0] for each in config.follow.copies} - set(config.follow.answer_keys)
+    if config.answer and missing:
+        findings.warn(
+            where,
+            f"answer = true without sign_key_file: copies that require signatures don't believe this one; "
+            f"samesky station key make --copy {min(missing)}",
+        )
 
 
 def _check_topics(where: str, topics: Mapping[str, str], findings: Findings) -> None:
@@ -161,11 +188,12 @@ def _check_secrecy(path: Path, config: Mapping[str, Any], findings: Findings) ->
     """The file itself, when it holds a password of ours, and private keys; a password_file is looked at when read."""
     for section in _our_sections(config):
         say = findings.error if section.flag("strict", False) else findings.warn
-        if section.own("password", "") and _is_public(path):
-            say(
-                section.where,
-                f"password is in {path}, which everybody can read: chmod 640 {path}, or use password_file",
-            )
+        for name in ("password", "sign_key"):
+            if section.own(name, "") and _is_public(path):
+                say(
+                    section.where,
+                    f"{name} is in {path}, which everybody can read: chmod 640 {path}, or use {name}_file",
+                )
         key_file = section.own("key_file", "")
         if key_file and _is_public(Path(key_file).expanduser()):
             say(section.where, f"key_file = {key_file} can be read by everybody: chmod 600 {key_file}")

@@ -5,13 +5,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from .mesh_options import Listen
+from .station_key import command as key_command
 from .systemd import Systemd, describe_streams, watch_worker
 from .web_options import beside_options, page_beside
 
@@ -48,7 +49,7 @@ def command() -> None:
 @_config
 @beside_options
 @_json
-def serve(config: Path, web: Listen | None, web_token_file: Path | None, as_json: bool) -> None:
+def serve(config: Path, web: Listen | None, web_token_file: Path | None, status_dir: Path | None, as_json: bool) -> None:
     """Answer for a WeeWX database where weewxd isn't running, or isn't yours; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
     from ..station.serving import Serving
@@ -73,7 +74,10 @@ def serve(config: Path, web: Listen | None, web_token_file: Path | None, as_json
         sums=TreeStore(directory),
         status=status,
     )
-    with Systemd.from_environment() as systemd, page_beside(web, web_token_file, configs=[config], quiet=as_json):
+    with Systemd.from_environment() as systemd, ExitStack() as stack:
+        page = page_beside(web, web_token_file, configs=[config], status_dir=status_dir, quiet=as_json)
+        stack.enter_context(page)
+        stack.enter_context(_posting("serve", serving, config, status_dir))
         _stay(serving, systemd, as_json)
 
 
@@ -85,7 +89,7 @@ def serve(config: Path, web: Listen | None, web_token_file: Path | None, as_json
 @_config
 @beside_options
 @_json
-def follow(config: Path, web: Listen | None, web_token_file: Path | None, as_json: bool) -> None:
+def follow(config: Path, web: Listen | None, web_token_file: Path | None, status_dir: Path | None, as_json: bool) -> None:
     """Keep a copy on a machine without WeeWX, in SQLite or MariaDB; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
     from ..station.checks import CheckSettings
@@ -123,8 +127,13 @@ def follow(config: Path, web: Listen | None, web_token_file: Path | None, as_jso
             for stand_in in make_stand_ins(settings.follow, mqtt, following, state=state, sums=sums):
                 watch_worker(systemd, stand_in)
                 stack.enter_context(stand_in)
-        stack.enter_context(page_beside(web, web_token_file, configs=[config], quiet=as_json))
+        page = page_beside(web, web_token_file, configs=[config], status_dir=status_dir, quiet=as_json)
+        stack.enter_context(page)
+        stack.enter_context(_posting("follow", following, config, status_dir))
         _stay(following, systemd, as_json)
+
+
+command.add_command(key_command)
 
 
 @command.command(
@@ -153,6 +162,19 @@ def _tell_findings(config: Path, findings: "Findings") -> None:
         if finding.severity == "warning":
             click.echo(f"{config}: warning: {finding}", err=True)
     findings.raise_errors(str(config))
+
+
+def _posting(
+    name: str, role: "Serving | Following", config: Path, status_dir: Path | None
+) -> AbstractContextManager[None]:
+    """Have the commands and the page beside this process know how its streams are doing."""
+    from ..station.source import with_hint
+    from ..web.posting import posting
+
+    def own() -> "list[Snapshot]":
+        return [with_hint(each, config) for each in role.snapshots()]
+
+    return posting(f"station {name} {config.absolute()}", own, status_dir=status_dir)
 
 
 def _stay(role: "Serving | Following", systemd: Systemd, as_json: bool) -> None:

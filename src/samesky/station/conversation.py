@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Self
 
-from ..core.strict import Refused
+from ..core.strict import Reason, Refused
 from ..core.timetree import LEAF
 from ..errors import ConfigError, DataError, SameskyError, Unreachable
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
@@ -23,6 +23,7 @@ from .check_session import CheckSession, Repair
 from .description import Description
 from .messages import DescriptionAnswer, ErrorAnswer, decode_answer
 from .requests import RESPONSE_PREFIX, Request, encode_request
+from .signatures import Trust
 from .stanza import RequesterConfig
 
 CONNECT_TIMEOUT_S = 10.0
@@ -54,7 +55,7 @@ class Conversation:
     ) -> None:
         client_id = f"{config.mqtt.client_id}-{purpose}-{secrets.token_hex(2)}"
         self.stream = stream
-        self.reply_to = reply_to or f"{RESPONSE_PREFIX}{client_id}"
+        self.reply_to = reply_to or _reply_topic(config, client_id)
         self.messages = 0
         """Questions and answers of checks."""
         self.size_bytes = 0
@@ -65,6 +66,9 @@ class Conversation:
         self._events: queue.Queue[Event] = queue.Queue()
         self._denied: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        trust = config.follow.trust
+        self._trust = Trust(trust) if trust else None
+        self._disbelieved: Refused | None = None
         self._origin: str | None = None
         self._until = 0
         self._unbelieved = 0
@@ -139,6 +143,8 @@ class Conversation:
         while silent < tries:
             answer, unbelieved = None, self._unbelieved
             if f"publish {self._topics[0]}" not in self._denied:
+                if self._trust is not None:
+                    self._trust.note_question(message)
                 self._link.publish(replace(message, topic=self._topics[0]), timeout_s=PATIENCE_S)
                 answer = self._await_answer(correlation, PATIENCE_S)
             if isinstance(answer, ErrorAnswer) and answer.code == "busy":
@@ -173,11 +179,26 @@ class Conversation:
                 return None
             if not isinstance(event, Arrived) or event.message.correlation != correlation:
                 continue
+            if not self._is_proven(event.message):
+                continue  # the primary's may come yet
             answer = self._decode(event.message)
             if answer is not None:
                 return answer
             deadline = min(deadline, time.monotonic() + OTHERS_S)
         return None
+
+    def _is_proven(self, message: Message) -> bool:
+        """Whether the answer is signed by whom this copy trusts, where it trusts somebody."""
+        if self._trust is None:
+            return True
+        try:
+            self._trust.check(message, "answer")
+        except Refused as refusal:
+            if refusal.reason not in (Reason.SIG, Reason.SCOPE):
+                raise DataError(f"{self.stream}: the primary's answer can't be used: {refusal}") from refusal
+            self._disbelieved = refusal
+            return False
+        return True
 
     def _decode(self, message: Message) -> _Reply | None:
         try:
@@ -244,6 +265,11 @@ class Conversation:
             )
         if self.reply_to != self._config.follow.reply_to and self._is_answered_elsewhere():
             return self._denied_reading()
+        if self._disbelieved is not None:
+            return DataError(
+                f"{self.stream}: no answer came that can be believed: {self._disbelieved}",
+                hint=self._disbelieved.hint or "Somebody else may publish on the broker: docs/security.md.",
+            )
         if self._unbelieved:
             return Unreachable(
                 f"{self.stream}: only copies answer, and none that is proven up to there",
@@ -268,9 +294,16 @@ class Conversation:
     def _denied_reading(self) -> ConfigError:
         return ConfigError(
             f"{self.stream}: the broker doesn't let this user read {self.reply_to}, where the answers come",
-            hint=f"In the broker's ACL write: topic read {RESPONSE_PREFIX}# (or: pattern read {RESPONSE_PREFIX}%c), "
-            "and see that the primary may write there.",
+            hint=f"In the broker's ACL write: topic read {self._config.follow.reply_to}/# (or: topic read "
+            f"{RESPONSE_PREFIX}#), and see that the primary may write there.",
         )
+
+
+def _reply_topic(config: RequesterConfig, client_id: str) -> str:
+    """Where answers are wanted: below the copy's own topic, which its user may read; but without users by itself."""
+    if config.mqtt.username and config.follow.reply_to.startswith(RESPONSE_PREFIX):
+        return f"{config.follow.reply_to}/{client_id}"
+    return f"{RESPONSE_PREFIX}{client_id}"
 
 
 def _local(leaf: int) -> time.struct_time:

@@ -66,7 +66,7 @@ def encode_request(request: Request, topic: str, *, qos: int) -> Message:
 
 
 def decode_request(message: Message, *, response_topics: Iterable[str] = ()) -> Request:
-    """The request in ``message``; ``response_topics`` are allowed besides ``replicate/response/<one level>``.
+    """The request in ``message``; ``response_topics`` are allowed besides those of `check_reply_topic`.
 
     Raises `Refused`; `reply_address` tells whether the sender can be told.
     """
@@ -104,19 +104,22 @@ def _decode_request(message: Message, response_topics: Iterable[str]) -> Request
 
 
 def check_reply_topic(topic: str | None, allowed: Iterable[str] = ()) -> str:
-    """``replicate/response/<one level>``, its version 1 form ``replicate/request/<client id>``, or one of ``allowed``.
+    """``replicate/response/<one or two levels>``, version 1's ``replicate/request/<client id>``, or one of ``allowed``.
 
+    Of two levels the first is the copy's, which its user may read with all below it, and the second a command's.
     Raises `Refused` (replyto): a stranger's ResponseTopic never makes us publish elsewhere.
     """
     if topic and topic in allowed:
         return topic
-    for prefix in (RESPONSE_PREFIX, "replicate/request/"):
+    for prefix, most_levels in ((RESPONSE_PREFIX, 2), ("replicate/request/", 1)):
         if topic and topic.startswith(prefix):
+            levels = topic.removeprefix(prefix).split("/")
             try:
-                check_topic_level(topic.removeprefix(prefix))
+                if len(levels) <= most_levels and all(map(check_topic_level, levels)):
+                    return topic
             except Refused:
-                break
-            return topic
+                pass
+            break
     raise Refused(Reason.REPLYTO, "the ResponseTopic is missing or not below replicate/response/")
 
 

@@ -17,6 +17,7 @@ from ..core.strict import Refused, check_topic_level
 from ..link.mqtt import MqttSettings
 from ..link.tls import TlsSettings
 from .agreement import CopySettings, Policy
+from .checker import CHECK_INTERVAL_S
 from .databases import read_toml_location
 from .follow_settings import FollowSettings
 from .location import Location
@@ -24,6 +25,8 @@ from .requester import Asking
 from .requests import RESPONSE_PREFIX
 from .responder import Throttle
 from .serve_settings import ServedBinding, ServeSettings
+from .signing_keys import SecretKey
+from .signing_settings import SIGN_OPTIONS, TRUST_OPTIONS, read_sign_key, read_trust
 from .status_settings import OPTIONS as STATUS_OPTIONS
 from .status_settings import StatusSettings, read_status_settings
 
@@ -38,7 +41,7 @@ def _names(text: str) -> frozenset[str]:
 _LINK = _names(
     "host port keepalive username password password_file client_id tls ca_file cert_file key_file session_expiry "
     "log_mqtt subscribe_qos publish_qos strict state_dir enable request_topic archive_topic loop_topic loop_packets "
-    "track_changes " + " ".join(STATUS_OPTIONS)
+    "track_changes " + " ".join((*STATUS_OPTIONS, *SIGN_OPTIONS))
 )
 RESPONDER_OPTIONS = _LINK | _names(
     "delta throttle_count throttle_sleep max_responder_threads extra_response_topics max_page_bytes share"
@@ -46,7 +49,7 @@ RESPONDER_OPTIONS = _LINK | _names(
 REQUESTER_OPTIONS = _LINK | _names(
     "response_topic loop_interval archive_interval startup_max_tries startup_wait_before_retry archive_max_tries "
     "archive_wait_before_retry wait_before_retry main exact missing_columns newest accept_origin protocol "
-    "check_interval answer"
+    "check_interval answer " + " ".join(TRUST_OPTIONS)
 )
 RESPONDER_BINDING_OPTIONS = _names("data_binding type delta sqlite table")
 REQUESTER_BINDING_OPTIONS = _names(
@@ -121,6 +124,7 @@ def read_responder(options: Options, locate: Locate) -> ResponderConfig | None:
             options.integer("throttle_count", 1000, 0, 10**6), options.number("throttle_sleep", 1.0, 0, 3600)
         ),
         max_page_bytes=options.integer("max_page_bytes", 1 << 20, 4096, 1 << 20),
+        sign_key=read_sign_key(section, instance),
     )
     mqtt = read_link(options, f"samesky-{instance}-primary-{_machine_mark(*(str(each) for each in settings.bindings))}")
     if settings.shared:
@@ -173,6 +177,8 @@ def _requester_config(
         loop_packets=options.flag("loop_packets", True),
         subscribe_qos=options.integer("subscribe_qos", 1, 0, 1),
         accept_origin=options.text("accept_origin"),
+        trust=read_trust(options, {each.stream.partition("/")[0] for each in copies}),
+        answer_keys=_answer_keys(options) if options.flag("answer", False) else {},
     )
     config = RequesterConfig(
         follow=follow,
@@ -186,7 +192,7 @@ def _requester_config(
         archive_wait_s=_patience(options, "archive"),
         answer=options.flag("answer", False),
         track_changes=options.flag("track_changes", False),
-        check_interval_s=options.number("check_interval", 3600.0, 10, 30 * 86_400),
+        check_interval_s=options.number("check_interval", CHECK_INTERVAL_S, 10, 30 * 86_400),
         status=read_status_settings(options),
         state_dir=_state_dir(options),
     )
@@ -265,6 +271,12 @@ def _copied_binding(
             )
         )
     return own_name
+
+
+def _answer_keys(options: Options) -> dict[str, SecretKey]:
+    """What a copy that answers signs with, by instance."""
+    keys = {instance: read_sign_key(section, instance, copy=True) for instance, section in options.sections()}
+    return {instance: key for instance, key in keys.items() if key is not None}
 
 
 def _asking(options: Options, instance: str, reply_to: str) -> Asking:
