@@ -60,6 +60,7 @@ def command(
     token_file: str | None,
     web: Listen | None,
     web_token_file: Path | None,
+    status_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Run the links that are registered, and take new ones at /SERVICE/remote/master and /SERVICE/remote/slave.
@@ -79,8 +80,9 @@ def command(
     if services:
         given["services"] = dict(map(_read_service, services))
     settings = _read_settings(config, given)
-    with page_beside(web, web_token_file, configs=[config] if config else [], quiet=as_json):
-        _serve(settings, as_json)
+    configs = [config] if config else []
+    with page_beside(web, web_token_file, configs=configs, status_dir=status_dir, quiet=as_json):
+        _serve(settings, status_dir, as_json)
 
 
 def _read_service(text: str) -> tuple[str, dict[str, str]]:
@@ -105,20 +107,24 @@ def _read_settings(config: Path | None, given: dict[str, Any]) -> "BlocksSetting
     return settings
 
 
-def _serve(settings: "BlocksSettings", as_json: bool) -> None:
+def _serve(settings: "BlocksSettings", status_dir: Path | None, as_json: bool) -> None:
     with needing("fastapi", "blocks"), needing("uvicorn", "blocks"), needing("aio_pika", "blocks"):
         from ..blocks.serving import serve_blocks
         from ..link.web_server import listen
+    from ..web.posting import Latest, posting
+
     where = ListenType().convert(settings.listen, None, None)
     listening = listen(where.host, where.port)
     port = listening.getsockname()[1]
     names = [each.name for each in settings.services]
     told = json.dumps({"url": Listen(where.host, port).url, "port": port, "services": names})
     words = f"serving {', '.join(names)} at {Listen(where.host, port).url}"
-    with Systemd.from_environment() as systemd:
+    latest = Latest()
+    owner = f"blocks serve {settings.state.absolute()}"
+    with Systemd.from_environment() as systemd, posting(owner, latest, status_dir=status_dir):
 
         def tell_started() -> None:
             click.echo(told if as_json else words)
             systemd.tell_ready(words)
 
-        serve_blocks(settings, listening, started=tell_started, on_turn=systemd.watch("blocks-serve"))
+        serve_blocks(settings, listening, started=tell_started, on_turn=systemd.watch("blocks-serve"), tell=latest.put)

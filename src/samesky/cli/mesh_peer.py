@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..mesh.peer_settings import Neighbour, PeerSettings, Posting
     from ..mesh.peering import Peering
     from ..mesh.status import MeshStatus
+    from ..web.posting import Latest
 
 REPORT_INTERVAL_S = 60.0
 LOOK_INTERVAL_S = 1.0
@@ -118,11 +120,17 @@ def command(**options: Any) -> None:
     is compared with those of the neighbours, and what is missing is fetched. Runs until Ctrl-C.
     """
     settings = _read_settings(options)
-    with page_beside(options["web"], options["web_token_file"], quiet=options["as_json"]):
-        run_on_a_loop(_run(settings, options["serve"], options["as_json"]))
+    from ..web.posting import Latest, posting
+
+    latest, status_dir = Latest(), options["status_dir"]
+    with (
+        page_beside(options["web"], options["web_token_file"], status_dir=status_dir, quiet=options["as_json"]),
+        posting(f"mesh peer {settings.folder.absolute()} {settings.consumer}", latest, status_dir=status_dir),
+    ):
+        run_on_a_loop(_run(settings, options["serve"], latest, options["as_json"]))
 
 
-async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -> None:
+async def _run(settings: "PeerSettings", listen: Listen | None, latest: "Latest", as_json: bool) -> None:
     from ..mesh.peering import Peering
 
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -136,7 +144,7 @@ async def _run(settings: "PeerSettings", listen: Listen | None, as_json: bool) -
             await stack.enter_async_context(_serve(settings, listen, peering))
         click.echo(_describe(settings, listen), err=as_json)
         systemd.tell_ready(_describe(settings, listen))
-        await _report(peering, systemd, as_json)
+        await _report(peering, systemd, latest, as_json)
 
 
 def _serve(settings: "PeerSettings", listen: Listen, peering: "Peering") -> Any:
@@ -160,15 +168,19 @@ def _serve(settings: "PeerSettings", listen: Listen, peering: "Peering") -> Any:
     return WebServer(settings.folder, host=listen.host, port=listen.port, pages=pages)
 
 
-async def _report(peering: "Peering", systemd: Systemd, as_json: bool) -> None:
+async def _report(peering: "Peering", systemd: Systemd, latest: "Latest", as_json: bool) -> None:
     """Say how each neighbour does when its state changes, and once a minute."""
+    from ..mesh.neighbour_snapshot import snapshot_neighbours
+
     said: list[object] = []
+    worker = os.environ.get("SAMESKY_WORKER", "")
     loop = asyncio.get_running_loop()
     next_report = 0.0
     on_turn = systemd.watch("mesh-peer")
     while peering.failure is None:
         on_turn()
         status = peering.status()
+        latest.put(snapshot_neighbours(status, worker=worker))
         states: list[object] = [(each.state, each.same) for each in status.neighbours]
         if states != said or loop.time() >= next_report:
             said, next_report = states, loop.time() + REPORT_INTERVAL_S

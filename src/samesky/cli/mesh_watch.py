@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,7 +21,12 @@ from .mesh_options import (
 from .systemd import Systemd
 from .web_options import beside_options, page_beside
 
+if TYPE_CHECKING:
+    from ..mesh.watching import Watching
+    from ..web.posting import Latest
+
 REPORT_INTERVAL_S = 60.0
+PUT_INTERVAL_S = 1.0
 LOOK_INTERVAL_S = 600.0
 
 
@@ -59,6 +64,7 @@ def command(
     begin with a dot, are left out.
     """
     from ..mesh.watching import WINDOW, Watching, WatchSettings
+    from ..web.posting import Latest, posting
 
     settings = WatchSettings(
         folder=folder,
@@ -72,26 +78,32 @@ def command(
         asks_system=not poll,
         look_interval_s=interval or LOOK_INTERVAL_S,
     )
+    latest, status_dir = Latest(), options["status_dir"]
     with (
-        page_beside(options["web"], options["web_token_file"], quiet=as_json),
+        page_beside(options["web"], options["web_token_file"], status_dir=status_dir, quiet=as_json),
+        posting(f"mesh watch {folder.absolute()}", latest, status_dir=status_dir),
         Systemd.from_environment() as systemd,
         Watching(settings) as watching,
     ):
         told = {"watching": str(folder), "base_url": settings.base_url}
         click.echo(json.dumps(told) if as_json else f"watching {folder}, to be fetched from {settings.base_url}")
         systemd.tell_ready(f"watching {folder}")
-        watching.run(_Report(watching, as_json, on_turn=systemd.watch("mesh-watch")))
+        watching.run(_Report(watching, latest, as_json, on_turn=systemd.watch("mesh-watch")))
 
 
 class _Report:
-    """Says once a minute how many files were announced, when there were any."""
+    """Says once a minute how many files were announced, when there were any, and each second how it goes."""
 
-    def __init__(self, watching: Any, as_json: bool, *, on_turn: Callable[[], None]) -> None:
-        self._watching, self._as_json, self._on_turn = watching, as_json, on_turn
+    def __init__(self, watching: "Watching", latest: "Latest", as_json: bool, *, on_turn: Callable[[], None]) -> None:
+        self._watching, self._latest, self._as_json, self._on_turn = watching, latest, as_json, on_turn
+        self._next_put = 0.0
         self._said, self._next = 0, time.monotonic() + REPORT_INTERVAL_S
 
     def __call__(self) -> None:
         self._on_turn()
+        if time.monotonic() >= self._next_put:
+            self._next_put = time.monotonic() + PUT_INTERVAL_S
+            self._latest.put([self._watching.snapshot()])
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + REPORT_INTERVAL_S

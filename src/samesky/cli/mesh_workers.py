@@ -63,6 +63,7 @@ def command(
     log_dir: Path | None,
     web: Listen | None,
     web_token_file: Path | None,
+    status_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Run N peers of one tree, each of which takes a part of the announcements, until Ctrl-C.
@@ -76,7 +77,7 @@ def command(
     name = client_id or _make_name(dir_prefix)
     for level in (exchange, name, share or name):
         check_exchange(level)
-    common = ["--dir-prefix", str(dir_prefix)]
+    common = ["--dir-prefix", str(dir_prefix), *(["--status-dir", str(status_dir)] if status_dir else [])]
     if post_base_url or serve:
         common += ["--post-base-url", post_base_url or serve.url]  # type: ignore[union-attr]
     first = ["--serve", str(serve)] if serve else []
@@ -101,7 +102,7 @@ def command(
         workers = plan_shared(count, name, [*common, *options], group=share or name, first=first)
     _check(workers)
     with (
-        page_beside(web, web_token_file, quiet=as_json),
+        page_beside(web, web_token_file, status_dir=status_dir, quiet=as_json),
         Systemd.from_environment() as systemd,
         Supervisor(workers, log_folder=log_dir) as supervisor,
     ):

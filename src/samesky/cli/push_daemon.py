@@ -10,7 +10,7 @@ import click
 from .configuration import json_option
 from .mesh_options import Listen, needing
 from .push_run import describe_outcome, show_outcome
-from .push_site_options import read_site, site_config_option, target_option
+from .push_site_options import posting_pushes, read_site, site_config_option, target_option
 from .systemd import Systemd
 from .web_options import beside_options, page_beside
 
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
 @beside_options
 @json_option
 def command(
-    config: Path | None, target: str | None, web: Listen | None, web_token_file: Path | None, as_json: bool
+    config: Path | None,
+    target: str | None,
+    web: Listen | None,
+    web_token_file: Path | None,
+    status_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Push to each target every `period_s` seconds, a tenth more or less, until Ctrl-C or SIGTERM.
 
@@ -48,8 +53,9 @@ def command(
 
     targets = site.targets(target)
     with (
-        page_beside(web, web_token_file, configs=[site.path], quiet=as_json),
+        page_beside(web, web_token_file, configs=[site.path], status_dir=status_dir, quiet=as_json),
         site.open_cache() as cache,
+        posting_pushes("daemon", site, targets, cache, status_dir=status_dir),
         Systemd.from_environment() as systemd,
     ):
         daemon = Daemon(

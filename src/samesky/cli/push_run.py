@@ -11,7 +11,7 @@ from ..errors import SameskyError
 from .configuration import json_option
 from .mesh_options import needing
 from .push_progress import showing_progress
-from .push_site_options import read_site, site_config_option, target_option
+from .push_site_options import posting_pushes, read_site, site_config_option, target_option
 
 if TYPE_CHECKING:
     from ..push.push_settings import TargetSettings
@@ -47,8 +47,13 @@ def command(config: Path | None, target: str | None, accept_renames: bool, as_js
     outcomes: list[tuple[TargetSettings, RunReport | SameskyError]] = []
     with needing("sqlalchemy", "push"), needing("httpx2", "push"):
         from ..push.pushing import open_pushing
-    with site.open_cache() as cache, showing_progress() as tell:
-        for each in site.targets(target):
+    targets = site.targets(target)
+    with (
+        site.open_cache() as cache,
+        posting_pushes("run", site, targets, cache, stays=True),
+        showing_progress() as tell,
+    ):
+        for each in targets:
             each = replace(each, accept_renames=each.accept_renames or accept_renames)
             try:
                 with open_pushing(site.settings, each, cache, on_progress=tell) as pushing:

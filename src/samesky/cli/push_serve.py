@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -47,6 +48,7 @@ def command(
     tls_key: str | None,
     web: Listen | None,
     web_token_file: Path | None,
+    status_dir: Path | None,
     as_json: bool,
 ) -> None:
     """Serve the central database to pushers and to whoever else has a key, until Ctrl-C.
@@ -58,8 +60,9 @@ def command(
         config, database, database_password_file, base_path=base_path, tls_cert=tls_cert, tls_key=tls_key
     )
     where = listen or ListenType().convert(centre.settings.listen, None, None)
-    with page_beside(web, web_token_file, configs=[config] if config else [], quiet=as_json):
-        _serve(centre, where, as_json)
+    configs = [config] if config else []
+    with page_beside(web, web_token_file, configs=configs, status_dir=status_dir, quiet=as_json):
+        _serve(centre, where, status_dir, as_json)
 
 
 _UNENCRYPTED = (
@@ -68,12 +71,17 @@ _UNENCRYPTED = (
 )
 
 
-def _serve(centre: Centre, where: Listen, as_json: bool) -> None:
+def _serve(centre: Centre, where: Listen, status_dir: Path | None, as_json: bool) -> None:
     with needing("fastapi", "push"), needing("uvicorn", "push"):
         from ..link.web_server import listen, serve
         from ..push.central import make_app
+        from ..push.site_snapshot import FleetSnapshots
+    from ..web.posting import posting
+
     settings = centre.settings
-    with open_central(centre) as central, Systemd.from_environment() as systemd:
+    with open_central(centre) as central, Systemd.from_environment() as systemd, ExitStack() as stack:
+        owner = f"push serve {central.database.name}"
+        stack.enter_context(posting(owner, FleetSnapshots(central.read_fleet), status_dir=status_dir))
         listening = listen(where.host, where.port)
         url = Listen(where.host, listening.getsockname()[1]).url
         url = f"{url.replace('http:', 'https:', 1) if settings.tls_cert else url}{settings.base_path.lstrip('/')}"

@@ -1,12 +1,15 @@
 """What the commands at a site have in common: its configuration, which targets, and the pusher's own file."""
 
 import shlex
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 if TYPE_CHECKING:
+    from ..core.status import Snapshot
     from ..push.push_settings import PushSettings, TargetSettings
     from ..push.site_cache import SiteCache
 
@@ -50,6 +53,33 @@ class Site(NamedTuple):
         """What to type for the command ``name`` about this site."""
         chosen = "" if target is None else f" --target {shlex.quote(target)}"
         return f"samesky push {name} --config {shlex.quote(str(self.path))}{chosen}"
+
+
+def posting_pushes(
+    name: str,
+    site: Site,
+    targets: "Sequence[TargetSettings]",
+    cache: "SiteCache",
+    *,
+    status_dir: Path | None = None,
+    stays: bool = False,
+) -> AbstractContextManager[None]:
+    """Have the commands and the page beside this process know how the pushes to ``targets`` are going."""
+    import time
+
+    from ..push.target_snapshot import snapshot_target
+    from ..web.posting import posting
+
+    names = {each.name for each in targets}
+
+    def own() -> "list[Snapshot]":
+        statuses = [each for each in cache.read_statuses() if each.target in names]
+        return [
+            snapshot_target(each, time.time(), command=lambda name: site.command(name, each.target))  # noqa: B023
+            for each in statuses
+        ]
+
+    return posting(f"push {name} {site.path.absolute()}", own, status_dir=status_dir, stays=stays)
 
 
 def read_site(given: Path | None) -> Site:

@@ -49,7 +49,9 @@ def command() -> None:
 @_config
 @beside_options
 @_json
-def serve(config: Path, web: Listen | None, web_token_file: Path | None, status_dir: Path | None, as_json: bool) -> None:
+def serve(
+    config: Path, web: Listen | None, web_token_file: Path | None, status_dir: Path | None, as_json: bool
+) -> None:
     """Answer for a WeeWX database where weewxd isn't running, or isn't yours; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
     from ..station.serving import Serving
@@ -89,7 +91,9 @@ def serve(config: Path, web: Listen | None, web_token_file: Path | None, status_
 @_config
 @beside_options
 @_json
-def follow(config: Path, web: Listen | None, web_token_file: Path | None, status_dir: Path | None, as_json: bool) -> None:
+def follow(
+    config: Path, web: Listen | None, web_token_file: Path | None, status_dir: Path | None, as_json: bool
+) -> None:
     """Keep a copy on a machine without WeeWX, in SQLite or MariaDB; ends at Ctrl-C or SIGTERM."""
     from ..config import Findings, read_toml
     from ..station.checks import CheckSettings

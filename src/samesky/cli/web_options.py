@@ -46,7 +46,7 @@ def web_options(command: Command) -> Command:
 
 
 def beside_options(command: Command) -> Command:
-    """``--web`` and ``--web-token-file`` of a command that serves something else."""
+    """``--web``, ``--web-token-file`` and ``--status-dir`` of a command that serves something else."""
     options = (
         click.option(
             "--web",
@@ -55,6 +55,7 @@ def beside_options(command: Command) -> Command:
             help="Show the page of `samesky web` there as well; a port alone is this machine's.",
         ),
         _token_option("--web-token-file"),
+        status_dir_option,
     )
     for option in reversed(options):
         command = option(command)
@@ -113,7 +114,12 @@ def read_settings(configs: Sequence[Path], options: Mapping[str, Any]) -> "WebSe
 
 @contextmanager
 def page_beside(
-    web: Listen | None, token_file: Path | None, *, configs: Sequence[Path] = (), quiet: bool = False
+    web: Listen | None,
+    token_file: Path | None,
+    *,
+    configs: Sequence[Path] = (),
+    status_dir: Path | None = None,
+    quiet: bool = False,
 ) -> Iterator[None]:
     """Serve the page at ``web``, if that is given, while the ``with`` block runs; its address is told.
 
@@ -125,6 +131,6 @@ def page_beside(
     with needing("starlette", "web"), needing("uvicorn", "web"), needing("prometheus_client", "web"):
         from ..web.beside import serve_beside
     settings = read_settings(configs, {"listen": web, "token_file": token_file})
-    with serve_beside(settings=settings, configs=configs) as url:
+    with serve_beside(settings=settings, configs=configs, status_dir=status_dir) as url:
         click.echo(f"the page is at {url}", err=quiet)
         yield

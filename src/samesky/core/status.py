@@ -192,6 +192,8 @@ def judge(snapshot: Snapshot, *, age_s: float = 0.0, max_lag_s: float | None = N
         return Verdict("working", trouble or _DOING[snapshot.state], hint)
     if trouble:
         return Verdict("attention", trouble, hint)
+    if snapshot.is_copy and snapshot.details.get("compares") is False:
+        return Verdict("good", "live, without comparisons")
     if snapshot.is_copy and snapshot.same is None:
         return Verdict("working", "live, not compared yet")
     return Verdict("good", "the same" if snapshot.is_copy else "live")

@@ -85,6 +85,7 @@ class Followed:
             same=comparison.same if comparison else None,
             lacking=comparison.lacking if comparison else 0,
             proven_at=comparison.proven_at if comparison else None,
+            compares=comparison is not None,
             rate_per_s=self._pace.read(now),
             last_error=self.last_error or (comparison.trouble if comparison else "") or "",
         )

@@ -11,22 +11,24 @@ from .status import MeshStatus, NeighbourStatus
 _USUAL_NAME = "data"
 
 
-def snapshot_neighbours(status: MeshStatus) -> list[Snapshot]:
-    """Return how each neighbour of a peer is doing, as the peer sees it: a stream ``<tree>/<neighbour>`` each."""
+def snapshot_neighbours(status: MeshStatus, *, worker: str = "") -> list[Snapshot]:
+    """Return how each neighbour of a peer is doing, as the peer sees it: a stream ``<tree>/<neighbour>`` each.
+
+    ``worker`` tells the peers apart that share the work of one tree.
+    """
     tree, seen = name_tree(status.tree), Counter[str]()
     found = []
     for each in status.neighbours:
         seen[each.name] += 1  # a broker may be followed twice, with two priorities
         name = each.name if seen[each.name] == 1 else f"{each.name} ({seen[each.name]})"
-        found.append(_snapshot(status, each, f"{tree}/{name}"))
+        found.append(_snapshot(status, each, f"{tree}/{name}{f' worker {worker}' if worker else ''}"))
     return found
 
 
 def snapshot_folder(
-    folder: str, broker: str, *, announced: int, waiting: int, connected: bool, trouble: str, since: float, now: float
+    folder: str, broker: str, *, state: State, announced: int, waiting: int, trouble: str, since: float, now: float
 ) -> Snapshot:
     """Return how a folder is doing that is watched and announced: a stream ``<folder>/<broker>``, which is no copy."""
-    state: State = "disconnected" if not connected else "catching-up" if waiting else "live"
     rough = Snapshot(
         system="mesh",
         stream=f"{name_tree(folder)}/{broker}",
@@ -76,6 +78,7 @@ def _snapshot(status: MeshStatus, each: NeighbourStatus, stream: str) -> Snapsho
 
 def _describe(status: MeshStatus, each: NeighbourStatus) -> Iterator[tuple[str, Detail]]:
     yield "neighbour", each.name
+    yield "compares", each.compares
     yield "tree", status.tree
     yield "node", status.node
     yield "files here", status.files

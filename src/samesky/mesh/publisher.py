@@ -84,6 +84,16 @@ class Publisher:
                 )
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection to the broker."""
+        return self._link.connected
+
+    @property
+    def trouble(self) -> str:
+        """Why there is none, or what the broker doesn't let us do; empty when all is well."""
+        return self._trouble
+
+    @property
     def room(self) -> int:
         """How many messages may be handed on now; 0 without a connection."""
         return max(0, self._settings.window - len(self._under_way)) if self._link.connected else 0

@@ -128,6 +128,8 @@ class NeighbourStatus:
     """Files that it has and we lack, as the last comparison found."""
     proven_at: float | None = None
     """When our tree was last proven to hold all that this neighbour's has."""
+    compares: bool = True
+    """Whether trees are compared with it at all."""
     rate_per_s: float | None = None
     """Files a second that came, lately."""
     last_error: str = ""

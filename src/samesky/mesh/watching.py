@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from ..core.status import Snapshot, State
 from ..core.strict import Refused
 from ..errors import ConfigError, Locked, SameskyError, SetupError
 from ..link.mqtt import MqttSettings
@@ -26,6 +27,7 @@ from .announcement import Announcement, Entry
 from .changes import read_changes
 from .complete_files import CompleteFiles
 from .index import Index, join_path
+from .neighbour_snapshot import snapshot_folder
 from .outgoing import Outgoing, make_row
 from .pending import Pending
 from .publish import (
@@ -98,6 +100,8 @@ class Watching:
         self._next_look = 0.0
         self._is_first_look = True
         self._trouble = ""
+        self._state: State = "disconnected"
+        self._since = time.time()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -127,6 +131,23 @@ class Watching:
     def announced(self) -> int:
         """How many announcements the broker has taken."""
         return self._publisher.taken
+
+    def snapshot(self) -> Snapshot:
+        """How it is doing; from the thread that runs it."""
+        now, waiting, connected = time.time(), len(self._outgoing), self._publisher.is_connected
+        state: State = "disconnected" if not connected else "catching-up" if waiting else "live"
+        if state != self._state:
+            self._state, self._since = state, now
+        return snapshot_folder(
+            str(self._settings.folder),
+            self._settings.mqtt.address,
+            state=state,
+            announced=self.announced,
+            waiting=waiting,
+            trouble=self._trouble or self._publisher.trouble,
+            since=self._since,
+            now=now,
+        )
 
     def run(self, on_turn: Callable[[], bool | None] = lambda: None) -> None:
         """Announce what appears until ``on_turn``, which is called at least once a second, returns False.

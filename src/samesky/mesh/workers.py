@@ -31,6 +31,8 @@ STEADY_AFTER_S = 30.0
 STOP_TIMEOUT_S = 15.0
 LOOK_INTERVAL_S = 0.2
 STATUS_CONFIG = 2
+WORKER_VARIABLE = "SAMESKY_WORKER"
+"""Tells a worker which one it is: workers follow the same neighbours, and are to be told apart on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ class _Running:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", WORKER_VARIABLE: self.worker.name.rpartition("-")[2]},
                 start_new_session=True,  # Ctrl-C is for us alone: we end them in good order
                 preexec_fn=make_die_with_parent(),
             )

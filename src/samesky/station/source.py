@@ -7,10 +7,12 @@ import re
 import shlex
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..config import Findings, Options, read_toml
+from ..core.status import Snapshot
 from ..errors import ConfigError, SetupError
 from .databases import state_directory
 
@@ -53,6 +55,11 @@ def with_config(text: str, config: Path) -> str:
     named = shlex.quote(str(config))
     text = text.replace("samesky repair --stream", f"samesky repair --config {named} --stream")
     return re.sub(r"samesky check --online(?! [/\w'])", lambda found: f"{found.group()} {named}", text)
+
+
+def with_hint(snapshot: Snapshot, config: Path) -> Snapshot:
+    """The snapshot of a stream of ``config``, with its hint as it has to be typed."""
+    return replace(snapshot, hint=with_config(snapshot.hint, config)) if snapshot.hint else snapshot
 
 
 def _is_toml_inside(path: Path) -> bool:

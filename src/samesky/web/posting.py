@@ -1,5 +1,6 @@
 """A process that goes on writes down on the noticeboard how its streams are doing: `posting`."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from ..core.status import Snapshot
 from .noticeboard import Noticeboard, open_noticeboard
+
+_log = logging.getLogger(__name__)
 
 POST_INTERVAL_S = 5.0
 LOOK_INTERVAL_S = 1.0
@@ -69,14 +72,23 @@ class _Poster:
         self._board, self._owner, self._own = board, owner, own
         self._posted: object = None
         self._next_s = 0.0
+        self._failed = self._has_begun = False
 
     def run(self, ended: threading.Event) -> None:
-        while not ended.wait(0.0 if self._posted is None else LOOK_INTERVAL_S):
+        while not ended.wait(LOOK_INTERVAL_S if self._has_begun else 0.0):
+            self._has_begun = True
             self.post(time.monotonic())
 
     def post(self, now_s: float) -> None:
         """Post what there is, if it is news or time."""
-        at, snapshots = self._own.read() if isinstance(self._own, Latest) else (time.time(), self._own())
+        try:
+            at, snapshots = self._own.read() if isinstance(self._own, Latest) else (time.time(), self._own())
+        except Exception as error:  # what can't be told mustn't end the telling; silence tells of it
+            if not self._failed:
+                _log.warning("status_not_known owner=%r error=%r", self._owner, str(error))
+            self._failed = True
+            return
+        self._failed = False
         news = [(each.stream, each.role, each.state, each.last_error, each.same) for each in snapshots]
         if news != self._posted or now_s >= self._next_s:
             self._posted, self._next_s = news, now_s + POST_INTERVAL_S

@@ -3,13 +3,13 @@
 import shlex
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Findings
 from ..core.status import Snapshot
 from ..errors import SameskyError
-from ..station.source import find_state_directories, read_tables, with_config
+from ..station.source import find_state_directories, read_tables, with_hint
 from ..station.written_state import read_written as read_stations
 from .noticeboard import Heard, Noticeboard, keep_newest
 
@@ -76,7 +76,7 @@ class Sources:
         try:
             for directory in known.station_directories:
                 for written in read_stations(directory):
-                    yield Heard(_with_config(written.snapshot, config), written.at, str(config))
+                    yield Heard(with_hint(written.snapshot, config), written.at, str(config))
             if known.push_directory is not None:
                 yield from _read_pushes(config, known.push_directory, known.targets, now)
         except (OSError, sqlite3.Error) as error:
@@ -131,8 +131,3 @@ def _read_pushes(config: Path, directory: Path, targets: frozenset[str], now: fl
             chosen = f"--config {shlex.quote(str(config))} --target {shlex.quote(status.target)}"
             snapshot = snapshot_target(status, now, command=lambda name: f"samesky push {name} {chosen}")  # noqa: B023
             yield Heard(snapshot, status.at, str(config))
-
-
-def _with_config(snapshot: Snapshot, config: Path) -> Snapshot:
-    """With the commands in the hint as they have to be typed for this configuration."""
-    return replace(snapshot, hint=with_config(snapshot.hint, config))
