@@ -14,8 +14,8 @@ from typing import Self, TypeVar
 
 from ..core.strict import Reason, Refused
 from ..errors import DataError, Locked, Unreachable
-from .cycles import find_cycle
-from .links import PrimaryLink, ReplicaLink, decode_primary, decode_replica, encode_primary, encode_replica
+from .cycles import LinkGraph
+from .links import Carrier, PrimaryLink, ReplicaLink, decode_primary, decode_replica, encode_primary, encode_replica
 
 VERSION = 1
 BUSY_TIMEOUT_S = 10.0
@@ -40,6 +40,7 @@ class Registry:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._graph: LinkGraph | None = None
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
@@ -63,15 +64,18 @@ class Registry:
 
     def primaries(self) -> list[PrimaryLink]:
         """All blocks that are broadcast, by service and id."""
-        with self._lock, self._errors():
-            rows = self._connection.execute("SELECT service, told FROM master ORDER BY service, id").fetchall()
-        return self._decode(decode_primary, rows)
+        with self._lock:
+            return self._links().primaries()
 
     def replicas(self) -> list[ReplicaLink]:
         """All blocks that follow others, by service, id and key."""
-        with self._lock, self._errors():
-            rows = self._connection.execute("SELECT service, told FROM slave ORDER BY service, id, key").fetchall()
-        return self._decode(decode_replica, rows)
+        with self._lock:
+            return self._links().replicas()
+
+    def find_hearing(self, carrier: Carrier, key: str) -> list[ReplicaLink]:
+        """The replicas that hear ``key`` over ``carrier``."""
+        with self._lock:
+            return list(self._links().find_hearing(carrier, key))
 
     def begin_epoch(self, now_ms: int) -> int:
         """Return the number of a new epoch: ``now_ms``, or more where the clock has gone back since the last one."""
@@ -83,44 +87,61 @@ class Registry:
 
     def check(self, link: PrimaryLink | ReplicaLink) -> None:
         """Raise ``Refused`` when ``link`` can't be added: CONFLICT, a block would follow itself; SIZE, too many."""
-        primaries = [each for each in self.primaries() if not _is_replaced(each, link)]
-        replicas = [each for each in self.replicas() if not _is_replaced(each, link)]
-        if len(primaries) + len(replicas) >= MOST_LINKS:
-            raise Refused(Reason.SIZE, f"there are {MOST_LINKS} links already")
-        if isinstance(link, PrimaryLink):
-            primaries.append(link)
-        else:
-            replicas.append(link)
-        cycle = find_cycle(primaries, replicas)
-        if cycle:
-            names = " → ".join(f"{service}.{id}" for service, id in [*cycle, cycle[0]])
-            raise Refused(Reason.CONFLICT, f"a block would follow itself: {names}")
+        with self._lock:
+            self._check(link)
 
     def add(self, link: PrimaryLink | ReplicaLink) -> bool:
         """Keep ``link``, in place of another of the same name; whether anything changed. Raises as `check` does."""
-        self.check(link)
         with self._writing():
+            self._check(link)
             if isinstance(link, PrimaryLink):
                 name: tuple[str, ...] = (link.service, link.id)
-                told, into, where = encode_primary(link), "master", "service = ? AND id = ?"
+                told, into = encode_primary(link), "master"
             else:
                 name = link.name
-                told, into, where = encode_replica(link), "slave", "service = ? AND id = ? AND key = ?"
-            text = json.dumps(told)
-            if self._connection.execute(f"SELECT told FROM {into} WHERE {where}", name).fetchone() == (text,):
+                told, into = encode_replica(link), "slave"
+            if self._links().find(link) == link:
                 return False
             marks = ", ".join("?" * (len(name) + 1))
-            self._connection.execute(f"INSERT OR REPLACE INTO {into} VALUES ({marks})", (*name, text))
-            return True
+            self._connection.execute(f"INSERT OR REPLACE INTO {into} VALUES ({marks})", (*name, json.dumps(told)))
+        with self._lock:
+            self._links().put(link)  # only now it's on the disk
+        return True
 
     def remove(self, link: PrimaryLink | ReplicaLink) -> bool:
         """Forget ``link``; whether it was there."""
         with self._writing():
             if isinstance(link, PrimaryLink):
-                statement, name = "DELETE FROM master WHERE service = ? AND id = ?", (link.service, link.id)
-                return self._connection.execute(statement, name).rowcount > 0
-            statement = "DELETE FROM slave WHERE service = ? AND id = ? AND key = ?"
-            return self._connection.execute(statement, link.name).rowcount > 0
+                statement = "DELETE FROM master WHERE service = ? AND id = ?"
+                done = self._connection.execute(statement, (link.service, link.id))
+            else:
+                done = self._connection.execute("DELETE FROM slave WHERE service = ? AND id = ? AND key = ?", link.name)
+        with self._lock:
+            self._links().remove(link)
+        return done.rowcount > 0
+
+    def _check(self, link: PrimaryLink | ReplicaLink) -> None:
+        links = self._links()
+        if links.find(link) is None and len(links) >= MOST_LINKS:
+            raise Refused(Reason.SIZE, f"there are {MOST_LINKS} links already")
+        cycle = links.find_cycle(link)
+        if cycle:
+            names = " → ".join(f"{service}.{id}" for service, id in [*cycle, cycle[0]])
+            raise Refused(Reason.CONFLICT, f"a block would follow itself: {names}")
+
+    def _links(self) -> LinkGraph:
+        """What is in the file, which nobody else writes; read once, at the first use, under the lock."""
+        if self._graph is None:
+            graph = LinkGraph()
+            with self._errors():
+                masters = self._connection.execute("SELECT service, told FROM master").fetchall()
+                slaves = self._connection.execute("SELECT service, told FROM slave").fetchall()
+            for primary in self._decode(decode_primary, masters):
+                graph.put(primary)
+            for replica in self._decode(decode_replica, slaves):
+                graph.put(replica)
+            self._graph = graph
+        return self._graph
 
     def _decode(self, decode: Callable[[str, object], Link], rows: Sequence[tuple[str, str]]) -> list[Link]:
         try:
@@ -167,10 +188,3 @@ class Registry:
             raise DataError(f"{self._path} is damaged, or is no file of links: {error}", hint=hint) from error
         except OSError as error:
             raise Unreachable(f"{self._path} can't be used: {error.strerror}") from error
-
-
-def _is_replaced(old: PrimaryLink | ReplicaLink, new: PrimaryLink | ReplicaLink) -> bool:
-    """Whether ``new`` has the name of ``old``, thus takes its place."""
-    if isinstance(old, PrimaryLink) and isinstance(new, PrimaryLink):
-        return (old.service, old.id) == (new.service, new.id)
-    return isinstance(old, ReplicaLink) and isinstance(new, ReplicaLink) and old.name == new.name

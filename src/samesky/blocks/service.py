@@ -266,7 +266,8 @@ class Synchronising:
         if takers is None:
             if len(self._takers) >= MOST_KEYS:
                 self._takers.clear()
-            takers = [each for each in self._replicas.values() if each.link.carrier == carrier and each.hears(key)]
+            names = [each.name for each in self._registry.find_hearing(carrier, key)]
+            takers = [self._replicas[name] for name in names if name in self._replicas]
             self._takers[carrier, key] = takers
         return takers
 
