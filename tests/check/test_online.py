@@ -36,6 +36,10 @@ topic write replicate/loop
 topic write replicate/response/#
 topic read replicate/request/#
 """
+STATUS_RIGHTS = """\
+pattern write replicate/status/%c
+pattern write replicate/status/+/+/+/%c
+"""
 COPY_RIGHTS = """\
 user copy
 topic read replicate/archive/#
@@ -78,7 +82,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     with ExitStack() as stack:
 
         def start_(
-            acl: str = HOME_RIGHTS + COPY_RIGHTS, *, serve: bool = True, options: tuple[str, ...] = ()
+            acl: str = STATUS_RIGHTS + HOME_RIGHTS + COPY_RIGHTS, *, serve: bool = True, options: tuple[str, ...] = ()
         ) -> MosquittoBroker:
             broker = stack.enter_context(MosquittoBroker(users=USERS, acl=acl, options=options, persistence=False))
             if serve:
@@ -157,6 +161,15 @@ def test_a_copy_with_all_its_rights_hears_its_primary(tmp_path: Path, start: Sta
     assert find(report, "info", f"the primary has {COUNT} records", "units US")
     assert find(report, "info", "may read replicate/response/copy: a message came")
     assert find(report, "info", "subscribed to replicate/archive", "only a message would prove")
+
+
+@pytest.mark.parametrize("text", [FOLLOW, SERVE], ids=["copy", "primary"])
+def test_who_may_not_tell_how_it_is_doing_is_warned_with_what_to_allow(tmp_path: Path, start: Start, text: str) -> None:
+    report = check(tmp_path, text, start(HOME_RIGHTS + COPY_RIGHTS).port)
+    assert report.exit_status == 0, report.lines()
+    assert find(report, "warning", "pattern write replicate/status/%c", "status = false")
+    off = check(tmp_path, text, start(HOME_RIGHTS + COPY_RIGHTS).port, ("[broker]", "[broker]\nstatus = false"))
+    assert not find(off, "warning", "replicate/status")
 
 
 def test_a_broker_that_is_not_there_is_status_3(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """The libraries of the Python that runs the check."""
 
 import importlib.metadata
+import importlib.util
 import platform
 import re
 import sqlite3
+from collections.abc import Mapping
 
 from ..config import Findings
 from ..errors import SetupError
@@ -23,6 +25,15 @@ def check_installation(roles: Roles, findings: Findings) -> None:
     _check_sqlite(findings)
     if any(isinstance(each.location, MysqlLocation) for each in roles.bindings):
         _check_mysql_driver(findings)
+
+
+def check_packages(extra: str, packages: Mapping[str, str], findings: Findings) -> bool:
+    """Whether all ``packages`` (module -> what pip calls it) are there; notes those that aren't."""
+    missing = [package for module, package in packages.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        verb = "isn't" if len(missing) == 1 else "aren't"
+        findings.error(_WHERE, f"{', '.join(missing)} {verb} installed: pip install 'samesky[{extra}]'")
+    return not missing
 
 
 def _check_paho(findings: Findings) -> None:

@@ -19,7 +19,7 @@ from ..station.messages import DescriptionAnswer, ErrorAnswer, Incoming, decode_
 from ..station.requests import Request, encode_request
 from ..station.signatures import Trust
 from .comparison import compare
-from .probe import Probe, check_connection, check_properties_arrive
+from .probe import Probe, check_connection, check_properties_arrive, check_status_rights
 from .roles import RequesterRole
 
 AFTER_EVERYTHING = 2**31 - 1
@@ -81,6 +81,8 @@ class _Inquiry:
         if not any(each.topic == self._follow.reply_to for each in streams) and self._role.is_ours:
             self._check_echo(streams[0].name)
         self._check_subscriptions()
+        if self._role.config is not None and self._role.is_ours:
+            check_status_rights(self._probe, self._role.config.status, self._where, self._findings, self._patience_s)
         check_properties_arrive(self._probe, self._where, self._findings)
 
     def _attempts(self) -> Iterable[tuple[int, str, int]]:

@@ -16,7 +16,7 @@ from ..station.messages import SummaryMessage, encode_error, encode_loop, encode
 from ..station.requests import Request, encode_request
 from ..station.serve_settings import ServeSettings
 from .online_copy import AFTER_EVERYTHING
-from .probe import Probe, check_connection, check_properties_arrive
+from .probe import Probe, check_connection, check_properties_arrive, check_status_rights
 from .roles import ResponderRole
 
 STALE_S = 7200
@@ -32,6 +32,7 @@ def check_primary_online(role: ResponderRole, findings: Findings, unreachable: F
                 return
             _check_publishing(role.where, role.config.serve, probe, findings, patience_s)
             _check_requests(role.where, role.config.serve, probe, findings, patience_s)
+            check_status_rights(probe, role.config.status, role.where, findings, patience_s)
             check_properties_arrive(probe, role.where, findings)
     except SameskyError as error:
         findings.error(role.where, f"{error}{'. ' if error.hint else ''}{error.hint}")

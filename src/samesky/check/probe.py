@@ -16,6 +16,8 @@ from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Mess
 from ..link.mqtt import MqttLink, MqttSettings
 from ..station.messages import encode_error
 from ..station.requests import RESPONSE_PREFIX
+from ..station.status_message import spell_presence_topic
+from ..station.status_settings import StatusSettings
 
 CONNECT_TIMEOUT_S = 10.0
 KEPT_MESSAGES = 500
@@ -128,6 +130,26 @@ def check_properties_arrive(probe: Probe, where: str, findings: Findings) -> Non
             f"a message on {stripped.topic} came without user properties: something between the stations speaks MQTT "
             "3.1.1; for a mosquitto bridge write bridge_protocol_version mqttv50 in its section, on both brokers",
         )
+
+
+def check_status_rights(
+    probe: Probe, status: StatusSettings, where: str, findings: Findings, patience_s: float
+) -> None:
+    """Note whether this user may tell how its streams are doing, and Home Assistant what to show; nothing is kept."""
+    if not status.enabled:
+        return
+    base, prefix = status.topic, status.discovery_prefix
+    allow = f"pattern write {base}/%c and pattern write {base}/+/+/+/%c"
+    trials = {spell_presence_topic(base, probe.settings.client_id): (base, f"{allow}, or status = false here")}
+    if prefix:
+        allow = f"topic write {prefix}/device/+/config"
+        trials[f"{prefix}/device/samesky-check/config"] = (prefix, f"{allow}, or home_assistant = false here")
+    for topic, (below, write) in trials.items():
+        if reason := probe.publish(Message(topic, b"", retain=True), patience_s):
+            words = f"the broker denies publishing to {below}/ ({reason}), so nobody elsewhere sees how this is doing"
+            findings.warn(where, f"{words}: in its ACL write {write}")
+        else:
+            findings.tell(where, f"may publish to {below}/")
 
 
 def _user(settings: MqttSettings) -> str:

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..config import Finding, Findings
 from ..errors import ConfigError, Unreachable
@@ -12,6 +13,13 @@ from .databases import check_databases
 from .installation import check_installation
 from .online_copy import check_copy_online
 from .online_primary import check_primary_online
+from .other_systems import (
+    OtherSystems,
+    check_other_systems,
+    check_others_online,
+    check_synchronise_conf,
+    is_synchronise_conf,
+)
 from .roles import RequesterRole, ResponderRole, Roles, check_roles
 from .toml_file import check_toml
 from .weewx_conf import check_weewx_conf
@@ -61,22 +69,33 @@ def check_file(path: Path, *, online: bool = False, patience_s: float = PATIENCE
     Raises `SetupError` when a library for reading the file is missing.
     """
     findings = Findings()
-    try:
-        config = read_source(path, findings)
-    except ConfigError as error:
-        findings.error("file", f"{error}{' ' if error.hint else ''}{error.hint}")
-        return Report(path, tuple(findings.found))
-    roles = check_toml(config, findings) if is_toml(path) else check_weewx_conf(config, findings)
-    check_roles(roles, findings, path, config)
-    check_installation(roles, findings)
-    check_databases(roles, findings)
-    unreachable = _check_online(roles, findings, patience_s) if online else ()
+    if is_synchronise_conf(path):
+        roles, others = Roles(), check_synchronise_conf(path, findings)
+    else:
+        try:
+            config = read_source(path, findings)
+        except ConfigError as error:
+            findings.error("file", f"{error}{' ' if error.hint else ''}{error.hint}")
+            return Report(path, tuple(findings.found))
+        roles, others = _check_contents(path, config, findings)
+    unreachable = _check_online(roles, others, findings, patience_s) if online else ()
     return Report(path, tuple(findings.found), tuple(unreachable))
 
 
-def _check_online(roles: Roles, findings: Findings, patience_s: float) -> list[Finding]:
+def _check_contents(path: Path, config: dict[str, Any], findings: Findings) -> tuple[Roles, OtherSystems]:
+    others = check_other_systems(path, config, findings) if is_toml(path) else OtherSystems()
+    roles = check_toml(config, findings) if is_toml(path) else check_weewx_conf(config, findings)
+    check_roles(roles, findings, path, config)
+    if "station" in config or not is_toml(path):
+        check_installation(roles, findings)
+    check_databases(roles, findings)
+    return roles, others
+
+
+def _check_online(roles: Roles, others: OtherSystems, findings: Findings, patience_s: float) -> list[Finding]:
     """Returns what only says that nobody could be reached; it is among ``findings`` too."""
     unreachable = Findings()
+    check_others_online(others, findings, unreachable)
     for role in (roles.responder, roles.requester):
         match role:
             case ResponderRole(config=ResponderConfig()):

@@ -108,7 +108,7 @@ def _check_responder(where: str, config: ResponderConfig, findings: Findings) ->
     if not serve.bindings:
         findings.error(where, f"the instance {serve.instance} has no binding: add a subsection for each")
     topics = {"archive_topic": serve.archive_topic, "loop_topic": serve.loop_topic}
-    topics["request_topic"] = serve.request_topics[-1]
+    topics |= {"request_topic": serve.request_topics[-1], "status_topic": config.status.topic}
     _check_topics(where, topics, findings)
 
 
@@ -117,7 +117,10 @@ def _check_requester(where: str, config: RequesterConfig, findings: Findings) ->
     streams = ", ".join(each.stream for each in follow.copies)
     findings.tell(where, f"a copy: follows {streams}, by {describe_user(config.mqtt)}")
     topics = {"archive_topic": follow.archive_topic, "loop_topic": follow.loop_topic, "response_topic": follow.reply_to}
-    topics["request_topic"] = next(iter(follow.asking.values())).request_topics[-1]
+    topics |= {
+        "request_topic": next(iter(follow.asking.values())).request_topics[-1],
+        "status_topic": config.status.topic,
+    }
     _check_topics(where, topics, findings)
     if follow.trust is not None:
         _check_trust(where, config, follow.trust, findings)

@@ -6,14 +6,17 @@ from typing import Any, TypeVar
 
 from ..config import Findings
 from ..station.stanza import read_toml_requester, read_toml_responder
+from .other_systems import TABLES as OTHER_TABLES
 from .roles import RequesterRole, ResponderRole, Roles
 
 Config = TypeVar("Config")
 
 
 def check_toml(tables: Mapping[str, Any], findings: Findings) -> Roles:
-    """Note mistakes in the tables; returns the roles that are on."""
-    _check_names(tables, "", ("broker", "station"), findings)
+    """Note mistakes in the tables of stations; returns the roles that are on."""
+    _check_names(tables, "", ("broker", "station", *OTHER_TABLES), findings)
+    if "station" not in tables and any(name in tables for name in OTHER_TABLES):
+        return Roles()
     station = tables.get("station", {})
     if not isinstance(station, Mapping) or not isinstance(tables.get("broker", {}), Mapping):
         findings.error("file", "[broker] and [station.serve] or [station.follow] have to be tables")

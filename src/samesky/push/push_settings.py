@@ -115,13 +115,22 @@ def read_push_settings(path: Path) -> tuple[PushSettings, Findings]:
     A file whose name ends in .toml is the former. Raises `ConfigError` with every mistake in it.
     """
     findings = Findings()
+    settings = read_push(path, findings)
+    findings.raise_errors(str(path))
+    return settings, findings
+
+
+def read_push(path: Path, findings: Findings) -> PushSettings:
+    """As `read_push_settings`, but every mistake goes to ``findings``.
+
+    Raises `ConfigError` only for a file that can't be read, or has nothing of a push in it.
+    """
     read = _find_sections if path.suffix.lower() == ".toml" else _find_seed_sections
     options, targets, model = read(path, findings)
     settings = _read_push(options, targets, read_model(model, findings), path.absolute().parent)
-    findings.raise_errors(str(path))
     if path.stat().st_mode & stat.S_IROTH and _has_secret([options, *(each for _, each in targets)]):
         findings.warn(str(path), f"has a key or a password, and can be read by everybody: chmod 600 {path}")
-    return settings, findings
+    return settings
 
 
 def _has_secret(sections: Iterable[Options]) -> bool:
