@@ -61,6 +61,11 @@ def test_the_walkthrough_is_shown_and_what_goes_wrong_and_ctrl_c_ends_it(folder:
         (url,) = re.findall(r"samesky blocks status --url (http://\S+)\n  http", run.text)
         told = json.loads(subprocess.run(["curl", "-sf", f"{url}/status.json"], capture_output=True, check=True).stdout)
         assert [link["id"] for link in told["links"]] == ["dummy-sensor", "slave-block"]
+        (page,) = re.findall(r"\APage: (http://\S+/) ", run.text)
+        seen = json.loads(subprocess.run(["curl", "-sf", f"{page}status.json"], capture_output=True, check=True).stdout)
+        assert {"spark-slave.dummy-sensor", "spark-master.master-sensor"} <= {
+            each["stream"] for each in seen["streams"]
+        }
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
         outcome, text = json.loads(run.outcome_path.read_text()), run.text

@@ -104,7 +104,8 @@ def push(seconds: float | None, directory: Path | None, as_json: bool, web_port:
     "--directory", type=_DIRECTORY, help="Keep blocks and logs here (default: a temporary directory, removed then)."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as one JSON object; the story goes to stderr.")
-def blocks(seconds: float | None, directory: Path | None, as_json: bool) -> None:
+@_web_port
+def blocks(seconds: float | None, directory: Path | None, as_json: bool, web_port: int | None) -> None:
     """Have a block of one service follow a block of another over RabbitMQ, on this machine: nothing to configure.
 
     Makes the two calls of the document that blocks come from, word for word, and its translation; moves the sensor, has
@@ -112,4 +113,4 @@ def blocks(seconds: float | None, directory: Path | None, as_json: bool) -> None
     """
     from ..demo import blocks_demo
 
-    blocks_demo.run(seconds=seconds, directory=directory, as_json=as_json)
+    blocks_demo.run(seconds=seconds, directory=directory, as_json=as_json, web_port=web_port)

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from ..blocks.paths import Value
 from ..errors import DifferenceFound, SetupError
 from ..link.rabbitmq_broker import find_rabbitmq
-from .blocks_sparks import Sparks
+from .blocks_sparks import Sparks, find_configs
 from .blocks_steps import Steps, show
 from .blocks_walkthrough import (
     DUMMY,
@@ -35,6 +35,7 @@ from .blocks_walkthrough import (
 from .gateway import Gateway, is_taken
 
 # PAGE from .page import Page
+from .page import Page
 from .program import find_ports, run_samesky
 from .screen import Screen
 
@@ -52,11 +53,11 @@ MOVE_EVERY_S = 2.0
 POLL_S = 0.05
 
 
-def run(*, seconds: float | None, directory: Path | None, as_json: bool) -> None:
+def run(*, seconds: float | None, directory: Path | None, as_json: bool, web_port: int | None = None) -> None:
     """Show it all; then the sensor goes on moving until ``seconds`` after the start, or until Ctrl-C.
 
     ``directory`` keeps the blocks and logs, else they are removed. With ``as_json`` the outcome goes to standard output
-    as one object, and the story to standard error. Raises `DifferenceFound` when anything
+    as one object, and the story to standard error. ``web_port`` is the page's. Raises `DifferenceFound` when anything
     isn't as it should be, `SetupError` without RabbitMQ or a library, `ConfigError` when ``directory`` isn't new,
     `Unreachable` when a service ends by itself.
     """
@@ -67,7 +68,7 @@ def run(*, seconds: float | None, directory: Path | None, as_json: bool) -> None
     with ExitStack() as stack:
         place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
         file, kept = sys.stderr if as_json else sys.stdout, directory is not None
-        demo = BlocksDemo(stack, file, place.absolute(), kept=kept)
+        demo = BlocksDemo(stack, file, place.absolute(), kept=kept, web_port=web_port or 0)
         demo.announce()
         demo.start()
         demo.walk_through()
@@ -103,7 +104,7 @@ def check_programs() -> None:
 class BlocksDemo:
     """The demo's parts, in the order in which they are to be called; ``stack`` ends what they start."""
 
-    def __init__(self, stack: ExitStack, file: TextIO, directory: Path, *, kept: bool) -> None:
+    def __init__(self, stack: ExitStack, file: TextIO, directory: Path, *, kept: bool, web_port: int) -> None:
         self._stack = stack
         self._file = file
         self._screen = Screen(file)
@@ -111,15 +112,18 @@ class BlocksDemo:
         self._kept = kept
         self._steps = Steps()
         self._port = find_ports(1)[0] if is_taken(PORT) else PORT
-        self._sparks = Sparks(directory, {"SAMESKY_STATUS_DIR": str(directory / "status")})
+        configs = find_configs(directory)
+        self._page = Page(directory, self._screen, configs=configs, port=web_port)
+        self._sparks = Sparks(directory, self._page.environment)
         self._master, self._slave = self._sparks.both
 
     # PAGE        configs = [each.config for each in self._sparks.both]
     # PAGE        self._page = Page(directory, self._screen, configs=configs, port=web_port)
 
     def announce(self) -> None:
-        """Say what will happen, and where."""
+        """Start the page, and say what will happen, and where."""
         self._sparks.write_configs()
+        self._stack.enter_context(self._page)
         # PAGE        self._stack.enter_context(self._page)
         self._screen.say(
             "Two controllers' services with RabbitMQ between them. A sensor of spark-master is broadcast, "

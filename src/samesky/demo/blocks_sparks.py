@@ -30,7 +30,7 @@ class Spark:
     def __init__(self, name: str, folder: Path, *, port: int, amqp: str, environment: Mapping[str, str]) -> None:
         self.name = name
         self.port = port
-        self.config = folder / f"{name}.toml"
+        self.config = _find_config(folder, name)
         self.store = JsonStore(folder / f"{name}.json")
         self._amqp = amqp
         self._program = Program(name, log_path=folder / f"{name}.log", system="blocks", environment=environment)
@@ -176,3 +176,12 @@ class Sparks:
             if time.monotonic() > deadline:
                 raise Unreachable(f"the services don't answer within {START_TIMEOUT_S:.0f} s")
             time.sleep(POLL_S)
+
+
+def find_configs(folder: Path) -> list[Path]:
+    """Where the samesky.toml of each service is, or will be."""
+    return [_find_config(folder, name) for name in NAMES]
+
+
+def _find_config(folder: Path, name: str) -> Path:
+    return folder / f"{name}.toml"
