@@ -12,6 +12,7 @@ import pytest
 from samesky.cli.main import main
 from samesky.core.status import Snapshot
 from samesky.station.state import FILE_NAME, State
+from samesky.web.noticeboard import Noticeboard
 
 STREAM = "home/wx_binding"
 LIVE = Snapshot(
@@ -69,7 +70,8 @@ def test_a_difference_or_a_stop_is_status_one_with_what_to_type(
     write(config, LIVE, held=f"{STREAM}: the primary is empty; samesky repair --stream {STREAM} --accept-deletions 9")
     assert status(config) == 1
     said = capsys.readouterr().out
-    assert f"{STREAM}: stopped: the primary is empty; samesky repair --config {config} --stream {STREAM} --acc" in said
+    assert f"{STREAM}: stopped: the primary is empty\n" in said
+    assert f"  what to do: samesky repair --config {config} --stream {STREAM} --accept-deletions 9" in said
 
 
 def test_silence_and_a_missing_broker_are_status_three(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,10 +95,12 @@ def test_json_and_one_stream_alone(config: Path, capsys: pytest.CaptureFixture[s
     write(config, LIVE)
     write(config, replace(LIVE, stream="home/other", role="responder", proven_through=None))
     assert status(config, "--json") == 0
-    assert {each["stream"] for each in json.loads(capsys.readouterr().out)} == {STREAM, "home/other"}
+    told = json.loads(capsys.readouterr().out)
+    assert {each["stream"] for each in told["streams"]} == {STREAM, "home/other"}
+    assert (told["level"], told["counts"]["good"]) == ("good", 2)
     assert status(config, "--json", "--stream", STREAM) == 0
-    (shown,) = json.loads(capsys.readouterr().out)
-    assert (shown["proven_count"], shown["held"], round(shown["age"])) == (105_120, "", 1)
+    (shown,) = json.loads(capsys.readouterr().out)["streams"]
+    assert (shown["proven_count"], shown["level"], round(shown["age_s"])) == (105_120, "good", 1)
 
 
 def test_a_primary_and_a_copy_with_the_usual_state_directory_are_shown_together(
@@ -115,3 +119,49 @@ def test_a_primary_and_a_copy_with_the_usual_state_directory_are_shown_together(
     said = capsys.readouterr().out
     assert " primary " in said
     assert " copy " in said
+
+
+def test_all_systems_of_this_machine_are_shown_without_a_configuration(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    noticeboard_directory: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main(["status"]) == 3
+    assert f"nothing was written down in {noticeboard_directory}; name a --config" in capsys.readouterr().out
+    posted = [
+        Snapshot(stream="data/mqtt://north", role="peer", state="live", system="mesh", unit="files", different=False),
+        Snapshot(stream="spark.sensor", role="primary", state="live", system="blocks", unit="values"),
+    ]
+    Noticeboard(noticeboard_directory).post("me", posted, time.time())
+    assert main(["status"]) == 0
+    said = capsys.readouterr().out
+    assert "data/mqtt://north" in said
+    assert "neighbour" in said
+    assert "spark.sensor" in said
+    assert main(["status", "--system", "blocks"]) == 0
+    assert "north" not in capsys.readouterr().out
+
+
+def test_what_is_too_far_behind_is_status_one(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, replace(LIVE, lag_s=1000.0))
+    assert status(config) == 0
+    assert status(config, "--max-lag", "900") == 1
+    assert f"{STREAM}: 1,000 s behind, more than 900" in capsys.readouterr().out
+
+
+def test_what_keeps_a_stream_from_going_on_is_status_three_with_what_to_do(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(config, replace(LIVE, state="waiting", last_error="the disk is full", hint="Make room: `df -h`"))
+    assert status(config) == 3
+    said = capsys.readouterr().out
+    assert f"{STREAM}: the disk is full\n  what to do: Make room: `df -h`" in said
+
+
+def test_names_are_shown_as_they_are_whatever_is_in_them(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, replace(LIVE, stream="home/[bold]x[/bold]"))
+    assert status(config) == 0
+    assert "home/[bold]x[/bold]" in capsys.readouterr().out

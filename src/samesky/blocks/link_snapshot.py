@@ -11,7 +11,7 @@ from .status import Health, PrimaryStatus, ReplicaStatus
 
 MOST_VALUE = 200
 """Characters of a block's data that are shown."""
-_LOOK = "Look whether the broker runs, and is reached (RabbitMQ: sudo systemctl status rabbitmq-server)."
+_LOOK = "Look whether the broker runs, and is reached (RabbitMQ: `sudo systemctl status rabbitmq-server`)."
 _STATES: Final[Mapping[Health, State]] = {"ok": "live", "waiting": "waiting", "failing": "waiting", "paused": "stopped"}
 
 

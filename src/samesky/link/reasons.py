@@ -84,9 +84,9 @@ def find_remedy(words: str) -> str:
     Nothing of it has to be done so that nothing is lost: what comes meanwhile comes later.
     """
     if _DISK_FULL.search(words):
-        return "Make room on that disk (to see what is full: df -h). It goes on by itself."
+        return "Make room on that disk (to see what is full: `df -h`). It goes on by itself."
     if _FORBIDDEN.search(words):
         return "Correct the broker's password file and ACL for this user. It goes on by itself."
     if _BROKER_GONE.search(words):
-        return "Start the broker there, or mend what is in its way (mosquitto: sudo systemctl restart mosquitto)."
+        return "Start the broker there, or mend what is in its way (mosquitto: `sudo systemctl restart mosquitto`)."
     return ""

@@ -19,10 +19,12 @@ BUSY_TIMEOUT_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One stream as the station wrote it down, and when (Unix seconds); a stream that is held is stopped."""
+    """One stream as the station wrote it down, and when (Unix seconds)."""
 
     snapshot: Snapshot
+    """A stream that waits for a person's decision is stopped, whatever was written down before that."""
     at: float
+    is_held: bool = False
 
 
 def read_written(directory: Path) -> list[Written]:
@@ -33,12 +35,19 @@ def read_written(directory: Path) -> list[Written]:
     path = directory / FILE_NAME
     if not path.is_file():
         return []
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
-        rows = connection.execute("SELECT time, text FROM snapshot ORDER BY stream, role").fetchall()
-        holds = dict(connection.execute("SELECT stream, reason FROM hold"))
+    try:
+        rows, holds = _read(path, "ro")
+    except sqlite3.OperationalError:
+        rows, holds = _read(path, "rw")  # a writer that was killed has left something to be rolled back
     found = (_decode(text, float(at)) for at, text in rows)
     return [_hold(each, holds.get(each.snapshot.stream, "")) for each in found if each is not None]
+
+
+def _read(path: Path, mode: str) -> tuple[list[tuple[float, str]], dict[str, str]]:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+        rows = connection.execute("SELECT time, text FROM snapshot ORDER BY stream, role").fetchall()
+        return rows, dict(connection.execute("SELECT stream, reason FROM hold").fetchall())
 
 
 def _decode(text: str, at: float) -> Written | None:
@@ -54,4 +63,4 @@ def _hold(written: Written, reason: str) -> Written:
     if not reason or shown.role != "requester":
         return written
     words, hint = advise(reason, stream=shown.stream)
-    return replace(written, snapshot=replace(shown, state="stopped", last_error=words, hint=hint))
+    return Written(replace(shown, state="stopped", last_error=words, hint=hint), written.at, True)

@@ -50,6 +50,11 @@ class Heard:
         """How long ago it was heard of."""
         return max(0.0, now - self.heard_at)
 
+    def is_silent(self, now: float) -> bool:
+        """Whether the process that wrote it should have been heard of since."""
+        patience_s = self.snapshot.silent_after_s
+        return patience_s is not None and self.age_s(now) > patience_s
+
     def judge(self, now: float, *, max_lag_s: float | None = None) -> Verdict:
         """What to think of it (`core.status.judge`)."""
         return judge(self.snapshot, age_s=self.age_s(now), max_lag_s=max_lag_s)

@@ -11,6 +11,7 @@ from ..core.status import Snapshot
 from ..errors import SameskyError
 from ..station.source import find_state_directories, read_tables, with_hint
 from ..station.written_state import read_written as read_stations
+from .full_disks import find_full_disk
 from .noticeboard import Heard, Noticeboard, keep_newest
 
 OWN = "this process"
@@ -50,10 +51,12 @@ class Sources:
         self._own = own
         self._more = tuple(more)
         self._known: dict[Path, _Read] = {}
+        self._held: dict[tuple[str, str, str, str], Heard] = {}
 
     def read(self, now: float) -> list[Heard]:
         """What is known now; of each stream what was heard last, by system and stream."""
         troubles: list[str] = []
+        self._held.clear()
         found = [heard for config in self.configs for heard in self._read_config(config, now, troubles)]
         found += self._noticeboard.read(now)
         troubles += self._noticeboard.troubles
@@ -62,7 +65,8 @@ class Sources:
         if self._own is not None:
             found += [Heard(snapshot, now, OWN) for snapshot in self._own()]
         self.troubles = tuple(troubles)
-        return keep_newest(found)
+        # Who decides about a stream may do so beside the process that runs it, which posts what it knows itself.
+        return [self._held.get(each.key, each) for each in keep_newest(found)]
 
     def describe_places(self) -> str:
         """Where is looked, in words: for somebody who finds nothing there."""
@@ -75,12 +79,22 @@ class Sources:
             troubles.append(known.trouble)
         try:
             for directory in known.station_directories:
-                for written in read_stations(directory):
-                    yield Heard(with_hint(written.snapshot, config), written.at, str(config))
+                yield from self._read_stations(config, directory)
             if known.push_directory is not None:
                 yield from _read_pushes(config, known.push_directory, known.targets, now)
         except (OSError, sqlite3.Error) as error:
             troubles.append(f"what was written down for {config} can't be read: {error}")
+
+    def _read_stations(self, config: Path, directory: Path) -> Iterator[Heard]:
+        full = find_full_disk(directory)
+        for written in read_stations(directory):
+            snapshot = with_hint(written.snapshot, config)
+            if full and not written.is_held:
+                snapshot = full.apply(snapshot)
+            heard = Heard(snapshot, written.at, str(config))
+            if written.is_held:
+                self._held[heard.key] = heard
+            yield heard
 
     def _look_at(self, config: Path) -> _Read:
         """The configuration, read again when it was changed."""
