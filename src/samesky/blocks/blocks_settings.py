@@ -47,8 +47,8 @@ Kind = Literal["store", "2018", "today", "brewcast"]
 """A file; a controller's service over HTTP, of one of two generations; one of today's over MQTT."""
 
 _OF_BROKERS = ("amqp", "mqtt", "exchange", "heartbeat_s", "dead_letter_exchange", "ca_file", "cert_file", "key_file")
-_KNOWN = frozenset({"listen", "state", "token", "token_file", "strict", "services", *_OF_BROKERS})
-_KNOWN_OF_SERVICE = frozenset({"store", "controller", "generation", "writable"})
+KNOWN = frozenset({"listen", "state", "token", "token_file", "strict", "services", *_OF_BROKERS})
+KNOWN_OF_SERVICE = frozenset({"store", "controller", "generation", "writable"})
 _SERVICE = re.compile(r"(?!remote$)[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]*):[0-9]{1,5}")
 _URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
@@ -101,7 +101,7 @@ def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping
         findings.error("blocks", "it should be a table: [blocks]")
         section = {}
     options = Options({**section, **given}, "blocks", findings)
-    options.warn_unknown(_KNOWN)
+    options.warn_unknown(KNOWN)
     told = {**section, **given}
     tls = _read_tls(options)
     settings = BlocksSettings(
@@ -141,7 +141,7 @@ def _read_services(told: object, findings: Findings, tls: TlsSettings | None) ->
 
 
 def _read_service(name: str, options: Options, writable: object) -> ServiceSettings:
-    options.warn_unknown(_KNOWN_OF_SERVICE)
+    options.warn_unknown(KNOWN_OF_SERVICE)
     patterns = ["*"] if writable is None else writable
     if not isinstance(patterns, list) or not all(isinstance(each, str) for each in patterns):
         options.findings.error(options.where, 'writable should be a list of ids, such as ["dummy-*"]')
