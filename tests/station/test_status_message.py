@@ -1,11 +1,13 @@
 """Status messages: what is in one, what is taken from one, and when one is published."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from samesky.config import Findings, Options
 from samesky.core.status import Snapshot
 from samesky.core.strict import Reason, Refused
 from samesky.link.memory import MemoryBroker
@@ -19,7 +21,7 @@ from samesky.station.status_message import (
     encode_status,
 )
 from samesky.station.status_publishing import REFRESH_S, StatusPublishing
-from samesky.station.status_settings import StatusSettings
+from samesky.station.status_settings import OPTIONS, StatusSettings, read_status_settings
 
 TOPIC, CLIENT, NOW = "replicate/status", "copy-1", 1_700_000_000.0
 COPY = Snapshot(
@@ -250,3 +252,33 @@ def test_a_full_link_has_the_status_wait() -> None:
     stand.status.tell([COPY], NOW)
     stand.pass_time(0.0)
     assert stand.tell(COPY) == [PRESENCE_TOPIC, STREAM_TOPIC]
+
+
+# The options, and the page that tells of all this
+
+
+def test_the_options_are_read_with_every_mistake() -> None:
+    findings = Findings()
+    told = {"status": "no", "status_topic": "a/#", "home_assistant": "yes", "discovery_prefix": ""}
+    settings = read_status_settings(Options(told, "here", findings))
+    assert not settings.enabled
+    words = [str(each) for each in findings.errors]
+    assert len(words) == 3
+    for each in ("remove status = false", "status_topic = 'a/#' can't be a topic", "discovery_prefix = ''"):
+        assert any(each in word for word in words), words
+    assert read_status_settings(Options({}, "here", Findings())) == StatusSettings()
+    shown = read_status_settings(Options({"home_assistant": "true", "status_topic": "x/y/"}, "here", Findings()))
+    assert shown == StatusSettings(topic="x/y", discovery_prefix="homeassistant")
+
+
+def test_the_guide_names_the_options_their_defaults_and_what_is_in_a_message() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "status-messages.md").read_text()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in guide.splitlines() if line[:1] == "|"]
+    defaults = {row[0].strip("`"): row[1] for row in rows if len(row) == 3}
+    expected = {"status": "true", "status_topic": TOPIC, "home_assistant": "false", "discovery_prefix": "homeassistant"}
+    assert {name: defaults[name] for name in OPTIONS} == expected
+    told = json.loads(encode_status(TOPIC, COPY, CLIENT, NOW).payload)
+    members = next(index for index, row in enumerate(rows) if row[0] == "member")
+    named = [name for row in rows[members + 2 :] if len(row) == 2 for name in re.findall(r"`(\w+)`", row[0])]
+    assert set(named) <= set(told), set(named) - set(told)
+    assert len(named) > 20
