@@ -29,6 +29,19 @@ def test_every_link_between_pages_leads_to_a_file(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_part_of_a_page_leads_to_its_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)", page.read_text())
+    assert [link for link in links if link[1] not in read_anchors(page.parent / link[0] if link[0] else page)] == []
+
+
+def read_anchors(page: Path) -> set[str]:
+    """The headings of a page as links name them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL) if page.exists() else ""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_samesky_command_in_a_page_exists(page: Path) -> None:
     for words in re.findall(r"(?:`|^)samesky ((?:[a-z]+ ?)+)", page.read_text(), re.MULTILINE):
         command: click.Command | None = samesky
