@@ -131,8 +131,9 @@ def refuse_writable_code() -> None:
         "push serve --listen 127.0.0.1:0",
         "mesh peer --broker mqtt://guest@127.0.0.1:1 --post-broker mqtt://guest@127.0.0.1:1 --serve 127.0.0.1:0",
         "blocks serve --service a=a.json --amqp amqp://localhost:1/ --listen 127.0.0.1:0",
+        "web --listen 127.0.0.1:0",
     ],
-    ids=["push serve", "mesh peer", "blocks serve"],
+    ids=["push serve", "mesh peer", "blocks serve", "web"],
 )
 def test_services_run_where_no_code_may_be_made(arguments: str, manager: NotifySocket, tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
