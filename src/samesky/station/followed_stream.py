@@ -14,6 +14,7 @@ from .archive import Applied
 from .checker import Checker, Proof
 from .checks import Checks, CheckSettings
 from .copying import Copy, WeewxCode
+from .description import Description
 from .engine_queue import EngineQueue
 from .requester import Asking, Requester
 
@@ -41,6 +42,8 @@ class FollowedStream:
     caught_up: bool = False
     """Whether nothing is known to be missing, and what has come is stored."""
     pace: Pace = field(default_factory=Pace)
+    described: Description | None = None
+    """What the primary last said of its database."""
     distrust: str = ""
     """Why the last message of this stream wasn't believed; empty when it was."""
     doubt_until: float = -math.inf
@@ -65,6 +68,18 @@ class FollowedStream:
             return None
         return self.checks.proof
 
+    def _estimate_behind(self) -> int | None:
+        """How many records the copy lacks, taken that the primary's are spread evenly; None while nothing is known."""
+        taken, newest, told = self.brain.taken, self.brain.newest, self.described
+        if newest is None:
+            return None
+        interval_s, known, missing = self.copy.interval_s, taken, 0.0
+        if told is not None and told.first is not None and told.last is not None and taken < told.last:
+            interval_s, known = told.interval_s or interval_s, told.last
+            share = (told.last - taken) / max(1, told.last - told.first)
+            missing = told.count * min(1.0, share)
+        return round(missing + max(0, newest - known) / interval_s)
+
     def trouble(self, trouble: str | None) -> str:
         """What is wrong with the stream, else ``trouble``, which is the whole requester's; empty: nothing."""
         return self.distrust or self.brain.trouble or self.checks.checker.trouble or trouble or ""
@@ -72,8 +87,9 @@ class FollowedStream:
     def snapshot(self, refused: Counters, trouble: str | None, *, now: float) -> Snapshot:
         """How the stream is doing; ``refused`` and ``trouble`` are the whole requester's."""
         brain, newest, proof = self.brain, self.brain.newest, self.checks.proof
-        behind_s = None if newest is None else max(0, newest - brain.taken)
         words, hint = advise(self.trouble(trouble), stream=brain.stream)
+        if self.checks.different and not words:
+            hint = f"It mends itself when it next compares. To do that now: samesky repair --stream {brain.stream}"
         rough = Snapshot(
             system="station",
             stream=brain.stream,
@@ -81,7 +97,7 @@ class FollowedStream:
             state=_STATES[brain.phase],
             position=brain.taken or None,
             newest=newest,
-            behind=None if behind_s is None else round(behind_s / self.copy.interval_s),
+            behind=self._estimate_behind(),
             stored=self.stored,
             duplicates=self.counts["duplicate"],
             refused=refused.copy() | brain.counts.copy() | {"conflict": self.counts["conflict"]},
