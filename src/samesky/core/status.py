@@ -178,8 +178,10 @@ def judge(snapshot: Snapshot, *, age_s: float = 0.0, max_lag_s: float | None = N
         return Verdict("bad", "nothing was heard of it lately", "See whether it runs; its log says why it ended.")
     if snapshot.state == "stopped":
         return Verdict("bad", trouble or "stopped", hint or "Its log says why.")
+    if snapshot.state == "disconnected" and not trouble:
+        return Verdict("working", "connecting")
     if snapshot.state == "disconnected":
-        return Verdict("bad", trouble or "no connection", hint or "See whether the broker or server there runs.")
+        return Verdict("bad", trouble, hint or "See whether the broker or server there runs.")
     if snapshot.state == "waiting" and trouble:
         return Verdict("bad", trouble, hint or "Its log says more.")
     if snapshot.is_copy and snapshot.different and snapshot.state == "catching-up" and not trouble:

@@ -441,6 +441,7 @@ class Following(Worker):
 
     def _prepare_copy(self, stream: FollowedStream, action: Prepare) -> None:
         agreement = stream.copy.prepare(action.description)
+        stream.described = action.description
         stream.checks.on_prepared(action.description)
         actions = stream.brain.on_prepared(
             action.description,

@@ -13,15 +13,17 @@ import json
 import logging
 import os
 import re
+import shlex
 import stat
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from ..core.snapshot_document import decode_snapshot
-from ..core.status import Snapshot, Verdict, judge
+from ..core.status import Snapshot, System, Verdict, judge
 from ..core.strict import Reason, Refused, decode_json_object
 
 _log = logging.getLogger(__name__)
@@ -56,8 +58,9 @@ class Heard:
         return patience_s is not None and self.age_s(now) > patience_s
 
     def judge(self, now: float, *, max_lag_s: float | None = None) -> Verdict:
-        """What to think of it (`core.status.judge`)."""
-        return judge(self.snapshot, age_s=self.age_s(now), max_lag_s=max_lag_s)
+        """What to think of it (`core.status.judge`); of a process that isn't heard of, how to start it again."""
+        verdict = judge(self.snapshot, age_s=self.age_s(now), max_lag_s=max_lag_s)
+        return replace(verdict, todo=_find_start(self.owner) or verdict.todo) if self.is_silent(now) else verdict
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -169,6 +172,18 @@ def open_noticeboard(given: Path | None = None, *, environment: Mapping[str, str
         places.insert(0, Path(runtime.split(":")[0]) / "status")
     usable = [place for place in places if _may_write(place)]
     return Noticeboard(usable[0] if usable else places[-1], also=places)
+
+
+def _find_start(owner: str) -> str:
+    """How to start what wrote a post: its owner is a command with what it works on, or a station's configuration."""
+    if owner.endswith(".conf"):
+        return "See whether weewxd runs: `systemctl status weewx`. Its log says why it ended."
+    system, _, rest = owner.partition(" ")
+    name, _, path = rest.partition(" ")
+    if system not in get_args(System) or not name.isalpha():
+        return ""
+    config = f" --config {shlex.quote(path)}" if system in ("station", "push") and path.startswith("/") else ""
+    return f"Start it again: `samesky {system} {name}{config}`. Its log says why it ended."
 
 
 def _as_path(text: str | None) -> Path | None:
