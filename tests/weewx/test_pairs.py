@@ -17,6 +17,8 @@ import weewx.units
 
 from samesky.demo.year import split_days, write_year
 from samesky.link.broker import MosquittoBroker
+from samesky.link.mqtt import MqttSettings
+from samesky.station.watched_status import WatchedStatus, watching_link
 from stands.databases import Database, SqliteDatabase
 from stands.mariadb import MariadbServer
 from stands.pairs import cut_after, main_binding, make_copy, make_primary, place_database
@@ -217,6 +219,19 @@ def test_a_secondary_binding_comes_along_under_another_name(
     wait_for_live(primary, copy, records=2)
     wait_until_same(air_here.database, air_there.database, LIVE_DEADLINE_S, explain=tails(primary, copy))
     assert read_newest(air_there.database) > end
+    copies = {("home/aq_binding", "copy"), ("home/wx_binding", "copy")}
+    make_link = watching_link(MqttSettings("watcher", port=broker.port), "test")
+    with WatchedStatus(make_link, "replicate/status", ["home"]) as watched:
+        assert wait_for(lambda: find_online(watched) >= copies, LIVE_DEADLINE_S)
+        copy.stop()
+        assert wait_for(lambda: not find_online(watched) & copies, LIVE_DEADLINE_S)
+        assert len(watched.read_watched()) == 4
+
+
+def find_online(watched: WatchedStatus) -> set[tuple[str, str]]:
+    """(stream, client id) of what is told by somebody who is connected."""
+    told = watched.read_watched()
+    return {(each.snapshot.stream, each.client_id) for each in told if each.snapshot.state != "disconnected"}
 
 
 def test_a_secondary_binding_without_a_database_does_not_hold_up_the_main_one(
