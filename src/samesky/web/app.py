@@ -106,7 +106,7 @@ class Site:
 
     def make_page(self, target: str) -> Page | None:
         """The page at a path (with its query), as it is now; None when there is none."""
-        if len(target) > MOST_PATH:
+        if len(target) > MOST_PATH or not target.startswith("/") or target.startswith("//"):
             return None
         parts = urlsplit(target)
         heard, now = self.read(), time.time()

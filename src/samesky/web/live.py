@@ -62,9 +62,12 @@ class _Watched:
 class Live:
     """The events of all pages; ``make_page`` makes the page at a path, or returns None when there is none."""
 
-    def __init__(self, make_page: Callable[[str], Page | None], *, interval_s: float = INTERVAL_S) -> None:
+    def __init__(
+        self, make_page: Callable[[str], Page | None], *, interval_s: float = INTERVAL_S, beat_s: float = BEAT_S
+    ) -> None:
         self._make_page = make_page
         self._interval_s = interval_s
+        self._beat_s = beat_s
         self._watched: dict[str, _Watched] = {}
         self._ending = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,7 +106,7 @@ class Live:
             yield _encode("beat" if seen == watched.seen else "page", {}, watched.seen)
             while not self._ending and not watched.ended:
                 changed = watched.changed
-                if watched.step == step and not await _wait(changed, BEAT_S):
+                if watched.step == step and not await _wait(changed, self._beat_s):
                     yield _encode("beat", {}, watched.seen)
                     continue
                 if watched.step != step:

@@ -62,15 +62,15 @@ def summarize(judged: Sequence[Judged]) -> tuple[Level, str]:
 
 
 def _praise(judged: Sequence[Judged]) -> str:
-    copies = sum(each.heard.snapshot.is_copy for each in judged)
-    match copies:
-        case 0:
-            return "It runs" if len(judged) == 1 else f"All {len(judged)} run"
+    copies = [each.heard.snapshot for each in judged if each.heard.snapshot.is_copy]
+    if not copies or not all(each.same for each in copies):  # some aren't compared, because nobody wants it
+        return "It runs" if len(judged) == 1 else f"All {len(judged)} run"
+    match len(copies):
         case 1:
             return "The copy is the same"
         case 2:
             return "Both copies are the same"
-    return f"All {copies} copies are the same"
+    return f"All {len(copies)} copies are the same"
 
 
 def _render_hero(judged: Sequence[Judged], level: Level, sentence: str, now: float) -> str:
