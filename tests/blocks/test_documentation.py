@@ -88,7 +88,7 @@ def test_the_configuration_of_the_page_can_be_used() -> None:
 
 
 def test_every_option_is_in_the_tables_of_the_page() -> None:
-    assert set(read_names("`[blocks]`:")) == KNOWN - {"services"}
+    assert set(read_names("`[blocks]`:")) == KNOWN
     assert set(read_names("`[blocks.services.NAME]`, one for each service:")) == KNOWN_OF_SERVICE
 
 
