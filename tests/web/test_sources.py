@@ -12,7 +12,7 @@ from samesky.push.cache_file import FILE_NAME as PUSH_FILE
 from samesky.push.site_cache import SiteCache
 from samesky.push.status import PushStatus
 from samesky.station.state import FILE_NAME, State
-from samesky.web.noticeboard import Noticeboard
+from samesky.web.noticeboard import Heard, Noticeboard
 from samesky.web.sources import Sources
 from stands.small_disk import mounted_disk
 
@@ -150,3 +150,11 @@ def test_a_silent_process_is_told_with_the_command_that_starts_it(board: Noticeb
     todos = [each.judge(NOW).todo for each in Sources([], board).read(NOW)]
     assert "`samesky mesh peer`" in todos[0]
     assert "`samesky push daemon --config '/etc/my sky.toml'`" in todos[1]
+
+
+def test_a_process_of_this_machine_that_tells_over_mqtt_as_well_is_shown_once(board: Noticeboard) -> None:
+    here = Snapshot(stream="home/wx_binding", role="requester", state="live", since=5.25)
+    board.post("copy", [here], NOW)
+    told = [Heard(here, NOW, "roof", "roof"), Heard(replace(here, since=7.5), NOW, "cellar", "cellar")]
+    found = Sources([], board, more=[lambda: told]).read(NOW)
+    assert [each.place for each in found] == ["", "cellar"]

@@ -66,7 +66,7 @@ class Sources:
             found += [Heard(snapshot, now, OWN) for snapshot in self._own()]
         self.troubles = tuple(troubles)
         # Who decides about a stream may do so beside the process that runs it, which posts what it knows itself.
-        return [self._held.get(each.key, each) for each in keep_newest(found)]
+        return [self._held.get(each.key, each) for each in keep_newest(_drop_twins(found))]
 
     def describe_places(self) -> str:
         """Where is looked, in words: for somebody who finds nothing there."""
@@ -145,3 +145,13 @@ def _read_pushes(config: Path, directory: Path, targets: frozenset[str], now: fl
             chosen = f"--config {shlex.quote(str(config))} --target {shlex.quote(status.target)}"
             snapshot = snapshot_target(status, now, command=lambda name: f"samesky push {name} {chosen}")  # noqa: B023
             yield Heard(snapshot, status.at, str(config))
+
+
+def _drop_twins(heard: Sequence[Heard]) -> list[Heard]:
+    """Without what a process on this machine has told over MQTT as well: it came into its state at the same moment."""
+
+    def mark(each: Heard) -> tuple[str, str, str, float]:
+        return each.snapshot.system, each.snapshot.stream, each.snapshot.role, each.snapshot.since
+
+    here = {mark(each) for each in heard if not each.place}
+    return [each for each in heard if not each.place or mark(each) not in here]
