@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -15,11 +16,14 @@ import click
 import pytest
 
 from samesky.cli.main import samesky
+from samesky.config import Findings
+from samesky.station.stanza import read_toml_requester
 from stands.children import die_with_parent
 from stands.notified import NotifySocket, notify_socket
 
 ROOT = Path(__file__).parents[1]
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+GUIDE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 PROGRAM = "/opt/samesky/bin/samesky"
 SAFE_ENOUGH = 20
 """`systemd-analyze security`: from 0, safe, to 100; a unit without any of this has 92."""
@@ -109,6 +113,25 @@ def run_analyze(*arguments: str | Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr
     assert done.stderr == "", done.stderr
+
+
+def test_the_guide_names_every_unit() -> None:
+    named = re.findall(r"^\| `(samesky-[a-z-]+)` \|", GUIDE, re.MULTILINE)
+    assert sorted(named) == [each.stem for each in UNITS]
+
+
+def test_a_service_can_use_the_guide_s_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mqtt-password").write_text("a long password")
+    (tmp_path / "mqtt-password").chmod(0o400)
+    (tmp_path / "ca.crt").touch()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (text,) = re.findall(r"^```toml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    findings = Findings()
+    settings = read_toml_requester(tomllib.loads(text.replace("/etc/samesky", str(tmp_path))), findings)
+    assert findings.found == []
+    assert settings is not None
+    assert settings.mqtt.password == "a long password"
+    assert str(settings.state_dir) == read_unit(UNITS[0])["Service.WorkingDirectory"][0]
 
 
 @pytest.fixture
