@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -178,11 +178,11 @@ class Options:
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
         """The option as a whole number from ``low`` to ``high``."""
-        return int(self._number(name, default, low, high, int))
+        return int(self._number(name, default, low, high, whole=True))
 
     def number(self, name: str, default: float, low: float, high: float) -> float:
         """The option as a number from ``low`` to ``high``."""
-        return self._number(name, default, low, high, float)
+        return self._number(name, default, low, high, whole=False)
 
     def flag(self, name: str, default: bool) -> bool:
         """The option as true or false."""
@@ -248,16 +248,16 @@ class Options:
             self.findings.error(self.where, f"{name} = {file} is empty")
         return text or None
 
-    def _number(self, name: str, default: float, low: float, high: float, convert: Callable[[str], float]) -> float:
-        what = "a whole number" if convert is int else "a number"
+    def _number(self, name: str, default: float, low: float, high: float, *, whole: bool) -> float:
+        what = "a whole number" if whole else "a number"
         self._note_asked(
             name,
             f"{what} from {low:g} to {high:g}" if high < 1e6 else what,
-            str(default) if convert is int else f"{default:g}",
+            str(default) if whole else f"{default:g}",
         )
         text = self._text(name, str(default))
         try:
-            number = convert(text)
+            number = int(text) if whole else float(text)
         except ValueError:
             number = low - 1
         if not low <= number <= high:
