@@ -67,6 +67,23 @@ async def test_a_goodbye_is_heard_by_other_services(rabbitmq: RabbitmqNode, tmp_
 
 
 @on_a_loop
+async def test_a_primary_that_is_registered_anew_says_no_goodbye(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+    """Else its replicas would write their fallbacks, though the next value comes in a moment."""
+    a, b = BlocksInMemory(sensor={"value": 20.5}), BlocksInMemory(dummy={"value": 0.5})
+    followed = {"id": "dummy", "key": "a.sensor", "fallback": {"value": 5.0}}
+    async with running_service(tmp_path, rabbitmq.url, a=a, b=b) as service:
+        await service.add(decode_replica("b", followed))
+        for number in range(1, 6):
+            a.blocks["sensor"] = {"value": 20.0 + number}
+            await service.add(decode_primary("a", {"id": "sensor", "interval": 0.2 + number / 10}))
+            await wait_until(lambda value=20.0 + number: b.blocks["dummy"] == {"value": value}, 20, what="the value")
+        assert b.values_of("dummy") == [21.0, 22.0, 23.0, 24.0, 25.0]
+        assert "goodbye" not in service.status()[1][0].dropped
+        await service.remove(decode_primary("a", {"id": "sensor", "interval": 1}))
+        await wait_until(lambda: b.blocks["dummy"] == {"value": 5.0}, 20, what="the goodbye")
+
+
+@on_a_loop
 async def test_a_controller_that_does_not_answer_delays_no_other(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
     a, b, c = (
         BlocksInMemory(sensor={"value": 20.5}),

@@ -92,7 +92,7 @@ class Synchronising:
         async with self._changing:  # of two at once one would go on for ever
             if not self._registry.add(link):
                 return False
-            await self._stop(link)
+            await self._stop(link, successor=link)
             if isinstance(link, PrimaryLink):
                 self._begin_epoch()  # its messages are counted from 1 again
             await self._run(link)
@@ -222,11 +222,17 @@ class Synchronising:
         self._takers.clear()
         await carrier.subscribe(link.key)
 
-    async def _stop(self, link: PrimaryLink | ReplicaLink) -> None:
-        """End what runs under the link's name."""
+    async def _stop(
+        self, link: PrimaryLink | ReplicaLink, *, successor: PrimaryLink | ReplicaLink | None = None
+    ) -> None:
+        """End what runs under the link's name. Whoever hears a ``successor`` on the same way needs no goodbye."""
         if isinstance(link, PrimaryLink):
             primary = self._primaries.pop((link.service, link.id), None)
-            if primary is not None:
+            if primary is None:
+                return
+            if successor is not None and successor.carrier == primary.link.carrier:
+                primary.cancel()
+            else:
                 await primary.say_goodbye()
             return
         following = self._replicas.pop(link.name, None)
