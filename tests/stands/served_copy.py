@@ -13,6 +13,7 @@ from samesky.link.mqtt import MqttLink, MqttSettings
 from samesky.station.location import Location, SqliteLocation
 from samesky.station.serve_settings import ServedBinding, ServeSettings
 from samesky.station.serving import Authority, Serving
+from samesky.station.signing_keys import SecretKey
 from samesky.station.stanza import RequesterConfig, read_toml_requester
 
 from .waiting import wait_for
@@ -39,6 +40,13 @@ class ServedCopy:
         self.write_config(port, lines, f'sqlite = "{self.copy}"')
         self._port = port
         self.serving = make_serving(port, SqliteLocation(self.primary)) if serve else None
+
+    def trust(self, *keys: SecretKey) -> None:
+        """Have the copy believe these keys alone."""
+        path = self.folder / "trusted-keys"
+        path.write_text("".join(f"{key.public.line}\n" for key in keys))
+        text = self.config_path.read_text()
+        self.config_path.write_text(f'{text}[station.follow]\ntrusted_keys = "{path}"\n')
 
     def write_config(self, port: int, broker: list[str], database: str) -> None:
         """Write the copy's samesky.toml; ``database`` is a line of the binding's table."""
@@ -111,11 +119,18 @@ class ServedCopy:
 
 
 def make_serving(
-    port: int, location: Location, *, shared: bool = False, authority: Authority | None = None, **mqtt: Any
+    port: int,
+    location: Location,
+    *,
+    shared: bool = False,
+    authority: Authority | None = None,
+    sign_key: SecretKey | None = None,
+    **mqtt: Any,
 ) -> Serving:
     """A primary of ``home/wx_binding``, or with ``authority`` a copy that answers for it."""
-    settings = ServeSettings("home", (ServedBinding("wx_binding", location),), TOPICS, shared=shared)
-    link = MqttSettings("stand-in" if authority else "home", port=port, **mqtt)
+    bindings = (ServedBinding("wx_binding", location),)
+    settings = ServeSettings("home", bindings, TOPICS, shared=shared, sign_key=sign_key)
+    link = MqttSettings(**{"client_id": "stand-in" if authority else "home", "port": port, **mqtt})
     return Serving(
         settings, lambda subscriptions, on_event: MqttLink(link, subscriptions, on_event), authority=authority
     )

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 _json = click.option("--json", "as_json", is_flag=True, help="Print the public key as a JSON object, for programs.")
 
 
-@click.group("key", short_help="Keys to sign with: make one, show its public line.")
+@click.group(
+    "key",
+    short_help="Keys to sign with: make one, show its public line.",
+    epilog="Example: samesky station key make home >> trusted-keys",
+)
 def command() -> None:
     """Keys with which a primary signs what it says, so that copies needn't believe whoever is on the broker."""
 

@@ -255,6 +255,11 @@ class Conversation:
 
     def _find_reason(self) -> SameskyError:
         """Why nobody has answered, as far as can be found out."""
+        if self._disbelieved is not None:
+            return DataError(
+                f"{self.stream}: no answer came that can be believed: {self._disbelieved}",
+                hint=self._disbelieved.hint or "Somebody else may publish on the broker: docs/security.md.",
+            )
         if f"subscribe {self.reply_to}" in self._denied:
             return self._denied_reading()
         if all(f"publish {topic}" in self._denied for topic in self._topics):
@@ -265,11 +270,6 @@ class Conversation:
             )
         if self.reply_to != self._config.follow.reply_to and self._is_answered_elsewhere():
             return self._denied_reading()
-        if self._disbelieved is not None:
-            return DataError(
-                f"{self.stream}: no answer came that can be believed: {self._disbelieved}",
-                hint=self._disbelieved.hint or "Somebody else may publish on the broker: docs/security.md.",
-            )
         if self._unbelieved:
             return Unreachable(
                 f"{self.stream}: only copies answer, and none that is proven up to there",
