@@ -7,6 +7,7 @@ from typing import Final
 
 from ..core.status import Detail, Snapshot, State, take_snapshot
 from ..link.reasons import find_remedy
+from .links import Carrier
 from .status import Health, PrimaryStatus, ReplicaStatus
 
 MOST_VALUE = 200
@@ -21,7 +22,9 @@ class LinkSnapshots:
     def __init__(self) -> None:
         self._states: dict[tuple[str, str], tuple[State, float]] = {}
 
-    def snapshot_primary(self, status: PrimaryStatus, data: object, now: float, *, trouble: str = "") -> Snapshot:
+    def snapshot_primary(
+        self, status: PrimaryStatus, data: object, now: float, *, carrier: Carrier = "amqp", trouble: str = ""
+    ) -> Snapshot:
         """Return how a block that is broadcast is doing, ``data`` being what was read of it last (None: nothing yet).
 
         ``trouble`` is why its carrier carries nothing; empty when it does.
@@ -46,10 +49,17 @@ class LinkSnapshots:
                 "failed": sum(status.failed.values()),
             },
         )
-        return self._finish(rough, status, trouble, now)
+        return self._finish(rough, status, carrier, trouble, now)
 
     def snapshot_replica(
-        self, status: ReplicaStatus, data: object, now: float, *, trouble: str = "", shares_block: bool = False
+        self,
+        status: ReplicaStatus,
+        data: object,
+        now: float,
+        *,
+        carrier: Carrier = "amqp",
+        trouble: str = "",
+        shares_block: bool = False,
     ) -> Snapshot:
         """Return how a block that follows is doing, ``data`` being what came for it last (None: nothing yet).
 
@@ -79,10 +89,13 @@ class LinkSnapshots:
             lag_s=status.age_s,
             details=details,
         )
-        return self._finish(rough, status, trouble, now)
+        return self._finish(rough, status, carrier, trouble, now)
 
-    def _finish(self, rough: Snapshot, status: PrimaryStatus | ReplicaStatus, trouble: str, now: float) -> Snapshot:
-        words, hint = (trouble, find_remedy(trouble) or _LOOK) if trouble else (status.last_error, status.hint)
+    def _finish(
+        self, rough: Snapshot, status: PrimaryStatus | ReplicaStatus, carrier: Carrier, trouble: str, now: float
+    ) -> Snapshot:
+        remedy = _LOOK if carrier == "amqp" else find_remedy(trouble)
+        words, hint = (trouble, remedy) if trouble else (status.last_error, status.hint)
         state: State = "disconnected" if trouble else _STATES[status.health]
         known = self._states.get((rough.stream, rough.role))
         if known is None or known[0] != state:

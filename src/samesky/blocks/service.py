@@ -131,7 +131,11 @@ class Synchronising:
         now, wall_s, troubles = time.monotonic(), time.time(), self.troubles()
         primaries = [
             self._snapshots.snapshot_primary(
-                each.brain.status(now), each.brain.data, wall_s, trouble=troubles.get(each.link.carrier, "")
+                each.brain.status(now),
+                each.brain.data,
+                wall_s,
+                carrier=each.link.carrier,
+                trouble=troubles.get(each.link.carrier, ""),
             )
             for each in self._primaries.values()
         ]
@@ -140,6 +144,7 @@ class Synchronising:
                 each.brain.status(now),
                 each.last_message.data if each.last_message is not None else None,
                 wall_s,
+                carrier=each.link.carrier,
                 trouble=troubles.get(each.link.carrier, ""),
                 shares_block=len(self._writers.get((each.link.service, each.link.id), ())) > 1,
             )
