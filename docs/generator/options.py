@@ -10,6 +10,7 @@ from typing import Any
 from samesky.blocks.blocks_settings import read_blocks
 from samesky.config import Asked, Findings
 from samesky.push.central_settings import read_central
+from samesky.push.described import TABLE_OPTIONS
 from samesky.push.push_settings import read_push_settings
 from samesky.station.stanza import read_toml_requester, read_toml_responder
 from samesky.web.web_settings import read_web
@@ -53,13 +54,21 @@ class Table:
 
 
 TABLES = (
-    Table("[station.serve], and [MQTTReplicate] [[Responder]]", "station.serve", ("station.md",)),
+    Table(
+        "[station.serve], and [MQTTReplicate] [[Responder]]",
+        "station.serve",
+        ("station.md", "status-messages.md", "security.md"),
+    ),
     Table(
         "[station.serve.INSTANCE.BINDING]",
         "station.serve.INSTANCE.BINDING",
         ("station.md#Without WeeWX at one end", "station.md"),
     ),
-    Table("[station.follow], and [MQTTReplicate] [[Requester]]", "station.follow", ("station.md",)),
+    Table(
+        "[station.follow], and [MQTTReplicate] [[Requester]]",
+        "station.follow",
+        ("station.md", "status-messages.md", "security.md"),
+    ),
     Table(
         "[station.follow.INSTANCE.BINDING]",
         "station.follow.INSTANCE.BINDING",
@@ -72,6 +81,7 @@ TABLES = (
     ),
     Table("[push]", "push", ("push.md#The site's options",)),
     Table("[push.targets.NAME]", "push.targets.NAME", ("push.md#The site's options",)),
+    Table("[[push.model.table]]", "push.model.table", ("push.md#Another schema",)),
     Table("[push.central]", "push.central", ("push.md#Databases",)),
     Table("[blocks]", "blocks", ("blocks.md",)),
     Table("[blocks.services.NAME]", "blocks.services.NAME", ("blocks.md",)),
@@ -123,6 +133,7 @@ def read_everything() -> Findings:
     )
     for read in readers:
         read(tables, findings)
+    findings.known["push.model.table"] = frozenset(TABLE_OPTIONS)
     own = _read_push()
     findings.asked += own.asked
     findings.known |= own.known

@@ -30,9 +30,9 @@ from .building import BUILDING
 from .model import ColumnModel, Model, TableModel, ValueKind
 from .model_rules import check_model
 
-__all__ = ["read_model", "check_model"]
+__all__ = ["read_model", "check_model", "TABLE_OPTIONS"]
 
-_OPTIONS = (
+TABLE_OPTIONS = (
     "name",
     "columns",
     "key",
@@ -76,7 +76,7 @@ class _TableReader:
 
     def read(self) -> TableModel:
         """Return the table, without what is wrong in it."""
-        _check_options(self._values, _OPTIONS, self._findings, self._where)
+        _check_options(self._values, TABLE_OPTIONS, self._findings, self._where)
         append_only = self._flag("append_only", False)
         return TableModel(
             name=self._text("name", required=True),
