@@ -9,7 +9,7 @@ from ..errors import SameskyError
 from .fleet import SiteStatus
 from .proof import moment
 
-READ_INTERVAL_S = 10.0
+READ_INTERVAL_S = 5.0
 LONGEST_PAUSE_S = 25 * 3600.0
 """A site whose pace isn't known yet may push once a day."""
 SHORTEST_PAUSE_S = 900.0
@@ -18,7 +18,7 @@ MISSED = 3
 
 
 class FleetSnapshots:
-    """The snapshots of all sites, read anew when they are older than ten seconds; calling it returns them.
+    """The snapshots of all sites, read anew when they are older than five seconds; calling it returns them.
 
     ``read`` reads the fleet. Where that fails, what was known is told as out of reach.
     """
