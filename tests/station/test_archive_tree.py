@@ -454,7 +454,7 @@ def test_a_scrub_a_day_reads_everything_once_a_month_after_restarts_too(bench: B
     spans = len({*range((END - 500_000) >> NODE, ((END + 20_000_000) >> NODE) + 1)})
     for day in range(31):
         bench.clock.now += 86_400
-        bench.tree.scrub()
+        bench.tree.scrub(-(-spans // 30))
         reread(bench.tree)
         bench.tree.save()
         if day % 7 == 0:
@@ -463,7 +463,7 @@ def test_a_scrub_a_day_reads_everything_once_a_month_after_restarts_too(bench: B
     assert bench.tree.oldest_read() > END
     before = bench.clock.now
     bench.clock.now += 1
-    bench.tree.scrub()
+    bench.tree.scrub(-(-spans // 30))
     reread(bench.tree)
     fresh = [node for node, read_at in bench.tree._read_at.items() if read_at > before]
     assert len(fresh) == -(-spans // 30)
@@ -627,7 +627,7 @@ def play(bench: Bench, step: str, value: int, number: int, *, marked: bool) -> N
         case "slice":
             bench.tree.refresh(FOREVER, max_rows=value)
         case "scrub":
-            bench.tree.scrub(value / 5)
+            bench.tree.scrub(value)
             bench.tree.reread(max_rows=value)
         case "save":
             bench.tree.save()

@@ -35,6 +35,7 @@ class Answering:
         self._scopes: dict[_Scope, StreamTrees] = {}
         self._position = 0
         self._paused_until = 0.0
+        self._changes = 0
 
     def on_record(self, archive: Archive, timestamp: int) -> None:
         """The station has archived a record; one that is older than its newest changes sums that are made already."""
@@ -77,6 +78,12 @@ class Answering:
         self._position = archive.read_position(self._clock())
         for trees in self._scopes.values():
             trees.work(archive, self._position)
+
+    def take_change(self) -> bool:
+        """Whether somebody has changed older rows since the last call."""
+        changes = sum(trees.changes for trees in self._scopes.values())
+        is_new, self._changes = changes > self._changes, changes
+        return is_new
 
     def next_time(self) -> float:
         """When `work` has something to do, by the timer."""

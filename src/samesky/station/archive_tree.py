@@ -5,6 +5,7 @@ position are added up as they are read; leaves that were marked (`tree_store`, `
 are, when asked for, whole spans: the last days, those that were read longest ago, or all.
 """
 
+import heapq
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 MAX_ROWS = 2000
 """Rows read in one slice, by default: some 30 ms."""
-SAVE_INTERVAL_S = 5.0
+SAVE_INTERVAL_S, SAVE_READINGS_S = 5.0, 600.0
 MOST_UNSAVED = 100
 _LEAF_S = 1 << LEAF
 _MARKS_A_TIME = 100
@@ -49,6 +50,8 @@ class ArchiveTree:
         self.stream, self.kind = stream, kind
         self.silent_changes = 0
         """Leaves whose rows had changed without a mark, found by reading them again."""
+        self.changes = 0
+        """Leaves that were other than before when they were read again, marked or not."""
         self._scope = ",".join(names)
         self._source: Source = RowSource(names) if kind == "archive" else DaySource(names)
         self._marks = store
@@ -117,11 +120,18 @@ class ArchiveTree:
         first = (self._position - seconds) >> NODE
         self._add_stale(node for node in self._read_at if node >= first)
 
-    def scrub(self, share: float = 1 / 30) -> None:
-        """Have `reread` read this share of all spans, the empty ones too: those that were read longest ago."""
+    def scrub(self, count: int) -> None:
+        """Have `reread` read so many spans, empty ones too: those that were read longest ago."""
         self._note_first()
-        oldest = sorted(self._read_at, key=lambda node: (self._read_at[node], node))
-        self._add_stale(oldest[: -int(-len(oldest) * share // 1)])
+        self._add_stale(heapq.nsmallest(count, self._read_at, key=lambda node: (self._read_at[node], node)))
+
+    def distrust(self, nodes: Iterable[int]) -> None:
+        """Have `reread` read these spans."""
+        chosen = list(nodes)
+        for node in chosen:
+            self._note_unread(node)
+            self._node_midway.pop(node, None)
+        self._add_stale(chosen)
 
     def reread(self, *, max_rows: int = MAX_ROWS) -> bool:
         """Read about ``max_rows`` rows of the spans asked for, oldest first; whether none is left."""
@@ -169,9 +179,13 @@ class ArchiveTree:
             self._load()
 
     def _save_when_due(self) -> None:
-        """A build is saved slice by slice, live records every few seconds: what a crash takes is read again."""
+        """A build is saved slice by slice, live records every few seconds: what a crash takes is read again.
+
+        When spans were read that are as before is saved seldom: it is news to nobody, and memory cards wear out.
+        """
         many = len(self._unsaved) > MOST_UNSAVED and not self._unsavable
-        if not many and self._timer() - self._saved_at < SAVE_INTERVAL_S:
+        is_news = self._unsaved or self._saved_state != (self._position, self._seen)
+        if not many and self._timer() - self._saved_at < (SAVE_INTERVAL_S if is_news else SAVE_READINGS_S):
             return
         try:
             self.save()
@@ -212,6 +226,7 @@ class ArchiveTree:
         # A mark, not a note of our own: when the other scopes look, newer rows may be there again.
         self._marks.mark_from(self.stream, self.kind, self._find_unchanged(newest))
         self.silent_changes += silent
+        self.changes += 1
         for leaf, each in gone.items():
             self._put(leaf, NOTHING, each)
         for node in [node for node in self._read_at if node > newest >> NODE]:
@@ -319,6 +334,7 @@ class ArchiveTree:
         changed = [
             leaf for leaf in found.keys() | known.keys() if leaf < following and found.get(leaf) != known.get(leaf)
         ]
+        self.changes += len(changed)
         for leaf in changed:
             self._put(leaf, found.get(leaf, NOTHING), known.get(leaf, NOTHING))
         return following, read.rows, changed

@@ -27,11 +27,12 @@ from .messages import ErrorAnswer
 FIRST_TIMEOUT_S = 5.0
 LONGEST_TIMEOUT_S = 60.0
 MOST_TRIES = 5
-CHECK_INTERVAL_S = 3600.0
+CHECK_INTERVAL_S = 300.0
 SOON_S = 3.0
 """After a catch-up, or a live message that shows a difference: what is under way comes in meanwhile."""
 BETWEEN_ALARMS_S = 30.0
 AFTER_FAILURE_S = 300.0
+LONGEST_FAILURE_PAUSE_S = 3600.0
 LONGEST_PAUSE_S = 86_400.0
 MOST_ROUNDS = 6
 MOST_DELETIONS = 100
@@ -132,7 +133,7 @@ class Checker:
         self._deadline = math.inf
         self._tries = 0
         self._rounds = 0
-        self._failures = Backoff(AFTER_FAILURE_S, CHECK_INTERVAL_S, random=random)
+        self._failures = Backoff(AFTER_FAILURE_S, LONGEST_FAILURE_PAUSE_S, random=random)
         self._vain_repairs = Backoff(AFTER_FAILURE_S, LONGEST_PAUSE_S, random=random)
         self._gone: dict[TreeName, list[int]] = {}
         self._found: list[int] = []
@@ -171,9 +172,17 @@ class Checker:
 
     def on_live_root(self, same: bool, now: float) -> None:
         """A live message has told the primary's root, and it is (not) that of the copy up to the same record."""
-        if same or self.phase != "resting":
-            return
-        self.counts.add("live difference")
+        if not same and self.phase == "resting":
+            self.counts.add("live difference")
+            self._check_soon(now)
+
+    def on_changed(self, now: float) -> None:
+        """Somebody else has changed rows here."""
+        if self.phase == "resting":
+            self.counts.add("changed here")
+            self._check_soon(now)
+
+    def _check_soon(self, now: float) -> None:
         soon = max(now + SOON_S, self._alarmed_at + BETWEEN_ALARMS_S, self._not_before)
         self._deadline = min(self._deadline, soon)
         self._alarmed_at = max(self._alarmed_at, self._deadline)

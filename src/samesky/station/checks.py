@@ -11,13 +11,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.strict import Refused
+from ..core.timetree import Sum
 from ..errors import SameskyError
 from ..link.message import Message
 from .agreement import Agreement
 from .check_messages import CheckAnswer
 from .check_question import TreeName
 from .check_session import CheckSession, Repair, Scope
-from .checker import Apply, AskCheck, CheckAction, Checker, Delete, Hold, Proof, Proven, most_deletions
+from .checker import (
+    CHECK_INTERVAL_S,
+    Apply,
+    AskCheck,
+    CheckAction,
+    Checker,
+    Delete,
+    Hold,
+    Proof,
+    Proven,
+    most_deletions,
+)
 from .copying import Copy
 from .description import Description
 from .dirty_triggers import ensure_triggers
@@ -26,7 +38,7 @@ from .messages import ErrorAnswer, LiveRoot
 from .quarantine import Quarantine, quarantine_path
 from .repairing import Repairing
 from .state import State
-from .stream_trees import StreamTrees
+from .stream_trees import OthersChanges, StreamTrees
 from .tree_store import TreeStore
 
 _log = logging.getLogger(__name__)
@@ -45,7 +57,7 @@ class CheckSettings:
     sums: TreeStore
     state_dir: Path | None = None
     """Where the quarantine of a copy on a server is kept; that of a SQLite copy is beside it."""
-    interval_s: float = 3600.0
+    interval_s: float = CHECK_INTERVAL_S
     """From one check to the next when nothing else asks for one."""
     track_changes: bool = False
     """Whether to note changes by hand as they are made, with triggers in the copy's database."""
@@ -99,6 +111,8 @@ class Checks:
         self._live_root: LiveRoot | None = None
         self._session_name = ""
         self._quarantine: Quarantine | None = None
+        self._changes = OthersChanges()
+        self._checked_root = Sum()
         self._may_be_found = settings.state is not None
         """Whether something is kept as found and not mended; before the first proof one can't know."""
         copy.on_changed = self._mark
@@ -120,7 +134,7 @@ class Checks:
             return
         if self._settings.track_changes:
             ensure_triggers(self._copy.archive)
-        self._scope = scope
+        self._scope, self._changes = scope, OthersChanges()
         self._trees = StreamTrees(
             self._settings.sums,
             self.checker.stream,
@@ -190,6 +204,15 @@ class Checks:
         self._position = self._copy.read_settled_position(self._clock())
         if self._position:
             trees.work(self._copy.archive, self._position)
+            if self._changes.take(trees):
+                self._on_changed(trees)
+
+    def _on_changed(self, trees: StreamTrees) -> None:
+        """Somebody else has changed the copy: it is checked soon, and isn't called the same until then."""
+        proof = self.proof
+        if proof is not None and trees.view("archive", proof.through).root() != proof.root:
+            self.different = True
+        self.checker.on_changed(self._timer())
 
     def _compare_live_root(self, trees: StreamTrees) -> None:
         root = self._live_root
@@ -224,6 +247,7 @@ class Checks:
         self._slices = 0
         names: tuple[TreeName, ...] = ("archive", "summary")
         session = CheckSession({name: trees.view(name, until) for name in names}, until, self._scope)
+        self._checked_root = session.views["archive"].root()
         self._do(self.checker.begin(session, self._timer()))
 
     def on_answer(self, answer: CheckAnswer) -> None:
@@ -269,8 +293,7 @@ class Checks:
                     self._hold(count, of)
                 case Proven(through, count):
                     self._session_name = ""
-                    self._note_proof(through, count)
-                    self._mend_found()
+                    self._prove(through, count)
 
     def _apply(self, repair: Repair) -> None:
         self.different = True
@@ -304,6 +327,15 @@ class Checks:
             f"are deleted unasked; nothing was deleted. Was the primary restored from an old backup? If the primary is "
             f"right: samesky repair --stream {self.checker.stream} --accept-deletions {count}"
         )
+
+    def _prove(self, through: int, count: int) -> None:
+        """The roots agreed: that is a proof, unless rows were changed after the check had begun."""
+        assert self._trees is not None
+        if self._trees.view("archive", through).root() != self._checked_root:
+            self.checker.on_changed(self._timer())
+            return
+        self._note_proof(through, count)
+        self._mend_found()
 
     def _note_proof(self, through: int, count: int) -> None:
         assert self._trees is not None
@@ -339,6 +371,7 @@ class Checks:
 
     def _mark(self, tree: TreeName, times: Iterable[int]) -> None:
         chosen = tuple(times)
+        self._changes.own = True
         if self._trees is not None:
             self._trees.mark_dirty(tree, chosen)
         elif self._settings.enabled:

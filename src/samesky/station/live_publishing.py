@@ -79,6 +79,13 @@ class LivePublishing:
                 with self._databases.guarded(stream):
                     self._publish_record(stream, record)
 
+    def tell_again(self, stream: str) -> None:
+        """Publish the newest record once more, with the root of all as it is now: somebody has changed older ones."""
+        archive = self._databases.archive(stream)
+        record = archive.read_record(archive.read_position(self._clock()))
+        if record is not None:
+            self._publish_record(stream, record)
+
     def publish_summaries(self) -> None:
         """Publish the daily summary rows of the days that live records have touched since the last time."""
         if self._timer() < self.next_time():

@@ -230,6 +230,8 @@ class Serving(Worker):
             if self._sums_due(stream) <= now:
                 with self._databases.guarded(stream):
                     answering.work(self._databases.archive(stream))
+                    if answering.take_change() and self._authority is None:
+                        self._live.tell_again(stream)
 
     def _finish(self) -> None:
         for stream, answering in self._answering.items():

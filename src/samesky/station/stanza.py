@@ -22,7 +22,7 @@ from .databases import read_toml_location
 from .follow_settings import FollowSettings
 from .location import Location
 from .requester import Asking
-from .requests import RESPONSE_PREFIX
+from .requests import RESPONSE_PREFIX, check_reply_topic, spell_reply_topic
 from .responder import Throttle
 from .serve_settings import ServedBinding, ServeSettings
 from .signing_keys import SecretKey
@@ -166,7 +166,7 @@ def _requester_config(
 ) -> RequesterConfig | None:
     instance = copies[0].stream.partition("/")[0]
     mqtt = read_link(options, f"samesky-{instance}-copy-{_machine_mark(*(str(each.location) for each in copies))}")
-    reply_to = _reply_topic(options, mqtt.client_id)
+    reply_to = _reply_topic(options, mqtt)
     asking = {each.stream: _asking(options, each.stream.partition("/")[0], reply_to) for each in copies}
     follow = FollowSettings(
         copies=copies,
@@ -295,12 +295,14 @@ def _request_topics(options: Options, instance: str) -> tuple[str, ...]:
     return (f"{base}/{instance}", base)
 
 
-def _reply_topic(options: Options, client_id: str) -> str:
-    """The configured response topic; given without a last level of its own, the client id is appended (seed 001)."""
+def _reply_topic(options: Options, mqtt: MqttSettings) -> str:
+    """The configured response topic; given without a level of its own, user and client id are appended (seed 001)."""
     topic = options.text("response_topic", RESPONSE_PREFIX).rstrip("/")
     if topic == RESPONSE_PREFIX.rstrip("/"):
-        return f"{topic}/{client_id}"
-    if not topic.startswith(RESPONSE_PREFIX) or "/" in topic.removeprefix(RESPONSE_PREFIX):
+        return spell_reply_topic(mqtt.client_id, mqtt.username)
+    try:
+        check_reply_topic(topic)
+    except Refused:
         options.findings.warn(
             options.where,
             f"response_topic = {topic}: a primary answers to {RESPONSE_PREFIX}<name> alone, "
