@@ -25,7 +25,7 @@ NORTH = NeighbourStatus(
     proven_at=NOW - 30,
     rate_per_s=2.5,
 )
-PEER = MeshStatus(node="ab", tree="/srv/tree", at=NOW, started_at=NOW - 99, files=1234, neighbours=(NORTH,))
+PEER = MeshStatus(node="ab", tree="/srv/mesh", at=NOW, started_at=NOW - 99, files=1234, neighbours=(NORTH,))
 
 
 def snapshots(*neighbours: NeighbourStatus, **changes: object) -> list[Snapshot]:
@@ -37,10 +37,10 @@ def snapshots(*neighbours: NeighbourStatus, **changes: object) -> list[Snapshot]
 def test_a_neighbour_that_has_nothing_else_is_the_same() -> None:
     (made,) = snapshots()
     assert judge(made).level == "good"
-    assert (made.stream, made.unit, made.behind, made.stored) == ("tree/mqtt://north", "files", 0, 10)
+    assert (made.stream, made.unit, made.behind, made.stored) == ("mesh/mqtt://north", "files", 0, 10)
     assert (made.lag_s, made.rate_per_s, made.proven_at, made.proven_count) == (0.25, 2.5, NOW - 30, 1234)
     assert made.refused == {"path": 4, "failed": 1}
-    assert (made.details["tree"], made.details["lacking"], made.details["queue"]) == ("/srv/tree", 0, 0)
+    assert (made.details["tree"], made.details["lacking"], made.details["queue"]) == ("/srv/mesh", 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,15 @@ def test_what_stops_the_whole_peer_is_told_of_each_neighbour() -> None:
 
 def test_one_broker_twice_and_several_workers_are_told_apart() -> None:
     first, second = snapshot_neighbours(replace(PEER, neighbours=(NORTH, NORTH)), worker="01")
-    assert (first.stream, second.stream) == ("tree/mqtt://north worker 01", "tree/mqtt://north (2) worker 01")
+    assert (first.stream, second.stream) == ("mesh/mqtt://north worker 01", "mesh/mqtt://north (2) worker 01")
 
 
 def test_a_tree_of_the_usual_name_is_called_by_the_folder_around_it_too() -> None:
-    assert [name_tree(each) for each in ("/srv/north/data", "data", "/srv/tree", "/")] == [
+    assert [name_tree(each) for each in ("/srv/north/data", "data", "/srv/tree", "/srv/mesh", "/")] == [
         "north/data",
         "data",
-        "tree",
+        "srv/tree",
+        "mesh",
         "tree",
     ]
 

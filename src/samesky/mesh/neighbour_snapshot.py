@@ -8,7 +8,7 @@ from ..core.status import Detail, Snapshot, State, take_snapshot
 from ..link.reasons import find_remedy
 from .status import MeshStatus, NeighbourStatus
 
-_USUAL_NAME = "data"
+_USUAL_NAMES = frozenset({"data", "files", "tree"})
 
 
 def snapshot_neighbours(status: MeshStatus, *, worker: str = "") -> list[Snapshot]:
@@ -45,9 +45,9 @@ def snapshot_folder(
 
 
 def name_tree(folder: str) -> str:
-    """Return what a tree is called: its folder, with the one around it if it has the usual name."""
+    """Return what a tree is called: its folder, with the one around it if many are called so."""
     parts = PurePath(folder).parts
-    short = parts[-2:] if parts and parts[-1] == _USUAL_NAME and len(parts) > 2 else parts[-1:]
+    short = parts[-2:] if parts and parts[-1] in _USUAL_NAMES and len(parts) > 2 else parts[-1:]
     return "/".join(short).strip("/") or "tree"
 
 
