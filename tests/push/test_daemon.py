@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -121,3 +121,28 @@ def test_failures_are_logged_at_first_then_now_and_then_and_when_they_end(caplog
     assert waits[-1] == 600, "never longer than the period"
     assert [record.getMessage().split()[0] for record in caplog.records] == ["push_failed"] * 2 + ["push_works_again"]
     assert failures.add(NotNow("busy", wait_s=3600), 600) == 3600, "but as long as the centre asks for"
+
+
+def test_each_target_s_loop_turns_while_it_waits_for_the_next_run(pair: PushPair) -> None:
+    turns: dict[str, int] = {}
+
+    def watch(loop: str) -> Callable[[], None]:
+        def turn() -> None:
+            turns[loop] = turns.get(loop, 0) + 1
+
+        return turn
+
+    pair.settings = replace(pair.settings, period_s=3600)
+    stop = threading.Event()
+    with pair.cache() as cache:
+        daemon = Daemon(pair.settings, pair.settings.targets, cache, stop=stop, watch=watch, longest_wait_s=0.01)
+        thread = threading.Thread(target=daemon.run, name="daemon")
+        thread.start()
+        try:
+            wait_for(lambda: pair.count_at_centre() == 90, 20, what="the first run")
+            wait_for(lambda: turns["push-centre"] > 100, 20, what="turns between two runs")
+        finally:
+            stop.set()
+            thread.join(20)
+    assert not thread.is_alive()
+    assert turns.keys() == {"push-centre"}
