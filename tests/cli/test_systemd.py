@@ -137,6 +137,9 @@ class Hanging(Worker):
     def _finish(self) -> None:
         pass
 
+    def snapshots(self) -> list[Snapshot]:
+        return []
+
 
 def test_a_station_s_worker_that_hangs_is_no_longer_alive(manager: NotifySocket) -> None:
     clock, worker = Clock(), Hanging()

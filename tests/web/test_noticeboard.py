@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 
 from samesky.core.status import Snapshot, take_snapshot
 from samesky.web.noticeboard import FORGOTTEN_AFTER_S, Noticeboard, open_noticeboard
+from samesky.web.process_mark import has_ended, read_own_mark
 
 NOW = 1_700_000_000.0
 PEER = take_snapshot(
@@ -54,9 +57,46 @@ def test_names_that_look_alike_are_not_mixed_up(board: Noticeboard) -> None:
 
 
 def test_of_one_stream_the_newest_is_told(board: Noticeboard) -> None:
-    board.post("before", [replace(PEER, state="disconnected")], NOW)
-    board.post("after", [PEER], NOW + 10)
-    assert [each.owner for each in board.read(NOW + 20)] == ["after"]
+    board.post("push run /etc/a.toml", [replace(PEER, state="disconnected")], NOW)
+    board.post("push daemon /etc/a.toml", [PEER], NOW + 10)
+    assert [each.owner for each in board.read(NOW + 20)] == ["push daemon /etc/a.toml"]
+
+
+def test_streams_of_one_name_that_are_not_one_are_told_apart(board: Noticeboard) -> None:
+    board.post("push daemon /srv/harbour/samesky.toml", [PEER], NOW)
+    board.post("push daemon /srv/hillside/samesky.toml", [PEER], NOW)
+    board.post("push daemon /srv/hillside/other.toml", [replace(PEER, stream="other")], NOW)
+    assert [(each.snapshot.stream, each.place) for each in board.read(NOW)] == [
+        (PEER.stream, "harbour"),
+        (PEER.stream, "hillside"),
+        ("other", ""),
+    ]
+
+
+def test_a_process_that_was_killed_is_told_as_ended_at_once(board: Noticeboard) -> None:
+    text = (
+        "import sys, pathlib\nfrom samesky.core.status import Snapshot\nfrom samesky.web.noticeboard import Noticeboard\n"
+        "Noticeboard(pathlib.Path(sys.argv[1])).post('mesh peer x', [Snapshot(stream='a', role='peer', state='live'), "
+        "Snapshot(stream='b', role='peer', state='live', silent_after_s=None)], float(sys.argv[2]))"
+    )
+    subprocess.run([sys.executable, "-c", text, board.directory, str(NOW)], check=True)
+    board.post("mesh peer y", [replace(PEER, stream="c")], NOW)
+    verdicts = {each.snapshot.stream: each.judge(NOW + 1) for each in board.read(NOW + 1)}
+    assert verdicts["a"].words == "its process has ended"
+    assert "`samesky mesh peer`" in verdicts["a"].todo
+    assert verdicts["b"].level != "bad"
+    assert verdicts["c"].level != "bad"
+
+
+@pytest.mark.parametrize("mark", ["", "x", "1", "1 2", "99999999999 1 x", "1 1 another-machine pid:[1]"])
+def test_of_a_process_elsewhere_nothing_is_said(mark: str) -> None:
+    assert not has_ended(mark)
+
+
+def test_a_process_whose_number_another_has_now_has_ended() -> None:
+    pid, start, world = read_own_mark().split(" ", 2)
+    assert not has_ended(f"{pid} {start} {world}")
+    assert has_ended(f"{pid} {int(start) + 1} {world}")
 
 
 def test_nothing_was_posted_yet(board: Noticeboard) -> None:

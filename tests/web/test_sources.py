@@ -59,7 +59,7 @@ def test_stations_pushes_posts_and_our_own_streams_are_found_together(config: Pa
 
 def test_of_a_stream_that_is_told_twice_the_newest_is_taken(config: Path, board: Noticeboard) -> None:
     write(config.parent / "state", COPY, age_s=30)
-    board.post("station follow x", [replace(COPY, state="disconnected", last_error="gone")], NOW - 3)
+    board.post(f"station follow {config}", [replace(COPY, state="disconnected", last_error="gone")], NOW - 3)
     (heard,) = Sources([config], board).read(NOW)
     assert heard.snapshot.state == "disconnected"
 
@@ -67,7 +67,7 @@ def test_of_a_stream_that_is_told_twice_the_newest_is_taken(config: Path, board:
 def test_a_hold_is_told_with_the_command_whatever_the_process_posts(config: Path, board: Noticeboard) -> None:
     reason = f"{STREAM}: a repair was undone by hand; samesky repair --stream {STREAM} makes it the primary's again"
     write(config.parent / "state", COPY, age_s=30, held=reason)
-    board.post("station follow x", [COPY], NOW)
+    board.post(f"station follow {config}", [COPY], NOW)
     (heard,) = Sources([config], board).read(NOW)
     assert (heard.snapshot.state, heard.snapshot.last_error) == ("stopped", "a repair was undone by hand")
     assert heard.snapshot.hint.startswith(f"samesky repair --config {config} --stream {STREAM} makes")

@@ -11,11 +11,13 @@ One JSON file a process, replaced as a whole. Losing all of it loses nothing but
 import hashlib
 import json
 import logging
+import math
 import os
 import re
 import shlex
 import stat
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ from typing import get_args
 from ..core.snapshot_document import decode_snapshot
 from ..core.status import Snapshot, System, Verdict, judge
 from ..core.strict import Reason, Refused, decode_json_object
+from .process_mark import has_ended, read_own_mark
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +49,9 @@ class Heard:
     heard_at: float
     owner: str
     place: str = ""
-    """Where it is, if it isn't on this machine: one primary has many copies of one name."""
+    """Where it is, if it isn't on this machine, or isn't the only one here: a primary has many copies of one name."""
+    has_ended: bool = False
+    """Whether the process that wrote it runs no more, and hasn't said so: it was killed."""
 
     def age_s(self, now: float) -> float:
         """How long ago it was heard of."""
@@ -55,17 +60,26 @@ class Heard:
     def is_silent(self, now: float) -> bool:
         """Whether the process that wrote it should have been heard of since."""
         patience_s = self.snapshot.silent_after_s
-        return patience_s is not None and self.age_s(now) > patience_s
+        return patience_s is not None and (self.has_ended or self.age_s(now) > patience_s)
 
     def judge(self, now: float, *, max_lag_s: float | None = None) -> Verdict:
         """What to think of it (`core.status.judge`); of a process that isn't heard of, how to start it again."""
-        verdict = judge(self.snapshot, age_s=self.age_s(now), max_lag_s=max_lag_s)
-        return replace(verdict, todo=_find_start(self.owner) or verdict.todo) if self.is_silent(now) else verdict
+        if not self.is_silent(now):
+            return judge(self.snapshot, age_s=self.age_s(now), max_lag_s=max_lag_s)
+        silent = judge(self.snapshot, age_s=math.inf)
+        words = "its process has ended" if self.has_ended else silent.words
+        return replace(silent, words=words, todo=_find_start(self.owner) or silent.todo)
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What it is of: system, stream, role, place. Whoever says it, that is told once."""
+        """What it is of: system, stream, role, place."""
         return self.snapshot.system, self.snapshot.stream, self.snapshot.role, self.place
+
+    @property
+    def origin(self) -> str:
+        """What who says it works on: a configuration, a folder. Two that work on the same tell of the same stream."""
+        system, _, rest = self.owner.partition(" ")
+        return rest.partition(" ")[2] if system in get_args(System) else self.owner
 
 
 class Noticeboard:
@@ -80,12 +94,19 @@ class Noticeboard:
         self.troubles: tuple[str, ...] = ()
         """What couldn't be read the last time, in sentences."""
         self._read_from = tuple(dict.fromkeys([directory, *also]))
+        self._mark = read_own_mark()
         self._failed = False
 
     def post(self, owner: str, snapshots: Sequence[Snapshot], now: float) -> None:
         """Write down how the streams of ``owner`` are doing; what it posted before is forgotten."""
         streams = [each.as_dict() for each in snapshots[:MOST_STREAMS]]
-        document = {"version": 1, "owner": owner, "heard_at": round(now, 3), "streams": streams}
+        document = {
+            "version": 1,
+            "owner": owner,
+            "process": self._mark,
+            "heard_at": round(now, 3),
+            "streams": streams,
+        }
         try:
             self._replace(self._path(owner), json.dumps(document, ensure_ascii=False).encode())
         except OSError as error:
@@ -101,7 +122,7 @@ class Noticeboard:
             self._path(owner).unlink()
 
     def read(self, now: float) -> list[Heard]:
-        """What all processes have posted, of each stream the newest, by system and stream; `troubles` is set anew."""
+        """What all processes have posted, by system and stream; `troubles` is set anew."""
         troubles: list[str] = []
         found = [heard for path in self._paths() for heard in self._read_file(path, now, troubles)]
         self.troubles = tuple(troubles)
@@ -149,13 +170,24 @@ class Noticeboard:
 
 
 def keep_newest(heard: Sequence[Heard]) -> list[Heard]:
-    """Of each stream what was heard last, by system, stream, role and place."""
-    newest: dict[tuple[str, str, str, str], Heard] = {}
+    """Of each stream what was heard last, by system, stream, role and place.
+
+    Streams of one name that work on different things, two copies on one machine, say, are told apart by their places.
+    """
+    newest: dict[tuple[tuple[str, str, str, str], str], Heard] = {}
     for each in heard:
-        known = newest.get(each.key)
+        known = newest.get((each.key, each.origin))
         if known is None or each.heard_at > known.heard_at:
-            newest[each.key] = each
-    return [newest[key] for key in sorted(newest)]
+            newest[each.key, each.origin] = each
+    names = Counter(key for key, _ in newest)
+    told = [replace(each, place=_name_place(each)) if names[each.key] > 1 else each for each in newest.values()]
+    return sorted(told, key=lambda each: (each.key, each.origin))
+
+
+def _name_place(heard: Heard) -> str:
+    """Where a stream is that isn't the only one of its name: the folder of its configuration, in a word."""
+    origin = Path(heard.origin)
+    return heard.place or origin.parent.name or heard.origin
 
 
 def open_noticeboard(given: Path | None = None, *, environment: Mapping[str, str] = os.environ) -> Noticeboard:
@@ -212,4 +244,6 @@ def _decode(text: bytes, now: float) -> list[Heard]:
         raise Refused(Reason.SHAPE, "it should say who wrote it, and have a list of streams")
     if isinstance(heard_at, bool) or not isinstance(heard_at, int | float):
         raise Refused(Reason.TYPE, "heard_at should be a number")
-    return [Heard(decode_snapshot(each), min(float(heard_at), now), owner) for each in streams]
+    mark = document.get("process")
+    ended = isinstance(mark, str) and has_ended(mark)
+    return [Heard(decode_snapshot(each), min(float(heard_at), now), owner, has_ended=ended) for each in streams]

@@ -51,7 +51,7 @@ class Sources:
         self._own = own
         self._more = tuple(more)
         self._known: dict[Path, _Read] = {}
-        self._held: dict[tuple[str, str, str, str], Heard] = {}
+        self._held: dict[tuple[object, str], Heard] = {}
 
     def read(self, now: float) -> list[Heard]:
         """What is known now; of each stream what was heard last, by system and stream."""
@@ -66,7 +66,7 @@ class Sources:
             found += [Heard(snapshot, now, OWN) for snapshot in self._own()]
         self.troubles = tuple(troubles)
         # Who decides about a stream may do so beside the process that runs it, which posts what it knows itself.
-        return [self._held.get(each.key, each) for each in keep_newest(_drop_twins(found))]
+        return keep_newest([self._held.get((each.key, each.origin), each) for each in _drop_twins(found)])
 
     def describe_places(self) -> str:
         """Where is looked, in words: for somebody who finds nothing there."""
@@ -91,9 +91,9 @@ class Sources:
             snapshot = with_hint(written.snapshot, config)
             if full and not written.is_held:
                 snapshot = full.apply(snapshot)
-            heard = Heard(snapshot, written.at, str(config))
+            heard = Heard(snapshot, written.at, str(config.absolute()))
             if written.is_held:
-                self._held[heard.key] = heard
+                self._held[heard.key, heard.origin] = heard
             yield heard
 
     def _look_at(self, config: Path) -> _Read:
@@ -144,7 +144,7 @@ def _read_pushes(config: Path, directory: Path, targets: frozenset[str], now: fl
         if status.target in targets:
             chosen = f"--config {shlex.quote(str(config))} --target {shlex.quote(status.target)}"
             snapshot = snapshot_target(status, now, command=lambda name: f"samesky push {name} {chosen}")  # noqa: B023
-            yield Heard(snapshot, status.at, str(config))
+            yield Heard(snapshot, status.at, str(config.absolute()))
 
 
 def _drop_twins(heard: Sequence[Heard]) -> list[Heard]:
