@@ -58,19 +58,23 @@ class Shown:
         wide: bool = self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         return wide
 
-    def violations(self) -> list[str]:
-        """What axe finds that hinders people, a line each: which rule, where."""
-        found: list[dict[str, Any]] = Axe().run(self.page).response["violations"]
+    def violations(self, *rules: str) -> list[str]:
+        """What axe finds that hinders people, a line each: which rule, where. By these ``rules``, or by all."""
+        options = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else None
+        found: list[dict[str, Any]] = Axe().run(self.page, options=options).response["violations"]
         return [
             f"{each['id']} ({each['impact']}): {each['help']}: "
             + "; ".join(str(node["target"]) + " " + node["html"][:160] for node in each["nodes"][:4])
             for each in found
         ]
 
-    def picture(self, path: Path, *, whole: bool = True) -> Path:
-        """Write what is shown as PNG, the whole page or what fits the window."""
+    def picture(self, path: Path, *, longest: int = 20_000) -> Path:
+        """Write the page as PNG, down to ``longest`` pixels."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=path, full_page=whole, animations="disabled")
+        height: int = self.page.evaluate("document.documentElement.scrollHeight")
+        width: int = self.page.evaluate("window.innerWidth")
+        clip = {"x": 0, "y": 0, "width": width, "height": min(height, longest)}
+        self.page.screenshot(path=path, full_page=True, clip=clip, animations="disabled")  # type: ignore[arg-type]
         return path
 
 

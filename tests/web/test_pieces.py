@@ -68,6 +68,7 @@ def test_a_command_between_backquotes_can_be_copied() -> None:
             "samesky repair --config /etc/a.conf --stream a/b --accept-deletions 5",
         ),
         ("samesky verify --deep compares the records themselves.", "samesky verify --deep"),
+        ("samesky check --online says what is wrong.", "samesky check --online"),
         ("see samesky push status --config x.toml, then wait", "samesky push status --config x.toml"),
         ("type samesky repair --stream home/wx_binding.", "samesky repair --stream home/wx_binding"),
     ],

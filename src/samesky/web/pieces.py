@@ -36,7 +36,8 @@ _SHAPES: Mapping[Level, str] = {
 }
 NO_FUTURE_S = 5.0
 _SPANS = ((86_400, "days"), (3600, "h"), (60, "min"))
-_OPTION = r"(?: --deep\b| --?[A-Za-z][\w-]*(?:[ =](?!-)[^\s;,]*[^\s;,.])?)"
+_FLAGS = "deep|online|watch|json|dry-run|undo|quarantine|repair"
+_OPTION = rf"(?: --(?:{_FLAGS})\b| --?[A-Za-z][\w-]*(?:[ =](?!-)[^\s;,]*[^\s;,.])?)"
 _COMMAND = re.compile(
     r"`([^`\n]+)`"
     rf"|(samesky (?:(?:station|mesh|push|blocks) [a-z-]+|(?:demo|check|verify|repair|status|web)\b(?! says)){_OPTION}*)"

@@ -1,0 +1,117 @@
+"""A station's databases on this machine: a primary with years of records, and a copy where a few went wrong."""
+
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+
+from samesky.core.status import Snapshot
+from samesky.demo.tables import KEYS
+from samesky.demo.year import write_year
+from samesky.station.found import count_days
+from samesky.station.state import State
+
+from . import web_streams as streams
+
+DAY_S = 86_400
+COLUMNS = (
+    *KEYS,
+    *((name, "REAL") for name in ("outTemp", "outHumidity", "barometer", "windSpeed", "windGust", "rain")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WebStation:
+    """``samesky.toml`` names a primary (primary.sdb) and a copy of it (copy.sdb); nobody runs either."""
+
+    folder: Path
+    now: float
+
+    @property
+    def config(self) -> Path:
+        """The configuration."""
+        return self.folder / "samesky.toml"
+
+    @property
+    def primary(self) -> Path:
+        """The primary's database."""
+        return self.folder / "primary.sdb"
+
+    @property
+    def copy(self) -> Path:
+        """The copy's database."""
+        return self.folder / "copy.sdb"
+
+    def day(self, days_ago: int) -> str:
+        """A day's date, as the page's paths have it."""
+        return date.fromtimestamp(self.now - days_ago * DAY_S).isoformat()
+
+    def change(self, path: Path, statement: str, *values: object) -> None:
+        """Change a database by hand."""
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(statement, values)
+
+    def times(self, path: Path, since: float, until: float) -> list[int]:
+        """The times of the records after ``since``, up to ``until``."""
+        with closing(sqlite3.connect(path)) as connection:
+            query = "SELECT dateTime FROM archive WHERE dateTime > ? AND dateTime <= ? ORDER BY 1"
+            return [row[0] for row in connection.execute(query, (since, until))]
+
+    def write_snapshots(self, *snapshots: Snapshot) -> None:
+        """Write down how both are doing, as they would."""
+        with closing(State(self.folder)) as state:
+            for each in snapshots:
+                state.write_snapshot(each, time.time())
+
+    def tell_well(self) -> None:
+        """Write down that all is well, as it was checked a minute ago."""
+        newest = self.times(self.copy, 0, self.now)[-1]
+        told = {"position": newest, "newest": newest}
+        count = len(self.times(self.copy, 0, newest))
+        copy = streams.copy_of(streams.STATION, self.now, proven_through=newest, proven_count=count, **told)
+        self.write_snapshots(copy, streams.primary_of(streams.STATION, self.now, **told))
+
+    def lose(self, days_ago: float, days: float) -> list[int]:
+        """Delete records of the copy by hand; returns their times."""
+        since, until = self.now - days_ago * DAY_S, self.now - (days_ago - days) * DAY_S
+        lost = self.times(self.copy, since, until)
+        self.change(self.copy, "DELETE FROM archive WHERE dateTime > ? AND dateTime <= ?", since, until)
+        return lost
+
+    def find_different(self, days_ago: int) -> None:
+        """Change three records of the copy, at noon of a day, and note what a check would have found."""
+        noon = datetime.fromisoformat(f"{self.day(days_ago)}T12:00:00").timestamp()
+        times = self.times(self.copy, noon, noon + DAY_S / 4)[:3]
+        for each in times:
+            self.change(self.copy, "UPDATE archive SET outTemp = outTemp + 40 WHERE dateTime = ?", each)
+        with closing(State(self.folder)) as state:
+            found = count_days("different", times)
+            state.note_found(streams.STATION, "different", found, check="1", now=self.now - 300)
+
+
+def write_station(folder: Path, *, days: int = 400, interval_s: int = 3600, port: int = 1) -> WebStation:
+    """Make the databases, equal to each other, and samesky.toml, for a broker on ``port`` of this machine."""
+    station = WebStation(folder, time.time())
+    count = days * DAY_S // interval_s
+    end = int(station.now) - 60
+    write_year(station.primary, count=count, interval_s=interval_s, end_time=end, schema=COLUMNS, summaries=False)
+    shutil.copy(station.primary, station.copy)
+    station.config.write_text(
+        f"""[broker]
+host = "127.0.0.1"
+port = {port}
+
+[station.serve.home.wx_binding]
+type = "main"
+sqlite = "{station.primary}"
+
+[station.follow.home.wx_binding]
+type = "main"
+sqlite = "{station.copy}"
+""",
+        encoding="utf-8",
+    )
+    return station
