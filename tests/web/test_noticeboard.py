@@ -75,7 +75,8 @@ def test_streams_of_one_name_that_are_not_one_are_told_apart(board: Noticeboard)
 
 def test_a_process_that_was_killed_is_told_as_ended_at_once(board: Noticeboard) -> None:
     text = (
-        "import sys, pathlib\nfrom samesky.core.status import Snapshot\nfrom samesky.web.noticeboard import Noticeboard\n"
+        "import sys, pathlib\nfrom samesky.core.status import Snapshot\n"
+        "from samesky.web.noticeboard import Noticeboard\n"
         "Noticeboard(pathlib.Path(sys.argv[1])).post('mesh peer x', [Snapshot(stream='a', role='peer', state='live'), "
         "Snapshot(stream='b', role='peer', state='live', silent_after_s=None)], float(sys.argv[2]))"
     )
