@@ -90,6 +90,7 @@ def test_a_signal_ends_it_and_nothing_is_left(folder: Path, signal_number: signa
 def test_ctrl_c_after_the_comparison_is_the_way_to_end_it(folder: Path) -> None:
     with Run(folder) as run:
         run.wait_for_text("Ctrl-C ends the demo.")
+        wait_for(lambda: run.read_page()["words"] == "All 8 copies are the same", 60, what="good news on the page")
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
     assert run.text.splitlines()[-1] == "Ended."

@@ -36,6 +36,8 @@ def test_two_sites_are_gathered_late_readings_found_and_ctrl_c_ends_it(folder: P
     with Run(folder, "--json") as run:
         run.wait_for_text("Ctrl-C ends the demo.")
         (url,) = re.findall(r"curl (http://\S+/rest/sensortype/)", run.text)
+        wait_for(lambda: run.read_page()["level"] == "good", 60, what="good news on the page")
+        assert {each["role"] for each in run.read_page()["streams"]} == {"pusher", "site"}
         told = json.loads(subprocess.run(["curl", "-sf", url], capture_output=True, check=True).stdout)
         assert {kind["name"] for kind in told} == {"Temperature", "Humidity", "CO2"}
         run.process.send_signal(signal.SIGINT)

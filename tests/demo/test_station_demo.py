@@ -117,8 +117,7 @@ def test_a_signal_ends_it_and_nothing_is_left(
 @pytest.mark.slow
 def test_the_page_shows_the_calendar_filling_and_ctrl_c_after_the_comparison_ends_it_all(folder: Path) -> None:
     with Run(folder) as run, Browser() as browser:
-        run.wait_for_text("open it in a browser.")
-        url = run.text.split()[1]
+        url = run.page_url()
         with browser.open(url) as overview, browser.open(f"{url}stream/station/demo/wx_binding") as station:
             overview.wait_for("Catching up", 90)
             wait_until_filled(station)

@@ -1,10 +1,12 @@
 """A demo as a user runs it: a process of its own, what it says in a file, and who it leaves behind."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+from urllib.request import urlopen
 
 from .waiting import wait_for
 
@@ -54,6 +56,19 @@ class DemoRun:
             return text in self.text
 
         wait_for(seen, DEADLINE_S, what=repr(text), explain=lambda: self.text)
+
+    def page_url(self) -> str:
+        """The address of its page, which it says first of all."""
+        self.wait_for_text(" open it in a browser.\n")
+        words = self.text.split()
+        assert words[0] == "Page:", self.text
+        return words[1]
+
+    def read_page(self) -> dict[str, Any]:
+        """What its page tells programs."""
+        with urlopen(f"{self.page_url()}?format=json", timeout=DEADLINE_S) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
 
     def wait(self) -> int:
         """Its exit status, when it has ended."""
