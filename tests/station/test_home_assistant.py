@@ -44,12 +44,12 @@ def discover(snapshot: Snapshot, client_id: str = "roof") -> dict[str, Any]:
 
 def render(template: str, told: dict[str, Any]) -> str:
     """What Jinja makes of a template that names a member, as all of ours do."""
-    named = re.fullmatch(r"\{\{ value_json\.([a-z_.]+) \}\}", template)
+    named = re.fullmatch(r"\{\{ value_json\.([a-z_.]+)(\[:255\])? \}\}", template)
     assert named, template
     value: Any = told
     for name in named[1].split("."):
         value = value[name]
-    return str(value)
+    return str(value[:255] if named[2] else value)
 
 
 @pytest.mark.parametrize("snapshot", [COPY, PRIMARY], ids=["copy", "primary"])
@@ -97,6 +97,12 @@ def test_what_is_not_known_is_none_which_home_assistant_takes_for_unknown() -> N
     components = discover(unknown)["components"]
     for key in ("same", "lag", "newest", "proven_at"):
         assert render(components[key]["value_template"], told) == "None"
+
+
+def test_long_words_are_cut_to_what_a_state_may_have() -> None:
+    told = json.loads(encode_status("replicate/status", replace(COPY, last_error="x" * 600), "roof", 0.0).payload)
+    components = discover(COPY)["components"]
+    assert len(render(components["status"]["value_template"], told)) == 255
 
 
 def test_a_primary_is_not_asked_whether_it_is_the_same() -> None:

@@ -1,6 +1,7 @@
 """What Home Assistant is to show of a stream, in one message of its MQTT discovery (device discovery, since 2024.11).
 
-Its templates only name members of the status message: what is null there is "None" then, which means unknown to it.
+Its templates only name members of the status message: what is null there is "None" then, which means unknown to it. A
+state of its entities has 255 characters at most.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ _BOTH: Final[Mapping[str, Mapping[str, object]]] = {
         "device_class": "problem",
         "value_template": "{{ value_json.problem }}",
     },
-    "status": {"platform": "sensor", "name": "Status", "value_template": "{{ value_json.words }}"},
+    "status": {"platform": "sensor", "name": "Status", "value_template": "{{ value_json.words[:255] }}"},
     "newest": {
         "platform": "sensor",
         "name": "Newest record",

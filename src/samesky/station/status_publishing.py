@@ -25,6 +25,8 @@ CALM_S = 10.0
 """Progress is told no more often than this; what a person wants to know at once is told at once."""
 WILL_DELAY_S = 10
 """Whoever is back within this time was never away."""
+GOODBYE_S = 0.5
+"""For room on a link that is full; a broker that doesn't take it now will publish the will."""
 _URGENT = ("state", "different", "last_error", "hint")
 
 
@@ -95,7 +97,7 @@ class StatusPublishing:
     def say_goodbye(self) -> None:
         """Say that we are gone, before the link is closed: a link that is closed leaves no will."""
         if self._settings.enabled:
-            self._publish(encode_presence(self._settings.topic, self._client_id, online=False))
+            self._publish(encode_presence(self._settings.topic, self._client_id, online=False), timeout_s=GOODBYE_S)
 
     def _takes(self, event: Event) -> bool:
         """Whether an event is ours alone: what isn't let through of a status is no trouble of a stream."""
@@ -142,11 +144,11 @@ class StatusPublishing:
         if self._publish(encode_status(self._settings.topic, snapshot, self._client_id, now)):
             self._told[topic] = (snapshot, self._timer())
 
-    def _publish(self, message: Message) -> bool:
+    def _publish(self, message: Message, *, timeout_s: float = 0.0) -> bool:
         """Whether it went out, or isn't wanted."""
         if message.topic in self._denied:
             return True
-        return self._link is not None and self._link.publish(message)
+        return self._link is not None and self._link.publish(message, timeout_s=timeout_s)
 
     def _discoveries(self, snapshots: Sequence[Snapshot]) -> list[Message]:
         settings = self._settings
