@@ -214,7 +214,7 @@ def test_a_copy_that_may_ask_on_the_plain_topic_alone_is_warned(tmp_path: Path, 
 def test_a_response_topic_that_the_copy_may_not_read_is_found_though_the_broker_granted_it(
     tmp_path: Path, start: Start
 ) -> None:
-    rights = COPY_RIGHTS.replace("response/copy", "response/copy-check")
+    rights = COPY_RIGHTS.replace("response/copy", "response/copy/copy-check")
     report = check(tmp_path, FOLLOW, start(HOME_RIGHTS + rights).port)
     assert report.exit_status == 2
     assert find(report, "error", "answers don't come on replicate/response/copy", "allow this user to read it")
@@ -289,7 +289,7 @@ def test_a_version_1_primary_is_recognized_and_hears_nothing_but_a_request_it_su
             peer.link.publish(encode_record(message.response_topic, "home/wx_binding", record, qos=1))
 
     now = int(time.time())
-    rights = COPY_RIGHTS + "topic read replicate/response/copy-check\n"
+    rights = COPY_RIGHTS + "topic read replicate/response/copy/copy-check\n"
     broker = start(HOME_RIGHTS + rights, serve=False)
     with Peer(broker.port, "replicate/request/home", answer=answer) as primary:
         report = check(tmp_path, FOLLOW, broker.port)
@@ -360,7 +360,7 @@ def test_a_primary_with_its_rights_is_told_what_was_proven_and_what_was_not(tmp_
     write_database(tmp_path / "primary.sdb")
     report = check(tmp_path, SERVE, start(serve=False).port)
     assert report.exit_status == 0, report.lines()
-    for topic in ("replicate/response/home-check", "replicate/archive/summary", "replicate/loop"):
+    for topic in ("replicate/response/home/home-check", "replicate/archive/summary", "replicate/loop"):
         assert find(report, "info", f"may publish to {topic}")
     assert find(report, "info", "the right to publish to replicate/archive wasn't tried")
     assert find(report, "info", "the right to read replicate/request/home isn't proven")

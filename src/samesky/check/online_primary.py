@@ -13,7 +13,7 @@ from ..core.columns import encode_tables
 from ..errors import SameskyError
 from ..link.message import Message
 from ..station.messages import SummaryMessage, encode_error, encode_loop, encode_summary
-from ..station.requests import Request, encode_request
+from ..station.requests import RESPONSE_PREFIX, Request, encode_request
 from ..station.serve_settings import ServeSettings
 from .online_copy import AFTER_EVERYTHING
 from .probe import Probe, check_connection, check_properties_arrive, check_status_rights
@@ -59,7 +59,7 @@ def _trials(serve: ServeSettings, probe: Probe) -> Iterator[tuple[Message, str, 
     """(a message that hurts nobody, what to allow, whether a primary is none without that right)"""
     nobody = f"{serve.instance}/samesky-check"
     answer = encode_error(probe.reply_to, b"check-echo", nobody, code="check", retry_after_s=0, qos=1)
-    yield answer, f"{probe.reply_to.rpartition('/')[0]}/#", True
+    yield answer, f"{RESPONSE_PREFIX}#", True
     summary = SummaryMessage(nobody, 0, "", zlib.compress(encode_tables([])))
     yield encode_summary(f"{serve.archive_topic}/summary", summary, qos=1), f"{serve.archive_topic}/#", True
     if serve.loop_packets:

@@ -15,7 +15,7 @@ from ..config import Findings
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from ..link.mqtt import MqttLink, MqttSettings
 from ..station.messages import encode_error
-from ..station.requests import RESPONSE_PREFIX
+from ..station.requests import spell_reply_topic
 from ..station.status_message import spell_presence_topic
 from ..station.status_settings import StatusSettings
 
@@ -30,7 +30,7 @@ class Probe:
     def __init__(self, settings: MqttSettings, topics: Iterable[str]) -> None:
         client_id = f"{settings.client_id}-check"
         self.settings = replace(settings, client_id=client_id, session_expiry_s=0)
-        self.reply_to = f"{RESPONSE_PREFIX}{client_id}"
+        self.reply_to = spell_reply_topic(client_id, settings.username)
         """A response topic that nobody else listens to."""
         self._changed = threading.Condition()
         self._messages: deque[Message] = deque(maxlen=KEPT_MESSAGES)

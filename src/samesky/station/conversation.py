@@ -22,7 +22,7 @@ from .check_question import Question, encode_question
 from .check_session import CheckSession, Repair
 from .description import Description
 from .messages import DescriptionAnswer, ErrorAnswer, decode_answer
-from .requests import RESPONSE_PREFIX, Request, encode_request
+from .requests import RESPONSE_PREFIX, Request, encode_request, spell_reply_topic
 from .signatures import Trust
 from .stanza import RequesterConfig
 
@@ -294,16 +294,17 @@ class Conversation:
     def _denied_reading(self) -> ConfigError:
         return ConfigError(
             f"{self.stream}: the broker doesn't let this user read {self.reply_to}, where the answers come",
-            hint=f"In the broker's ACL write: topic read {self._config.follow.reply_to}/# (or: topic read "
-            f"{RESPONSE_PREFIX}#), and see that the primary may write there.",
+            hint=f"In the broker's ACL write: pattern read {RESPONSE_PREFIX}%u/# (or: topic read "
+            f"{self.reply_to.rpartition('/')[0]}/#), and see that the primary may write there.",
         )
 
 
 def _reply_topic(config: RequesterConfig, client_id: str) -> str:
-    """Where answers are wanted: below the copy's own topic, which its user may read; but without users by itself."""
-    if config.mqtt.username and config.follow.reply_to.startswith(RESPONSE_PREFIX):
-        return f"{config.follow.reply_to}/{client_id}"
-    return f"{RESPONSE_PREFIX}{client_id}"
+    """Where answers are wanted: beside the copy's own, where its user may read; without users, at a place apart."""
+    usual = config.follow.reply_to
+    if not config.mqtt.username or not usual.startswith(RESPONSE_PREFIX):
+        return spell_reply_topic(client_id)
+    return spell_reply_topic(client_id, usual.removeprefix(RESPONSE_PREFIX).split("/")[0])
 
 
 def _local(leaf: int) -> time.struct_time:

@@ -123,6 +123,15 @@ def check_reply_topic(topic: str | None, allowed: Iterable[str] = ()) -> str:
     raise Refused(Reason.REPLYTO, "the ResponseTopic is missing or not below replicate/response/")
 
 
+def spell_reply_topic(client_id: str, username: str | None = None) -> str:
+    """Where a client has its answers sent: below its user's name, by which a broker's ACL tells who may read them."""
+    try:
+        below_user = f"{check_topic_level(username)}/" if username and username != client_id else ""
+    except Refused:
+        below_user = ""
+    return f"{RESPONSE_PREFIX}{below_user}{client_id}"
+
+
 def reply_address(message: Message, *, response_topics: Iterable[str] = ()) -> tuple[str, bytes, str] | None:
     """(topic, correlation, stream) to send an error to; None for a sender of version 1 or without a lawful topic."""
     properties = dict(message.properties[:32])
