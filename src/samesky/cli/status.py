@@ -4,22 +4,19 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import click
 
-from ..core.status import System
 from .configuration import USUAL_PLACES, json_option, stream_option
-from .status_table import describe_age, make_lines, make_table
 from .web_options import status_dir_option
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from ..core.status import System
     from ..web.noticeboard import Heard
     from ..web.sources import Sources
-
-__all__ = ["WIDE", "command", "describe_age", "exit_status_of"]
 
 WATCH_INTERVAL_S = 2.0
 WIDE = 200
@@ -41,7 +38,7 @@ WIDE = 200
     help="A weewx.conf or samesky.toml whose streams to show; may be repeated (default: the first there is of "
     f"{', '.join(USUAL_PLACES)}; without one, what runs on this machine and says so).",
 )
-@click.option("--system", type=click.Choice(get_args(System)), help="One system (default: all).")
+@click.option("--system", type=click.Choice(("station", "mesh", "push", "blocks")), help="One system (default: all).")
 @stream_option
 @click.option(
     "--max-lag", type=click.FloatRange(min=1), metavar="SECONDS", help="What is further behind is told as bad."
@@ -51,7 +48,7 @@ WIDE = 200
 @json_option
 def command(
     configs: tuple[Path, ...],
-    system: System | None,
+    system: "System | None",
     stream: str | None,
     max_lag: float | None,
     status_dir: Path | None,
@@ -94,7 +91,7 @@ def _find_configs() -> Sequence[Path]:
     return [place for name in USUAL_PLACES if (place := Path(name).expanduser()).is_file()][:1]
 
 
-def _read(sources: "Sources", system: System | None, stream: str | None, now: float) -> "list[Heard]":
+def _read(sources: "Sources", system: "System | None", stream: str | None, now: float) -> "list[Heard]":
     return [
         each
         for each in sources.read(now)
@@ -102,7 +99,7 @@ def _read(sources: "Sources", system: System | None, stream: str | None, now: fl
     ]
 
 
-def _watch(sources: "Sources", system: System | None, stream: str | None, max_lag: float | None) -> None:
+def _watch(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> None:
     from rich.console import Group
     from rich.live import Live
 
@@ -130,6 +127,8 @@ def _parts(
 ) -> "Iterator[RenderableType]":
     from rich.text import Text
 
+    from .status_table import make_lines, make_table
+
     if found:
         yield make_table(found, now, max_lag_s=max_lag, width=width)
     else:
@@ -138,3 +137,11 @@ def _parts(
         yield Text(f"nothing was written down in {sources.describe_places()}{started}")
     for line in (*make_lines(found, now, max_lag_s=max_lag), *sources.troubles):
         yield Text(line)
+
+
+def describe_age(seconds: float) -> str:
+    """``5 s``, ``3 min``, ``2 h``, ``4 days``."""
+    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size or (unit == "min" and seconds >= 100):
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(0, seconds):.0f} s"

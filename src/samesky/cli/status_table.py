@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..core.status import Level, Role, Snapshot
+from .status import describe_age
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -65,14 +66,6 @@ def make_lines(found: "Sequence[Heard]", now: float, *, max_lag_s: float | None)
             yield f"{name}: {stopped}{verdict.words}"
         if verdict.todo:
             yield f"  what to do: {verdict.todo}"
-
-
-def describe_age(seconds: float) -> str:
-    """``5 s``, ``3 min``, ``2 h``, ``4 days``."""
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (unit == "min" and seconds >= 100):
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"
 
 
 def _cells(each: "Heard", now: float, max_lag_s: float | None, is_wide: bool) -> Iterator[str]:
