@@ -132,9 +132,10 @@ def watching_link(mqtt: MqttSettings, mark: str) -> MakeWatchingLink:
 
 def _show(status: StreamStatus, heard_at: float, *, online: bool) -> WatchedStream:
     """A stream as it is shown here: without words of a stranger's on what to type."""
-    told, client_id = status.snapshot, status.client_id
+    told, client_id = status.snapshot, _quote(status.client_id)
     shown = replace(
         told,
+        last_error=_quote(told.last_error) if told.last_error else None,
         hint=f"`samesky status` on the machine of {client_id} says what to do." if told.last_error else "",
         details={},
         silent_after_s=SILENT_AFTER_S,
@@ -146,4 +147,9 @@ def _show(status: StreamStatus, heard_at: float, *, online: bool) -> WatchedStre
             last_error=f"{client_id} has no connection to the broker",
             hint="See whether it runs there, and whether it reaches the broker.",
         )
-    return WatchedStream(shown, heard_at, client_id)
+    return WatchedStream(shown, heard_at, status.client_id)
+
+
+def _quote(words: str) -> str:
+    """A stranger's words without backquotes, between which pages and people look for commands to type."""
+    return words.replace("`", "'")

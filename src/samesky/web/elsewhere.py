@@ -56,7 +56,7 @@ class Elsewhere:
     def read(self) -> list[Heard]:
         """What is known now."""
         return [
-            Heard(each.snapshot, each.heard_at, each.client_id, each.client_id)
+            Heard(each.snapshot, each.heard_at, f"mqtt {each.client_id}", each.client_id)
             for watched in self._watched
             for each in watched.read_watched()
         ]
