@@ -8,7 +8,7 @@ import re
 
 from ..link.reasons import find_remedy
 
-CHECK = "samesky check --online"
+CHECK = "`samesky check --online`"
 _COMMAND = "samesky "
 _SENTENCE_ENDS = (". ", "? ", "; ")
 _SILENT = re.compile(r"nobody answers|the primary answers")
