@@ -158,7 +158,7 @@ def read_words(table: Table) -> dict[str, tuple[str, str]]:
     rows.sort(key=lambda row: is_binding != ("in a binding" in row[0]))
     found: dict[str, tuple[str, str]] = {}
     for names, default, meaning in rows:
-        for name in re.findall(r"`(\w+)`", names):
+        for name in re.findall(r"`(\w+)`", names) or [names]:
             found.setdefault(name, (default, meaning))
     return found
 
