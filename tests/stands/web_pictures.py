@@ -3,8 +3,9 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,47 +23,50 @@ from .web_station import WebStation, write_station
 YEARS = 7
 LONGEST = 2400
 """Pixels of a picture: a phone shows a station's year in many more."""
-STATION_PAGE = "/stream/station/home/wx_binding"
+STATION_PAGE = "stream/station/home/wx_binding"
 
 
 def main(folder: Path) -> None:
     """Write the pictures into ``folder``."""
+    folder = folder.absolute()
     with TemporaryDirectory() as temporary, ExitStack() as stack:
+        stack.enter_context(chdir(temporary))  # so that no path of this machine is in the pictures
         broker = stack.enter_context(MosquittoBroker())
-        station = write_station(Path(temporary), days=365 * YEARS, interval_s=1800, port=broker.port)
+        station = write_station(Path(), days=365 * YEARS, interval_s=1800, port=broker.port)
         serving = make_serving(broker.port, SqliteLocation(station.primary))
         stack.enter_context(serving)
         wait_for(lambda: serving.snapshots()[0].state == "live", 60, what="the primary")
         page = stack.enter_context(ServedPage(station.folder / "board", configs=[station.config]))
         browser = stack.enter_context(Browser())
-        for name, path in _show(page, station):
+        nothing = stack.enter_context(ServedPage(Path("/var/lib/samesky/status")))
+        for name, url in chain([("empty", nothing.url)], _show(page, station)):
             for width, dark in ((PHONE, False), (DESKTOP, False), *([(DESKTOP, True)] if name == "overview" else [])):
                 target = folder / f"web-{name}-{width}{'-dark' if dark else ''}.png"
-                with browser.open(page.url.rstrip("/") + path, width=width, dark=dark) as shown:
+                with browser.open(url, width=width, dark=dark) as shown:
                     shown.page.wait_for_timeout(800)
                     shown.picture(target, longest=LONGEST)
-                print(target)
+                print(target.name)
 
 
 def _show(page: ServedPage, station: WebStation) -> Iterator[tuple[str, str]]:
-    """Bring about what is to be shown; yields each page's name and path."""
-    with _settled(page):
-        yield "empty", "/"
+    """Bring about what is to be shown; yields each page's name and address."""
     station.tell_well()
     with _settled(page, *streams.all_well(time.time())[2:]):
-        yield "overview", "/"
-    with _settled(page, *streams.some_trouble(time.time())):
-        yield "trouble", "/"
-        yield "mesh", "/stream/mesh/data/mqtt%3A/%2Fblacklab"
-        yield "push", "/stream/push/valley"
-        yield "blocks", "/stream/blocks/spark-slave.dummy-1"
+        yield "overview", f"{page.url}"
+    station.write_snapshots(streams.held_copy(time.time()))
+    with _settled(page, *streams.some_trouble(time.time())[2:]):
+        yield "trouble", f"{page.url}"
+        yield "mesh", f"{page.url}stream/mesh/data/mqtt%3A/%2Fblacklab"
+        yield "push", f"{page.url}stream/push/valley"
+        yield "blocks", f"{page.url}stream/blocks/spark-slave.dummy-1"
+    station.tell_well()
     station.lose(41.3, 6.6)
     station.lose(200, 0.3)
     station.lose(900, 11.5)
     station.find_different(3)
     with _settled(page, *streams.all_well(time.time())[2:]):
-        yield "station", STATION_PAGE
-        yield "day", f"{STATION_PAGE}/day/{station.day(3)}"
+        yield "station", f"{page.url}{STATION_PAGE}"
+        yield "day", f"{page.url}{STATION_PAGE}/day/{station.day(3)}"
 
 
 @contextmanager

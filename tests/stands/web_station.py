@@ -82,9 +82,9 @@ class WebStation:
         return lost
 
     def find_different(self, days_ago: int) -> None:
-        """Change three records of the copy, at noon of a day, and note what a check would have found."""
-        noon = datetime.fromisoformat(f"{self.day(days_ago)}T12:00:00").timestamp()
-        times = self.times(self.copy, noon, noon + DAY_S / 4)[:3]
+        """Change three records of the copy, early on a day, and note what a check would have found."""
+        early = datetime.fromisoformat(f"{self.day(days_ago)}T01:00:00").timestamp()
+        times = self.times(self.copy, early, early + DAY_S / 4)[:3]
         for each in times:
             self.change(self.copy, "UPDATE archive SET outTemp = outTemp + 40 WHERE dateTime = ?", each)
         with closing(State(self.folder)) as state:
@@ -106,11 +106,11 @@ port = {port}
 
 [station.serve.home.wx_binding]
 type = "main"
-sqlite = "{station.primary}"
+sqlite = "{station.primary.absolute()}"
 
 [station.follow.home.wx_binding]
 type = "main"
-sqlite = "{station.copy}"
+sqlite = "{station.copy.absolute()}"
 """,
         encoding="utf-8",
     )

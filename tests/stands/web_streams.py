@@ -47,10 +47,30 @@ def neighbour(name: str, now: float, **more: object) -> Snapshot:
         "since": now - 9 * HOUR_S,
         "lag_s": 0.31,
         "rate_per_s": 12.4,
-        "details": {"tree": "/srv/data", "lacking": 0, "queue": 0, "late": 0, "announced": 48_090},
+        "details": {
+            "neighbour": name,
+            "tree": "/srv/data",
+            "files here": 48_320,
+            "newest file at": now - 4,
+            "lacking": 0,
+            "queue": 0,
+            "late": 0,
+            "bytes": 91_300_000,
+            "lag mean, s": 0.31,
+            "lag 95 %, s": 0.74,
+            "lag at most, s": 1.9,
+            "announced by us": 48_090,
+        },
     }
     made = Snapshot(stream=f"data/{name}", role="peer", state="live", system="mesh", unit="files")
     return replace(made, **(values | more))
+
+
+def lacking_neighbour(name: str, now: float, *, lacking: int) -> Snapshot:
+    """A neighbour in a mesh that has files that aren't here."""
+    trouble = f"{lacking} files are lacking"
+    made = neighbour(name, now, different=True, last_error=trouble, behind=lacking)
+    return replace(made, details={**made.details, "lacking": lacking})
 
 
 def push_site(name: str, now: float, **more: object) -> Snapshot:
@@ -62,7 +82,17 @@ def push_site(name: str, now: float, **more: object) -> Snapshot:
         "proven_at": now - 412,
         "since": now - 3 * HOUR_S,
         "lag_s": 61.0,
-        "details": {"hostname": f"{name}.example.org", "clock_ahead_s": 1},
+        "details": {
+            "host": f"{name}.example.org",
+            "version": "0.1.0",
+            "clock ahead, s": 1,
+            "observation: pushed up to": "2026-11-21 23:55",
+            "observation: rows to push": 0,
+            "observation: compared": "the same, 910,442 rows",
+            "diary: pushed up to": "2026-11-20 08:10",
+            "diary: rows to push": 0,
+            "diary: compared": "the same, 1,204 rows",
+        },
     }
     return replace(Snapshot(stream=name, role="site", state="live", system="push", unit="rows"), **(values | more))
 
@@ -77,7 +107,17 @@ def replica_of(stream: str, now: float, **more: object) -> Snapshot:
         "since": now - HOUR_S,
         "lag_s": 1.8,
         "rate_per_s": 0.2,
-        "details": {"key": "spark-master/sensor-1", "value": "20.44 degC", "age_s": 1.8, "dropped": 0},
+        "details": {
+            "key": "spark-master/sensor-1",
+            "value": "value[degC] = 20.44",
+            "freshness": "fresh",
+            "age_s": 1.8,
+            "written in, s": 0.004,
+            "received": 1_206,
+            "written": 1_205,
+            "unchanged": 1,
+            "dropped": 0,
+        },
     }
     made = Snapshot(stream=stream, role="replica", state="live", system="blocks", unit="values")
     return replace(made, **(values | more))
@@ -97,20 +137,25 @@ def all_well(now: float) -> list[Snapshot]:
     ]
 
 
+def held_copy(now: float) -> Snapshot:
+    """A copy that waits for a person's decision."""
+    repair = f"samesky repair --config /etc/weewx/weewx.conf --stream {STATION}"
+    return copy_of(
+        STATION,
+        now,
+        state="stopped",
+        last_error="the primary has 1,204 records; it had 2,103,840. Nothing was changed",
+        hint=f"Was it restored from an old backup? If the primary is right: `{repair} --accept-deletions 2102636`",
+    )
+
+
 def some_trouble(now: float) -> list[Snapshot]:
     """One of each: held, different, disconnected, catching up, with a trouble that is over."""
-    repair = f"samesky repair --config /etc/weewx/weewx.conf --stream {STATION}"
     return [
         primary_of(STATION, now),
-        copy_of(
-            STATION,
-            now,
-            state="stopped",
-            last_error="the primary has 1,204 records; it had 2,103,840. Nothing was changed",
-            hint=f"Was it restored from an old backup? If the primary is right: `{repair} --accept-deletions 2102636`",
-        ),
+        held_copy(now),
         copy_of(STANDING, now, state="catching-up", behind=151_312, rate_per_s=18_400.0, lag_s=525 * 86_400.0),
-        neighbour("mqtt://blacklab", now, different=True, last_error="12 files are lacking", details={"lacking": 12}),
+        lacking_neighbour("mqtt://blacklab", now, lacking=12),
         neighbour("mqtt://redlab", now, last_error="a download was cut; it was tried again"),
         push_site("hilltop", now),
         push_site(

@@ -126,6 +126,7 @@ class Site:
             max_lag_s=self._settings.max_lag_s,
             places=self._sources.describe_places(),
             troubles=self._sources.troubles,
+            configs=self._sources.configs,
             only=only,
         )
 

@@ -13,8 +13,9 @@ from .pieces import NOTHING, begin_sentence, describe_lag, describe_number, rend
 
 _BETWEEN = ": "
 _ENDINGS = ("_s", ", s", "_bytes")
+_TOLD_ALREADY = frozenset({"age_s", "rows to push", "compares"})
+_AS_WRITTEN = frozenset({"value", "key", "url", "neighbour", "tree", "node"})
 _WORDS: Mapping[str, str] = {
-    "age_s": "Age of the value",
     "bytes": "Size of all that came",
     "clock_ahead_s": "Its clock is ahead by",
     "interval_s": "A record every",
@@ -32,7 +33,7 @@ _WORDS: Mapping[str, str] = {
 def list_details(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
     """Yield the facts, by name in words; the values are HTML."""
     for name, value in heard.snapshot.details.items():
-        if value not in (None, "") and _BETWEEN not in name:
+        if value not in (None, "") and _BETWEEN not in name and name not in _TOLD_ALREADY:
             yield name_detail(name), render_detail(name, value, now)
 
 
@@ -78,6 +79,8 @@ def render_detail(name: str, value: Detail, now: float) -> str:
             return f"{value / 1e6:,.1f} MB"
         case int() | float():
             return describe_number(value)
+        case str() if name in _AS_WRITTEN:
+            return f"<code>{escape(value)}</code>"
     return escape(str(value))
 
 

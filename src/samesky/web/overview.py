@@ -3,14 +3,16 @@
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import get_args
 
 from ..core.status import Level, System
 from .layout import Page, render_part
 from .noticeboard import Heard
-from .pieces import SYSTEM_WORDS, render_ago, render_command, render_mark, render_todo
+from .pieces import SYSTEM_WORDS, render_ago, render_mark, render_todo
 from .status_document import describe_status
 from .stream_table import COLUMNS, Judged, judge_all, render_streams
+from .welcome import describe_waiting, render_waiting, render_welcome
 
 MOST_SHOWN, MOST_OF_ONE = 100, 2000
 """Rows of one system on the page of all, and on its own; the others are counted."""
@@ -24,24 +26,25 @@ def render_overview(
     max_lag_s: float | None = None,
     places: str = "",
     troubles: Sequence[str] = (),
+    configs: Sequence[Path] = (),
     only: System | None = None,
 ) -> Page:
     """Return the first page about everything that is known on this machine.
 
-    ``places`` says where was looked, for who sees nothing; ``troubles`` what couldn't be read. With ``only`` it is the
-    page about the streams of that system, all of them.
+    ``places`` says where was looked, for who sees nothing; ``troubles`` what couldn't be read, ``configs`` whose
+    streams are awaited. With ``only`` it is the page about the streams of that system, all of them.
     """
     chosen = [each for each in heard if only in (None, each.snapshot.system)]
     judged = judge_all(chosen, now, max_lag_s=max_lag_s)
     level, sentence = summarize(judged)
     said = render_part("said", escape(sentence), tag="p", class_="unseen", role="status")
-    hero = render_part("hero", _render_hero(judged, level, sentence, now), class_=f"hero {level}")
+    hero = render_part("hero", _render_hero(judged, level, sentence, now, configs), class_=f"hero {level}")
     title = "samesky" if not judged else f"{_TITLE_SIGNS[level]} {sentence} · samesky"
     most = MOST_SHOWN if only is None else MOST_OF_ONE
     systems = [render_system(each, judged, now, most=most) for each in get_args(System)]
     body = [_TRAIL if only else "", said, hero, _render_troubles(troubles), *systems]
     if not judged:
-        body.append(_render_empty(places))
+        body.append(render_waiting(configs, places) if configs else render_welcome(places))
     document = {**describe_status(chosen, now, max_lag_s), "words": sentence, "troubles": list(troubles)}
     return Page(title, "\n".join(filter(None, body)), document, here=f"/streams/{only}" if only else "/")
 
@@ -73,8 +76,8 @@ def _praise(judged: Sequence[Judged]) -> str:
     return f"All {len(copies)} copies are the same"
 
 
-def _render_hero(judged: Sequence[Judged], level: Level, sentence: str, now: float) -> str:
-    words = _render_proof(judged, now) if judged else "No process of samesky has told this page how it is doing."
+def _render_hero(judged: Sequence[Judged], level: Level, sentence: str, now: float, configs: Sequence[Path]) -> str:
+    words = _render_proof(judged, now) if judged else describe_waiting(configs)
     counted = _count_levels(judged)
     more = f'<p class="counted">{counted}</p>' if counted else ""
     return f"{render_mark(level, named=False)}<div><h1>{escape(sentence)}</h1><p>{words}</p>{more}</div>"
@@ -83,7 +86,7 @@ def _render_hero(judged: Sequence[Judged], level: Level, sentence: str, now: flo
 def _count_levels(judged: Sequence[Judged]) -> str:
     """How many are in which way, where they aren't all alike."""
     levels = Counter(each.verdict.level for each in judged)
-    told = [f"{levels[level]} {words}" for level, words in _COUNTED.items() if levels[level]]
+    told = [f"{levels[level]} {words[levels[level] > 1]}" for level, words in _COUNTED.items() if levels[level]]
     return " · ".join(told) if len(told) > 1 else ""
 
 
@@ -121,12 +124,13 @@ def render_system(
     return f'<section aria-labelledby="of-{system}">{title}\n{table}{note}</section>'
 
 
-_COUNTED: dict[Level, str] = {
-    "bad": "need you",
-    "attention": "had trouble",
-    "working": "on their way",
-    "good": "all right",
+_COUNTED: dict[Level, tuple[str, str]] = {
+    "bad": ("needs you", "need you"),
+    "attention": ("had trouble", "had trouble"),
+    "working": ("is on its way", "are on their way"),
+    "good": ("is all right", "are all right"),
 }
+"""Of one, and of several."""
 _TITLE_SIGNS = {"good": "✓", "working": "…", "attention": "!", "bad": "✗"}
 
 
@@ -134,15 +138,3 @@ def _render_troubles(troubles: Sequence[str]) -> str:
     told = "".join(f"<li>{render_todo(each)}</li>" for each in troubles)
     html = f"<h2>What couldn't be read</h2><ul>{told}</ul>" if told else ""
     return render_part("troubles", html, tag="section", class_="card prose troubles" if told else "")
-
-
-def _render_empty(places: str) -> str:
-    looked = f"<p>This page looks in {escape(places)}.</p>" if places else ""
-    return f"""<section class="card prose"><h2>What to do</h2>
-<ul>
-<li>To see it at work, with two stations of its own: {render_command("samesky demo")}</li>
-<li>For stations that run inside weewxd, name their configuration:
-{render_command("samesky web --config /etc/weewx/weewx.conf")}</li>
-<li>Commands of samesky that keep running are shown here by themselves as soon as they run, if they run as the same
-user as this page, or say how they are doing in the same folder (<code>SAMESKY_STATUS_DIR</code>).</li>
-</ul>{looked}</section>"""

@@ -88,7 +88,7 @@ def _list_facts(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
     if shown.is_copy:
         yield from _list_proof(heard, now)
     if shown.lag_s is not None:
-        yield "Lag", describe_lag(shown.lag_s)
+        yield "Age" if shown.system == "blocks" else "Lag", describe_lag(shown.lag_s)
     if shown.behind is not None:
         yield "Waiting", f"{describe_number(shown.behind)} {escape(shown.unit)}"
     if shown.rate_per_s is not None:
@@ -115,7 +115,7 @@ def _list_proof(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
         return
     yield "Was proven the same" if shown.different else "Proven the same", render_ago(shown.proven_at, now)
     if shown.proven_count is not None:
-        yield "Proven", f"{describe_number(shown.proven_count)} {escape(shown.unit)}"
+        yield f"{begin_sentence(shown.unit)} proven", describe_number(shown.proven_count)
     if shown.proven_through is not None:
         yield "Proven up to", describe_moment(shown.proven_through)
     if shown.proven_digest:

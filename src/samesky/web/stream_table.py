@@ -22,6 +22,8 @@ from .pieces import (
     stream_path,
 )
 
+MOST_VALUE = 60
+"""Characters of a block's value in a table; its page has it whole."""
 _WORST_FIRST: Mapping[Level, int] = {"bad": 0, "attention": 1, "working": 2, "good": 3}
 
 
@@ -114,6 +116,17 @@ def render_waiting(heard: Heard, now: float) -> str:
     return render_count(heard.snapshot.behind)
 
 
+def render_stored(heard: Heard, now: float) -> str:
+    """How much has come since the start."""
+    return render_count(heard.snapshot.stored)
+
+
+def render_value(heard: Heard, now: float) -> str:
+    """The beginning of a block's value."""
+    value = str(heard.snapshot.details.get("value") or "")
+    return escape(value if len(value) <= MOST_VALUE else f"{value[:MOST_VALUE]}…") if value else NOTHING
+
+
 def render_rate(heard: Heard, now: float) -> str:
     """How much is stored a second, lately."""
     shown = heard.snapshot
@@ -129,29 +142,18 @@ def describe_rate(rate_per_s: float, unit: str) -> str:
     return f"{describe_number(rate_per_s * 3600)} {unit}/h"
 
 
-def render_detail(name: str, *, unit: str = "") -> Callable[[Heard, float], str]:
-    """Return a cell with one of the details that only this system has."""
-
-    def cell(heard: Heard, now: float) -> str:
-        match heard.snapshot.details.get(name):
-            case None | "":
-                return NOTHING
-            case bool() as flag:
-                return "yes" if flag else "no"
-            case int() | float() as number:
-                return render_count(number, unit)
-            case text:
-                return escape(str(text))
-
-    return cell
+def render_lacking(heard: Heard, now: float) -> str:
+    """How many files a neighbour has that aren't here."""
+    lacking = heard.snapshot.details.get("lacking")
+    return render_count(lacking) if isinstance(lacking, int | float) else NOTHING
 
 
 PROVEN, LAG = Column("Proven", render_proven), Column("Lag", render_lag)
 WAITING, SPEED = Column("Waiting", render_waiting), Column("Speed", render_rate)
 COLUMNS: Mapping[System, Sequence[Column]] = {
     "station": (PROVEN, LAG, WAITING, SPEED),
-    "mesh": (PROVEN, Column("Lacking", render_detail("lacking")), LAG, Column("To fetch", render_waiting), SPEED),
+    "mesh": (PROVEN, Column("Lacking", render_lacking), LAG, Column("To fetch", render_waiting), SPEED),
     "push": (PROVEN, LAG, Column("To push", render_waiting), SPEED),
-    "blocks": (Column("Value", render_detail("value")), Column("Age", render_detail("age_s", unit="s")), LAG, SPEED),
+    "blocks": (Column("Value", render_value), Column("Age", render_lag), Column("Values", render_stored), SPEED),
 }
 """What is told of the streams of each system."""
