@@ -243,6 +243,21 @@ def test_a_station_s_service_is_ready_without_a_broker_lives_and_says_goodbye(
 
 
 @pytest.mark.slow
+def test_a_service_that_the_watchdog_ends_says_what_its_threads_were_doing(
+    manager: NotifySocket, tmp_path: Path
+) -> None:
+    write_year(tmp_path / "home.sdb", count=10, end_time=1_790_000_100)
+    (tmp_path / "samesky.toml").write_text(CONFIG.format(database=tmp_path / "home.sdb"))
+    environment = manager.environment(watchdog_s=60.0)
+    with a_service(["station", "serve", "--config", "samesky.toml"], environment, tmp_path) as process:
+        manager.wait_for("READY=1", DEADLINE_S)
+        process.send_signal(signal.SIGABRT)
+        assert process.wait(DEADLINE_S) == -signal.SIGABRT
+    told = (tmp_path / "output").read_text()
+    assert "worker.py" in told, told
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [

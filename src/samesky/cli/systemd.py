@@ -5,6 +5,7 @@ do the work, each of which calls what `Systemd.watch` gave it at every turn. Onl
 hears that the service lives: when one hangs, it hears nothing more and starts the service again.
 """
 
+import faulthandler
 import logging
 import os
 import socket
@@ -48,6 +49,8 @@ class Systemd:
         address = environment.pop("NOTIFY_SOCKET", "")
         microseconds, process = environment.pop("WATCHDOG_USEC", ""), environment.pop("WATCHDOG_PID", "")
         is_ours = process in ("", str(os.getpid())) and microseconds.isdecimal() and int(microseconds) > 0
+        if is_ours:
+            faulthandler.enable()  # systemd ends what hangs by SIGABRT: then the journal has what each thread was doing
         return cls(address, int(microseconds) / 1e6 if is_ours else None)
 
     def __enter__(self) -> Self:
