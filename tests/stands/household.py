@@ -69,8 +69,13 @@ class Household:
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.callback(self.close)
-            for name in self._programs:
-                self.start(name)
+            self.start("page")
+            self.start("primary")
+            # A copy that asks before anybody answers asks again seconds later.
+            self.wait_for(
+                lambda: self._has_said("primary", " connected instance="), _START_DEADLINE_S, what="the primary"
+            )
+            self.start("copy")
             self.wait_for(self._answers, _START_DEADLINE_S, what="the page's answer")
             stack.pop_all()
         return self
@@ -189,6 +194,9 @@ class Household:
     @property
     def _environment(self) -> dict[str, str]:
         return {"SAMESKY_STATUS_DIR": str(self.folder / "status")}
+
+    def _has_said(self, name: str, words: str) -> bool:
+        return words in self._programs[name].log_path.read_text()
 
     def _answers(self) -> bool:
         try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from samesky.core.status import Snapshot, take_snapshot
-from samesky.web.noticeboard import FORGOTTEN_AFTER_S, Noticeboard, open_noticeboard
+from samesky.web.noticeboard import FORGOTTEN_AFTER_S, Heard, Noticeboard, keep_newest, open_noticeboard
 from samesky.web.process_mark import has_ended, read_own_mark
 
 NOW = 1_700_000_000.0
@@ -87,6 +87,14 @@ def test_a_process_that_was_killed_is_told_as_ended_at_once(board: Noticeboard) 
     assert "`samesky mesh peer`" in verdicts["a"].todo
     assert verdicts["b"].level != "bad"
     assert verdicts["c"].level != "bad"
+
+
+def test_that_a_process_was_killed_outweighs_what_it_wrote_elsewhere_at_that_time() -> None:
+    killed = Heard(PEER, NOW, "station follow /etc/a.toml", has_ended=True)
+    written = Heard(PEER, NOW + 2, "/etc/a.toml")
+    assert keep_newest([killed, written]) == keep_newest([written, killed]) == [killed]
+    started_again = replace(written, heard_at=NOW + 30)
+    assert keep_newest([killed, started_again]) == [started_again]
 
 
 @pytest.mark.parametrize("mark", ["", "x", "1", "1 2", "99999999999 1 x", "1 1 another-machine pid:[1]"])

@@ -37,6 +37,8 @@ SUFFIX = ".status.json"
 MOST_FILES = 256
 MOST_BYTES = 16 << 20
 MOST_STREAMS = 10_000
+SAME_MOMENT_S = 10.0
+"""A process that posts, and writes down elsewhere as well, does both more often than this, if there is news."""
 FORGOTTEN_AFTER_S = 30 * 86_400
 """What a process that was killed has left is no news any more."""
 
@@ -177,11 +179,16 @@ def keep_newest(heard: Sequence[Heard]) -> list[Heard]:
     newest: dict[tuple[tuple[str, str, str, str], str], Heard] = {}
     for each in heard:
         known = newest.get((each.key, each.origin))
-        if known is None or each.heard_at > known.heard_at:
+        if known is None or _weigh(each) > _weigh(known):
             newest[each.key, each.origin] = each
     names = Counter(key for key, _ in newest)
     told = [replace(each, place=_name_place(each)) if names[each.key] > 1 else each for each in newest.values()]
     return sorted(told, key=lambda each: (each.key, each.origin))
+
+
+def _weigh(heard: Heard) -> float:
+    """When it was heard; that a process was killed counts for more than what it wrote elsewhere at about that time."""
+    return heard.heard_at + (SAME_MOMENT_S if heard.has_ended else 0.0)
 
 
 def _name_place(heard: Heard) -> str:
