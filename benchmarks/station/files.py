@@ -40,12 +40,15 @@ def measure(folder: Path, *, records: int) -> list[Claim]:
     ]
 
 
-def catch_up(source: Place, target: Place) -> dict[str, Any]:
-    """Catch up ``target`` from ``source``: seconds, and each side's peak memory above what it had when idle."""
+def catch_up(source: Place, target: Place, *, secret: str = "", trusted: str = "") -> dict[str, Any]:
+    """Catch up ``target`` from ``source``: seconds, and each side's peak memory above what it had when idle.
+
+    With ``secret`` the primary signs, with ``trusted``, a file, the copy checks that.
+    """
     with (
         MosquittoBroker() as broker,
-        Peer("serve", port=broker.port, place=source) as primary,
-        Peer("follow", port=broker.port, place=target) as copy,
+        Peer("serve", port=broker.port, place=source, secret=secret) as primary,
+        Peer("follow", port=broker.port, place=target, trusted=trusted) as copy,
     ):
         answer = copy.ask("start", 600)
         if not answer["done"]:

@@ -18,6 +18,8 @@ from samesky.station.following import Following
 from samesky.station.requester import Asking
 from samesky.station.serve_settings import ServedBinding, ServeSettings
 from samesky.station.serving import Serving
+from samesky.station.signatures import TrustSettings
+from samesky.station.signing_keys import SecretKey
 from samesky.station.state import State
 
 from .checkers import checked_copy, checked_primary
@@ -28,9 +30,10 @@ from .talk import STREAM, TOPICS, commands, links, read_memory_kib, say
 PATIENCE_S = 60.0
 
 
-def serve(port: int, place: Place, source: str = "") -> None:
-    """A primary that answers; with ``source`` it also records what that database has more."""
-    settings = ServeSettings("home", (ServedBinding("wx_binding", location_of(place)),), TOPICS)
+def serve(port: int, place: Place, source: str = "", secret: str = "") -> None:
+    """A primary that answers; with ``source`` it also records what that database has more, with ``secret`` it signs."""
+    sign_key = SecretKey("home", bytes.fromhex(secret)) if secret else None
+    settings = ServeSettings("home", (ServedBinding("wx_binding", location_of(place)),), TOPICS, sign_key=sign_key)
     say("ready", memory_kib=read_memory_kib("VmRSS"))
     with Serving(settings, links(port, "primary")) as serving:
         for command in commands():
@@ -50,15 +53,18 @@ def serve(port: int, place: Place, source: str = "") -> None:
                     )
 
 
-def follow(port: int, place: Place) -> None:
-    """A copy. ``start`` answers when it has caught up: seconds from the start of the threads to the last commit."""
+def follow(port: int, place: Place, trusted: str = "") -> None:
+    """A copy, which may trust a file of keys.
+
+    ``start`` answers when it has caught up: seconds from the start of the threads to the last commit.
+    """
     say("ready", memory_kib=read_memory_kib("VmRSS"))
     with ExitStack() as stack:
         for command in commands():
             match command:
                 case {"do": "start"}:
                     start = time.perf_counter()
-                    following = stack.enter_context(_following(port, "copy", place))
+                    following = stack.enter_context(_following(port, "copy", place, trusted))
                     done = following.wait_caught_up(PATIENCE_S)
                     seconds = time.perf_counter() - start
                     say("start", done=done, seconds=seconds, peak_kib=read_memory_kib("VmHWM"))
@@ -82,10 +88,13 @@ def crowd(port: int, names: list[str], folder: str) -> None:
                     say("compare", equal=_count_equal(list(places.values()), digests, settle_s))
 
 
-def _following(port: int, name: str, place: Place) -> Following:
+def _following(port: int, name: str, place: Place, trusted: str = "") -> Following:
     reply_to = f"replicate/response/{name}"
     settings = FollowSettings(
-        (CopySettings(STREAM, location_of(place), create=True),), {STREAM: Asking(reply_to, TOPICS)}, reply_to
+        (CopySettings(STREAM, location_of(place), create=True),),
+        {STREAM: Asking(reply_to, TOPICS)},
+        reply_to,
+        trust=TrustSettings(Path(trusted)) if trusted else None,
     )
     return Following(settings, links(port, name), state=State(None))
 

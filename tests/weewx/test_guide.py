@@ -1,6 +1,7 @@
 """docs/station.md, followed to the letter: its commands and its configurations, with this machine's names put in."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from stands.weewx_station import WeewxStation
 pytestmark = pytest.mark.slow
 
 GUIDE = Path(__file__).parents[2] / "docs" / "station.md"
+ACL = GUIDE.parents[1] / "deploy" / "mosquitto" / "acl"
 DEADLINE_S = 120
 MOSQUITTO = "/usr/sbin/mosquitto"
 
@@ -63,6 +65,7 @@ def secure_broker(tmp_path: Path) -> Iterator[Broker]:
     broker.run(certificates)
     broker.run(passwords)
     (conf,) = read_blocks("1. The broker", "conf")
+    shutil.copy(ACL, folder / "acl")
     (folder / "weather.conf").write_text(broker.localize(conf) + f"persistence_location {folder}/\nuser root\n")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([MOSQUITTO, "-c", str(folder / "weather.conf")], stdout=log, stderr=log)
