@@ -37,8 +37,8 @@ topic write replicate/response/#
 topic read replicate/request/#
 """
 STATUS_RIGHTS = """\
-pattern write replicate/status/%c
-pattern write replicate/status/+/+/+/%c
+pattern write replicate/status/+
+pattern write replicate/status/home/+/+/+
 """
 COPY_RIGHTS = """\
 user copy
@@ -167,7 +167,9 @@ def test_a_copy_with_all_its_rights_hears_its_primary(tmp_path: Path, start: Sta
 def test_who_may_not_tell_how_it_is_doing_is_warned_with_what_to_allow(tmp_path: Path, start: Start, text: str) -> None:
     report = check(tmp_path, text, start(HOME_RIGHTS + COPY_RIGHTS).port)
     assert report.exit_status == 0, report.lines()
-    assert find(report, "warning", "pattern write replicate/status/%c", "status = false")
+    role = "copy" if text is FOLLOW else "primary"
+    for topic in ("replicate/status/+", f"replicate/status/home/+/{role}/+"):
+        assert find(report, "warning", f"topic write {topic}, or write status = false"), report.lines()
     off = check(tmp_path, text, start(HOME_RIGHTS + COPY_RIGHTS).port, ("[broker]", "[broker]\nstatus = false"))
     assert not find(off, "warning", "replicate/status")
 

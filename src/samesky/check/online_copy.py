@@ -81,9 +81,15 @@ class _Inquiry:
         if not any(each.topic == self._follow.reply_to for each in streams) and self._role.is_ours:
             self._check_echo(streams[0].name)
         self._check_subscriptions()
-        if self._role.config is not None and self._role.is_ours:
-            check_status_rights(self._probe, self._role.config.status, self._where, self._findings, self._patience_s)
+        if self._role.is_ours:
+            self._check_status_rights()
         check_properties_arrive(self._probe, self._where, self._findings)
+
+    def _check_status_rights(self) -> None:
+        assert self._role.config is not None
+        told = dict.fromkeys(f"{each.stream.partition('/')[0]}/+/copy" for each in self._follow.copies)
+        status = self._role.config.status
+        check_status_rights(self._probe, status, told, self._where, self._findings, self._patience_s)
 
     def _attempts(self) -> Iterable[tuple[int, str, int]]:
         """(which request topic, response topic, time) in the order of trying. Another program's topic is left alone."""

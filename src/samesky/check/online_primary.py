@@ -32,7 +32,8 @@ def check_primary_online(role: ResponderRole, findings: Findings, unreachable: F
                 return
             _check_publishing(role.where, role.config.serve, probe, findings, patience_s)
             _check_requests(role.where, role.config.serve, probe, findings, patience_s)
-            check_status_rights(probe, role.config.status, role.where, findings, patience_s)
+            told = [f"{role.config.serve.instance}/+/primary"]
+            check_status_rights(probe, role.config.status, told, role.where, findings, patience_s)
             check_properties_arrive(probe, role.where, findings)
     except SameskyError as error:
         findings.error(role.where, f"{error}{'. ' if error.hint else ''}{error.hint}")

@@ -133,23 +133,28 @@ def check_properties_arrive(probe: Probe, where: str, findings: Findings) -> Non
 
 
 def check_status_rights(
-    probe: Probe, status: StatusSettings, where: str, findings: Findings, patience_s: float
+    probe: Probe, status: StatusSettings, told: Iterable[str], where: str, findings: Findings, patience_s: float
 ) -> None:
-    """Note whether this user may tell how its streams are doing, and Home Assistant what to show; nothing is kept."""
+    """Note whether this user may tell how its streams are doing, and Home Assistant what to show; nothing is kept.
+
+    ``told`` are instance and role of the streams: ``home/+/copy``.
+    """
     if not status.enabled:
         return
-    base, prefix = status.topic, status.discovery_prefix
-    allow = f"pattern write {base}/%c and pattern write {base}/+/+/+/%c"
-    trials = {spell_presence_topic(base, probe.settings.client_id): (base, f"{allow}, or status = false here")}
-    if prefix:
-        allow = f"topic write {prefix}/device/+/config"
-        trials[f"{prefix}/device/samesky-check/config"] = (prefix, f"{allow}, or home_assistant = false here")
-    for topic, (below, write) in trials.items():
+    client_id, off = probe.settings.client_id, "status = false"
+    trials = [(spell_presence_topic(status.topic, client_id), f"{status.topic}/+", off)]
+    for each in told:
+        allow = f"{status.topic}/{each}/+"
+        trials.append((f"{allow.replace('+', 'samesky-check', 1).removesuffix('+')}{client_id}", allow, off))
+    if prefix := status.discovery_prefix:
+        config = f"{prefix}/device/samesky-check/config"
+        trials.append((config, f"{prefix}/device/+/config", "home_assistant = false"))
+    for topic, allow, instead in trials:
         if reason := probe.publish(Message(topic, b"", retain=True), patience_s):
-            words = f"the broker denies publishing to {below}/ ({reason}), so nobody elsewhere sees how this is doing"
-            findings.warn(where, f"{words}: in its ACL write {write}")
+            words = f"the broker denies publishing to {allow} ({reason}), so nobody elsewhere sees how this is doing"
+            findings.warn(where, f"{words}: in its ACL write topic write {allow}, or write {instead} here")
         else:
-            findings.tell(where, f"may publish to {below}/")
+            findings.tell(where, f"may publish to {allow}")
 
 
 def _user(settings: MqttSettings) -> str:
