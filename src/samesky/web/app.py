@@ -61,7 +61,7 @@ def make_app(sources: Sources, *, settings: WebSettings, calendars: Calendars | 
     app = Starlette(
         routes=[*_list_routes(site, live), Route("/{path:path}", site.show, methods=["GET"])],
         middleware=[Middleware(Access, settings=settings)],
-        exception_handlers={Problem: _answer_problem},
+        exception_handlers={Problem: _answer_problem, Exception: _answer_fault},
         lifespan=lifespan,
     )
     app.state.end = live.end
@@ -206,6 +206,11 @@ def _answer_missing(wants_json: bool) -> Response:
     body = """<section class="card prose"><h1>There is no such page</h1>
 <p>Nothing is known of this stream now, or the address is wrong. <a href="/">See what there is.</a></p></section>"""
     return HTMLResponse(render_page("Not found · samesky", body, live=False), 404, _NOT_KEPT)
+
+
+async def _answer_fault(request: Request, error: Exception) -> Response:
+    """What is raised again after this, so that the log has it."""
+    return Problem(500, "fault", "this is a fault of samesky; its log says more").response()
 
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:

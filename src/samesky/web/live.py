@@ -17,6 +17,8 @@ from ..link.problems import Problem, wait_and_retry
 from .layout import Page, digest_parts, leave_out_ages, split_parts
 
 INTERVAL_S = 1.0
+REST_FACTOR, MOST_REST_S = 20, 5.0
+"""A page that takes long to make, on a slow machine, is made less often: a twentieth of its time goes into it."""
 BEAT_S = 10.0
 """A page that hears nothing for three of these says so."""
 MOST_LISTENERS = 64
@@ -124,9 +126,10 @@ class Live:
 
     async def _follow(self, path: str, watched: _Watched) -> None:
         """Make the page again and again, while somebody listens."""
-        failed = False
+        failed, took_s = False, 0.0
         while not self._ending:
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(max(self._interval_s, min(REST_FACTOR * took_s, MOST_REST_S)))
+            began = time.monotonic()
             try:
                 page = await run_in_threadpool(self._make_page, path)
             except Exception:
@@ -134,6 +137,8 @@ class Live:
                     _log.exception("page_not_made path=%r", path)
                 failed = True
                 continue
+            finally:
+                took_s = time.monotonic() - began
             failed = False
             if page is None:
                 break
