@@ -81,6 +81,7 @@ def test_the_command_line_is_in_place_of_the_file() -> None:
         ({"max_lag": "soon"}, "max_lag"),
         ({"max_lag": 0}, "max_lag"),
         ({"tls_cert": "/nowhere/cert.pem"}, "tls_cert"),
+        ({"tls_key": __file__}, "without tls_cert"),
         ("127.0.0.1", "table"),
     ],
 )

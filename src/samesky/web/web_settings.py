@@ -10,7 +10,7 @@ from ..config import Findings, Options
 DEFAULT_LISTEN = "127.0.0.1:8080"
 TOKEN_VARIABLE = "SAMESKY_WEB_TOKEN"
 SHORTEST_TOKEN = 16
-_KNOWN = frozenset({"listen", "token", "token_file", "max_lag", "hosts", "tls_cert", "tls_key", "strict"})
+KNOWN = frozenset({"listen", "token", "token_file", "max_lag", "hosts", "tls_cert", "tls_key", "strict"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ def read_web(tables: Mapping[str, Any], findings: Findings, *, given: Mapping[st
         findings.error("web", "it should be a table: [web]")
         section = {}
     options = Options({**section, **given}, "web", findings)
-    options.warn_unknown(_KNOWN)
+    options.warn_unknown(KNOWN)
     listen = options.text("listen", DEFAULT_LISTEN)
     if not _is_address(listen):
         findings.error("web", f"listen = {listen!r} should be HOST:PORT, such as {DEFAULT_LISTEN}")
@@ -63,6 +63,8 @@ def read_web(tables: Mapping[str, Any], findings: Findings, *, given: Mapping[st
         tls_cert=options.path("tls_cert"),
         tls_key=options.path("tls_key"),
     )
+    if settings.tls_key is not None and settings.tls_cert is None:
+        findings.error("web", "tls_key is set without tls_cert")
     check_access(settings, findings)
     return settings
 
