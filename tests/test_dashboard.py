@@ -1,4 +1,4 @@
-"""deploy/grafana/samesky.json asks for what /metrics has."""
+"""deploy/grafana/samesky.json, and the alerts in deploy/prometheus, ask for what /metrics has."""
 
 import json
 import re
@@ -7,16 +7,22 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import yaml
 from docs.generator.metrics import read_metrics
 
-DASHBOARD: dict[str, Any] = json.loads(
-    (Path(__file__).parents[1] / "deploy" / "grafana" / "samesky.json").read_text(encoding="utf-8")
-)
+DEPLOY = Path(__file__).parents[1] / "deploy"
+DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "samesky.json").read_text(encoding="utf-8"))
+RULES: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((DEPLOY / "prometheus" / "samesky.rules.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
 METRICS = {name: set(labels) for name, _, labels, _ in read_metrics()["web"]}
 
 
 def expressions() -> Iterator[str]:
-    """All questions of the dashboard: those of its panels and of its variables."""
+    """All questions of the dashboard, those of its panels and of its variables, and of the alerts."""
+    yield from (rule["expr"] for rule in RULES)
     for panel in DASHBOARD["panels"]:
         yield from (target["expr"] for target in panel["targets"])
     for variable in DASHBOARD["templating"]["list"]:
@@ -41,6 +47,14 @@ def test_legends_name_labels_that_there_are() -> None:
         for target in panel["targets"]:
             labels = set.union(*(METRICS[name] for name in re.findall(r"samesky_\w+", target["expr"])))
             assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= labels, panel["title"]
+
+
+def test_alerts_tell_with_labels_that_there_are() -> None:
+    for rule in RULES:
+        (name,) = re.findall(r"samesky_\w+", rule["expr"])
+        words = " ".join(rule["annotations"].values())
+        assert set(re.findall(r"\$labels\.(\w+)", words)) <= METRICS[name], rule["alert"]
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
 
 
 def test_parentheses_of_every_question_close() -> None:
