@@ -360,6 +360,12 @@ def test_what_the_primary_hasnt_signed_is_refused_and_the_stream_goes_on(
     assert {thread.name for thread in threading.enumerate()} >= {"samesky-requester", "samesky-responder-home"}
 
 
+def test_signed_loop_packets_reach_the_copy(stand: Stand) -> None:
+    packet = {"dateTime": int(time.time()), "usUnits": 1, "outTemp": 50.5}
+    stand.serving.publish_loop(packet)
+    assert stand.following.take_loop_packet(5) == packet
+
+
 # ---------------------------------------------------------------------- a hostile primary
 
 

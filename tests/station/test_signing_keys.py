@@ -1,11 +1,13 @@
 """Key files: what is written can be read, and what is wrong with a file is said with its line."""
 
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from samesky.errors import ConfigError
+from samesky.config import Findings, Options
+from samesky.errors import ConfigError, SetupError
 from samesky.station.signing_keys import (
     decode_secret_key,
     decode_trusted_keys,
@@ -13,6 +15,7 @@ from samesky.station.signing_keys import (
     read_trusted_keys,
     write_secret_key,
 )
+from samesky.station.signing_settings import read_sign_key, read_trust
 
 
 def test_a_secret_key_is_written_for_its_owner_alone_and_read_again(tmp_path: Path) -> None:
@@ -75,3 +78,34 @@ def test_a_secret_key_in_a_list_of_trusted_ones_is_refused(tmp_path: Path) -> No
 def test_a_public_line_is_no_secret_key() -> None:
     with pytest.raises(ConfigError, match="holds no secret key"):
         decode_secret_key(make_key("home").public.line, "x")
+
+
+def test_without_pynacl_it_is_said_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, trusted = tmp_path / "home.key", tmp_path / "trusted"
+    write_secret_key(key, GOOD)
+    trusted.write_text(f"{GOOD.public.line}\n")
+    monkeypatch.setitem(sys.modules, "nacl.signing", None)
+    with pytest.raises(SetupError, match="PyNaCl isn't installed"):
+        make_key("home").public  # noqa: B018
+    findings = Findings()
+    options = Options({"sign_key_file": str(key), "trusted_keys": str(trusted)}, "station", findings)
+    assert read_sign_key(options, "home") is None
+    assert read_trust(options, ["home"]) is None
+    assert len(findings.errors) == 1
+    assert "apt install python3-nacl" in findings.errors[0].what
+
+
+def test_a_secret_key_that_others_may_read_is_warned_about(tmp_path: Path) -> None:
+    key, findings = tmp_path / "home.key", Findings()
+    write_secret_key(key, GOOD)
+    key.chmod(0o644)
+    assert read_sign_key(Options({"sign_key_file": str(key)}, "station", findings), "home") == GOOD
+    assert "can be read by everybody" in findings.found[0].what
+
+
+def test_a_list_that_everybody_may_write_is_refused(tmp_path: Path) -> None:
+    trusted, findings = tmp_path / "trusted", Findings()
+    trusted.write_text(f"{GOOD.public.line}\n")
+    trusted.chmod(0o666)
+    read_trust(Options({"trusted_keys": str(trusted)}, "station", findings), ["home"])
+    assert "can be written by everybody" in findings.errors[0].what

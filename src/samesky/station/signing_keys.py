@@ -8,6 +8,7 @@ public key, so a line that was copied wrongly is noticed. Lines that begin with 
 
 import base64
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from pathlib import Path
 from ..core.strict import Refused, check_topic_level
 from ..errors import ConfigError
 from ..link.signing import KEY_BYTES, Signer, make_secret
+
+_log = logging.getLogger(__name__)
 
 COPY_MARK = "+copy"
 MAX_FILE_BYTES = 1 << 20
@@ -135,7 +138,8 @@ def read_trusted_keys(path: Path) -> dict[str, PublicKey]:
 class TrustedKeys:
     """A list of trusted keys as it is now: a line that is added or removed counts a few seconds later.
 
-    A file that can't be read any more, or has a mistake in it, leaves the keys as they were; ``trouble`` says so.
+    A file that can't be read any more, or has a mistake in it, leaves the keys as they were; the log says so, and
+    ``trouble``.
     """
 
     def __init__(self, path: Path, *, timer: Callable[[], float]) -> None:
@@ -157,11 +161,13 @@ class TrustedKeys:
         mark = self._read_mark()
         if mark == self._mark:
             return
+        self._mark = mark
         try:
             self._keys, self.trouble = read_trusted_keys(self._path), ""
-            self._mark = mark
+            _log.info("trusted_keys_read file=%s keys=%d", self._path, len(self._keys))
         except ConfigError as error:
             self.trouble = f"{error}; the keys that were trusted before are trusted still"
+            _log.warning("trusted_keys_not_read error=%r", self.trouble)
 
     def _read_mark(self) -> tuple[int, ...]:
         try:
