@@ -11,6 +11,7 @@ web_table.py       [web]
 listening.py       addresses to serve at
 databases.py       the stations' databases, and the disk below them
 installation.py    the libraries
+raised.py          what was raised, as a finding
 probe.py           a connection that tries things out without hurting anybody
 online_copy.py     a copy's rights, and what its primary says of itself
 online_primary.py  a primary's rights

@@ -8,12 +8,13 @@ from typing import Any
 
 from ..blocks.blocks_settings import BlocksSettings, ServiceSettings, read_blocks
 from ..config import Findings
-from ..errors import SameskyError, Unreachable
+from ..errors import SameskyError
 from ..link.amqp_settings import AmqpSettings
 from ..link.message import Message
 from .installation import check_packages
 from .listening import check_listening
 from .probe import Probe, check_connection
+from .raised import note_raised
 
 CONNECT_TIMEOUT_S = 10.0
 PATIENCE_S = 3.0
@@ -93,8 +94,7 @@ async def _check_service(service: ServiceSettings, findings: Findings, unreachab
         finally:
             await objects.close()
     except SameskyError as error:
-        note = unreachable if isinstance(error, Unreachable) else findings
-        note.error(where, f"{error}{'. ' if error.hint else ''}{error.hint}")
+        note_raised(where, error, findings, unreachable)
     else:
         findings.tell(where, f"{len(found)} blocks")
 

@@ -17,6 +17,8 @@ def check_listening(where: str, listen: str, findings: Findings) -> None:
     """Note whether ``listen`` (HOST:PORT) can be served at: it is taken for a moment, unless somebody has it."""
     host, _, port = listen.rpartition(":")
     host = host.strip("[]")
+    if port == "0":
+        return  # any that is free
     try:
         found = socket.getaddrinfo(host or "127.0.0.1", int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Findings
-from ..errors import ConfigError, SameskyError, Unreachable
+from ..errors import ConfigError, SameskyError
 from ..push.central_settings import CentralSettings, read_central
 from ..push.described import read_model
 from ..push.model import Model
 from ..push.push_settings import PushSettings, TargetSettings, read_push
 from .installation import check_packages
 from .listening import check_address, check_listening
+from .raised import describe_raised, note_raised
 
 _SITE_PACKAGES = {"sqlalchemy": "SQLAlchemy", "httpx2": "httpx2"}
 _CENTRE_PACKAGES = {"sqlalchemy": "SQLAlchemy", "fastapi": "fastapi", "uvicorn": "uvicorn"}
@@ -24,7 +25,7 @@ def check_site(path: Path, findings: Findings) -> PushSettings | None:
     try:
         settings = read_push(path, own)
     except ConfigError as error:
-        own.error("push", f"{error} {error.hint}".strip())
+        own.error("push", describe_raised(error))
     findings.include(own)
     if settings is None or own.errors:
         return None
@@ -64,7 +65,7 @@ def check_site_online(settings: PushSettings, findings: Findings, unreachable: F
             if not own.errors:
                 findings.tell("push", f"{database.name} has the tables that are pushed")
     except SameskyError as error:
-        _note("push", error, findings, unreachable)
+        note_raised("push", error, findings, unreachable)
     for target in settings.enabled:
         _check_centre(target, settings.model, findings, unreachable)
 
@@ -80,7 +81,7 @@ def check_central_online(settings: CentralSettings, findings: Findings, unreacha
         if settings.database.startswith("sqlite:") and isinstance(error, ConfigError):
             findings.tell("push.central", f"the database isn't there yet ({error}); it is made at the start")
         else:
-            _note("push.central", error, findings, unreachable)
+            note_raised("push.central", error, findings, unreachable)
     check_listening("push.central", settings.listen, findings)
 
 
@@ -92,7 +93,7 @@ def _check_centre(target: TargetSettings, model: Model, findings: Findings, unre
         with CentreClient(target, model) as client:
             client.read_positions()
     except SameskyError as error:
-        _note(where, error, findings, unreachable)
+        note_raised(where, error, findings, unreachable)
     else:
         findings.tell(where, f"the centre at {target.url} takes the key")
 
@@ -103,11 +104,6 @@ def _is_database(url: str, password: str, where: str, findings: Findings) -> boo
     try:
         read_address(url, password=password)
     except ConfigError as error:
-        findings.error(where, f"database: {error}{' ' if error.hint else ''}{error.hint}")
+        findings.error(where, f"database: {describe_raised(error)}")
         return False
     return True
-
-
-def _note(where: str, error: SameskyError, findings: Findings, unreachable: Findings) -> None:
-    note = unreachable if isinstance(error, Unreachable) else findings
-    note.error(where, f"{error}{'. ' if error.hint else ''}{error.hint}")
