@@ -60,12 +60,15 @@ def _show(page: ServedPage, station: WebStation) -> Iterator[tuple[str, str]]:
         yield "push", f"{page.url}stream/push/valley"
         yield "blocks", f"{page.url}stream/blocks/spark-slave.dummy-1"
     station.tell_well()
-    station.lose(41.3, 6.6)
-    station.lose(200, 0.3)
-    station.lose(900, 11.5)
-    station.find_different(3)
     with _settled(page, *streams.all_well(time.time())[2:]):
         yield "station", f"{page.url}{STATION_PAGE}"
+    station.lose(41.3, 6.6)
+    station.lose(12.4, 0.3)
+    station.find_different(3)
+    station.tell_different()
+    with _settled(page, *streams.all_well(time.time())[2:]):
+        wait_for(lambda: "are gone from this copy" in page.ask(f"/{STATION_PAGE}").text, 30, what="the loss")
+        yield "station-differs", f"{page.url}{STATION_PAGE}"
         yield "day", f"{page.url}{STATION_PAGE}/day/{station.day(3)}"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from samesky.core.status import Snapshot
 from samesky.demo.tables import KEYS
 from samesky.demo.year import write_year
-from samesky.station.found import count_days
+from samesky.station.found import FoundKind, count_days
 from samesky.station.state import State
 
 from . import web_streams as streams
@@ -67,18 +67,30 @@ class WebStation:
                 state.write_snapshot(each, time.time())
 
     def tell_well(self) -> None:
-        """Write down that all is well, as it was checked a minute ago."""
+        """Write down that all is well, as it was checked a minute ago: of the records that there are now."""
         newest = self.times(self.copy, 0, self.now)[-1]
-        told = {"position": newest, "newest": newest}
         count = len(self.times(self.copy, 0, newest))
-        copy = streams.copy_of(streams.STATION, self.now, proven_through=newest, proven_count=count, **told)
+        self._tell(newest=newest, proven_count=count)
+
+    def tell_different(self) -> None:
+        """Write down what the copy says when a check has just found that it isn't its primary any more."""
+        newest = self.times(self.copy, 0, self.now)[-1]
+        hint = f"It mends itself when it next compares. To do that now: samesky repair --stream {streams.STATION}"
+        count = len(self.times(self.primary, 0, newest))
+        self._tell(newest=newest, proven_count=count, different=True, proven_at=self.now - 400, hint=hint)
+
+    def _tell(self, *, newest: int, proven_count: int, **more: object) -> None:
+        told = {"position": newest, "newest": newest}
+        proven = {"proven_through": newest, "proven_count": proven_count, "stored": proven_count}
+        copy = streams.copy_of(streams.STATION, self.now, **told, **proven, **more)
         self.write_snapshots(copy, streams.primary_of(streams.STATION, self.now, **told))
 
     def lose(self, days_ago: float, days: float) -> list[int]:
-        """Delete records of the copy by hand; returns their times."""
+        """Delete records of the copy by hand, and note what a check would have found; returns their times."""
         since, until = self.now - days_ago * DAY_S, self.now - (days_ago - days) * DAY_S
         lost = self.times(self.copy, since, until)
         self.change(self.copy, "DELETE FROM archive WHERE dateTime > ? AND dateTime <= ?", since, until)
+        self._note("missing", lost)
         return lost
 
     def find_different(self, days_ago: int) -> None:
@@ -87,9 +99,11 @@ class WebStation:
         times = self.times(self.copy, early, early + DAY_S / 4)[:3]
         for each in times:
             self.change(self.copy, "UPDATE archive SET outTemp = outTemp + 40 WHERE dateTime = ?", each)
+        self._note("different", times)
+
+    def _note(self, kind: FoundKind, times: list[int]) -> None:
         with closing(State(self.folder)) as state:
-            found = count_days("different", times)
-            state.note_found(streams.STATION, "different", found, check="1", now=self.now - 300)
+            state.note_found(streams.STATION, kind, count_days(kind, times), check="1", now=self.now - 300)
 
 
 def write_station(folder: Path, *, days: int = 400, interval_s: int = 3600, port: int = 1) -> WebStation:

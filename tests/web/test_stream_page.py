@@ -31,7 +31,7 @@ def test_a_copy_is_told_with_what_was_proven() -> None:
     told = facts(show(streams.copy_of("home/a", NOW)))
     assert told["Records proven"] == "2,103,839"
     assert "74 s ago" in told["Proven the same"]
-    assert told["Digest of all of it"] == "<code>5f1d6c02a9e4</code>"
+    assert told["Digest of it"] == "<code>5f1d6c02a9e4</code>"
     assert told["Waiting"] == "0 records"
     assert told["Speed"] == "10.8 records/h"
 
@@ -40,6 +40,7 @@ def test_what_differs_is_not_told_as_proven() -> None:
     told = facts(show(streams.copy_of("home/a", NOW, different=True)))
     assert "Proven the same" not in told
     assert "Was proven the same" in told
+    assert "Records proven then" in told
     assert facts(show(streams.copy_of("home/a", NOW, proven_at=None)))["Proven the same"] == "not yet"
 
 

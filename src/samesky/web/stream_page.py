@@ -113,10 +113,11 @@ def _list_proof(heard: Heard, now: float) -> Iterator[tuple[str, str]]:
     if shown.proven_at is None:
         yield "Proven the same", "not yet"
         return
-    yield "Was proven the same" if shown.different else "Proven the same", render_ago(shown.proven_at, now)
+    then = " then" if shown.different else ""
+    yield "Was proven the same" if then else "Proven the same", render_ago(shown.proven_at, now)
     if shown.proven_count is not None:
-        yield f"{begin_sentence(shown.unit)} proven", describe_number(shown.proven_count)
+        yield f"{begin_sentence(shown.unit)} proven{then}", describe_number(shown.proven_count)
     if shown.proven_through is not None:
-        yield "Proven up to", describe_moment(shown.proven_through)
+        yield f"Proven up to{then}", describe_moment(shown.proven_through)
     if shown.proven_digest:
-        yield "Digest of all of it", f"<code>{escape(shown.proven_digest)}</code>"
+        yield f"Digest of it{then}", f"<code>{escape(shown.proven_digest)}</code>"
