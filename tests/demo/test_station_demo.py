@@ -123,8 +123,14 @@ def test_the_page_shows_the_calendar_filling_and_ctrl_c_after_the_comparison_end
             wait_until_filled(station)
             overview.wait_for("Both copies are the same", 60)
             station.wait_for("The same")
+            run.wait_for_text("Both stay live. Ctrl-C ends the demo.")
+            for path, statement in re.findall(r'^  sqlite3 (\S+) "(.*)"$', run.text, re.MULTILINE):
+                with closing(sqlite3.connect(path, timeout=20)) as connection, connection:
+                    assert connection.execute(statement).rowcount > 0
+            station.wait_for("records were missing here", 60)
+            station.wait_for("1 record was different", 60)
+            overview.wait_for("Both copies are the same", 60)
             assert (overview.complaints, station.complaints) == ([], [])
-        run.wait_for_text("Both stay live. Ctrl-C ends the demo.")
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
     assert run.text.splitlines()[-1] == "Ended."

@@ -31,6 +31,13 @@ LEVEL_TIMEOUT_S = 30.0
 # What comparing and ending take: with --seconds, the last comparison begins so long before.
 ENDING_S = 8.0
 LIVE_RECORDS = 2
+DELETE_A_MONTH = (
+    "DELETE FROM archive WHERE dateTime BETWEEN strftime('%s', 'now', '-40 days') AND strftime('%s', 'now', '-10 days')"
+)
+EDIT_A_RECORD = (
+    "UPDATE archive SET outTemp = outTemp + 10 "
+    "WHERE dateTime = (SELECT MAX(dateTime) FROM archive WHERE dateTime < strftime('%s', 'now', '-1 day'))"
+)
 BROKERS = {"mosquitto": MosquittoBroker, "iotcore": IotcoreBroker}
 
 
@@ -186,6 +193,10 @@ class Demo:
 
     def follow_until_interrupted(self) -> None:
         """Show live records until Ctrl-C, which is the way to end this."""
+        copy, primary = (self._copy.location(MAIN_BINDING).path, self._primary.location(MAIN_BINDING).path)
+        self._screen.say("Break something, in another terminal, and see what the page says of it:")
+        self._screen.say(f'  sqlite3 {copy} "{DELETE_A_MONTH}"')
+        self._screen.say(f'  sqlite3 {primary} "{EDIT_A_RECORD}"')
         self._screen.say("Both stay live. Ctrl-C ends the demo.")
         try:
             self.follow()
