@@ -118,16 +118,16 @@ def test_the_newest_months_come_first_and_each_call_takes_its_time_only(archive:
     fill(archive, span(at(2024, 1, 1), at(2025, 1, 1), 60), minutes=60)
     ticks: Callable[[], float] = count().__next__
     reader = CoverageReader(timer=ticks)
-    assert not reader.refresh(archive, LATER, budget_s=1.5)
+    assert not reader.refresh(archive, LATER, budget_s=0.5)
     assert not reader.is_counted
     assert next(each.start for each in reader.days()) == at(2024, 11, 1)
     for _ in range(20):
-        reader.refresh(archive, LATER, budget_s=1.5)
+        reader.refresh(archive, LATER, budget_s=0.5)
     assert reader.is_counted
     # From now on each month's turn comes round.
     archive.apply_statement("DELETE FROM archive WHERE dateTime > ? AND dateTime <= ?", at(2024, 2, 5), at(2024, 2, 6))
     for _ in range(12):
-        reader.refresh(archive, LATER, budget_s=1.5)
+        reader.refresh(archive, LATER, budget_s=0.5)
     assert next(each for each in reader.days() if each.start == at(2024, 2, 5)).fullness == "missing"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .mesh_options import Listen
+from .station_calendar import command as calendar_command
 from .station_key import command as key_command
 from .systemd import Systemd, describe_streams, watch_worker
 from .web_options import beside_options, page_beside
@@ -137,6 +138,7 @@ def follow(
         _stay(following, systemd, as_json)
 
 
+command.add_command(calendar_command)
 command.add_command(key_command)
 
 

@@ -14,6 +14,7 @@ from .archive_reader import ArchiveReader
 from .days import next_archive_day, start_of_archive_day
 
 FUTURE_LIMIT_S = 3600
+FEWEST_MONTHS = 2
 USUAL_INTERVAL_S = 300.0
 Fullness = Literal["complete", "partial", "missing"]
 
@@ -69,14 +70,17 @@ class CoverageReader:
         self._timer = timer
 
     def refresh(self, archive: ArchiveReader, now: float, *, budget_s: float = 0.5) -> bool:
-        """Count what is new for about ``budget_s``; whether every month has been counted, or looked at again."""
+        """Count what is new for about ``budget_s``, the newest month and another at least.
+
+        Returns whether every month has been counted, or looked at again.
+        """
         began = self._timer()
         due = self._months_due(archive, now)
-        while due:
-            self._look_at(archive, due.pop(0), began)
-            if self._timer() - began >= budget_s:
-                break
-        return not due
+        for number, key in enumerate(due, 1):
+            self._look_at(archive, key, began)
+            if number >= FEWEST_MONTHS and self._timer() - began >= budget_s:
+                return number == len(due)
+        return True
 
     @property
     def is_counted(self) -> bool:
@@ -116,12 +120,11 @@ class CoverageReader:
 
     def _months_due(self, archive: ArchiveReader, now: float) -> list[_Key]:
         """The newest month, those never counted, then those looked at longest ago."""
-        query = (
-            f"SELECT MIN(`dateTime`), MAX(`dateTime`) FROM `{archive.table}` "
-            f"WHERE `dateTime` > 0 AND `dateTime` <= {archive.mark}"
-        )
-        rows = archive.read_query(query, int(now) + FUTURE_LIMIT_S) if archive.read_columns() else ()
-        self.first, self.newest = rows[0] if rows else (None, None)
+        bounds: list[int | None] = [None, None]
+        if archive.read_columns():
+            # One by one: of both in one query SQLite reads the whole table.
+            bounds = [_read_bound(archive, bound, int(now) + FUTURE_LIMIT_S) for bound in ("MIN", "MAX")]
+        self.first, self.newest = bounds
         keys = list(self._keys())
         self._months = {key: month for key, month in self._months.items() if key in keys}
         newest_first = list(reversed(keys))
@@ -154,6 +157,12 @@ class CoverageReader:
         assert self.first is not None
         assert self.newest is not None
         return min(next_archive_day(start), self.newest) - max(start, self.first - interval_s)
+
+
+def _read_bound(archive: ArchiveReader, bound: str, until: int) -> int | None:
+    query = f"SELECT {bound}(`dateTime`) FROM `{archive.table}` WHERE `dateTime` > 0 AND `dateTime` <= {archive.mark}"
+    (value,) = archive.read_query(query, until)[0]
+    return None if value is None else int(value)
 
 
 def _read_sums(archive: ArchiveReader, after: int, until: int) -> _Sums:

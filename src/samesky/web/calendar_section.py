@@ -18,19 +18,31 @@ _ROLE_NAMES: Mapping[StationRole, str] = {"requester": "copy", "responder": "pri
 def render_calendar(
     coverage: Coverage, year: int | None, roles: Sequence[StationRole], query: Mapping[str, str]
 ) -> str:
-    """The whole section; ``year`` is the one whose days are shown, ``roles`` are all that have a database here."""
+    """All years; ``year`` is the one whose days are shown (`render_year`), ``roles`` all that have a database here."""
     head = render_part("calendar-state", _render_head(coverage))
     ways = _render_ways(coverage, roles, query)
     if year is None:
         return f'<section class="card calendar" id="calendar"><h2>Calendar</h2>{ways}{head}</section>'
     strips = "".join(_render_strips(coverage, year, query))
-    months = "".join(_render_months(coverage, year))
-    table = render_part("calendar-table", _render_table(coverage))
+    if "table" not in coverage.drawn:
+        coverage.drawn["table"] = _render_table(coverage)
+    table = render_part("calendar-table", coverage.drawn["table"])
     return f"""<section class="card calendar" id="calendar"><h2>Calendar</h2>{ways}{head}
 {_render_legend(coverage)}
 <ul class="years">{strips}</ul>
-<details class="as-table"><summary>As a table</summary>{table}</details>
-<h3 id="year">{year}</h3>
+<details class="as-table"><summary>As a table</summary>{table}</details></section>"""
+
+
+def render_year(coverage: Coverage, year: int | None) -> str:
+    """The days of a year, each a link to its records."""
+    if year is None:
+        return ""
+    key = f"months {year}"
+    if key not in coverage.drawn:
+        coverage.drawn[key] = "".join(_render_months(coverage, year))
+    months = coverage.drawn[key]
+    return f"""<section class="card" id="year"><h2>Days of {year}</h2>
+<p class="more">Choose a day to see its records.</p>
 <div class="months">{months}</div></section>"""
 
 
@@ -58,7 +70,9 @@ def _describe_proof(coverage: Coverage) -> str:
         return " Not proven the same yet."
     unproven = sum(not each.proven for each in coverage.days)
     days = "" if not unproven else f", except {unproven} day{'' if unproven == 1 else 's'}"
-    return f" Proven the same as the primary up to {describe_moment(coverage.proven_through)}{days}."
+    has_gaps = any(each.proven and each.state != "complete" for each in coverage.days)
+    gaps = " Where a proven day has a gap, the primary has it too." if has_gaps else ""
+    return f" Proven the same as the primary up to {describe_moment(coverage.proven_through)}{days}.{gaps}"
 
 
 def _render_ways(coverage: Coverage, roles: Sequence[StationRole], query: Mapping[str, str]) -> str:

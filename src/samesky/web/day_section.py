@@ -8,9 +8,9 @@ from typing import Any
 from .calendar_days import CalendarDay, Coverage
 from .day_records import PAIR_WORDS, DayRecords, RecordPair, describe_time
 from .pieces import render_ago, render_mark, render_todo, stream_path
+from .series import KEYS, USUAL
 
 MOST_SHOWN = 1500
-_HIDDEN = ("dateTime",)
 
 
 def render_day_ways(stream: str, day: date, coverage: Coverage | None) -> str:
@@ -63,7 +63,7 @@ def _describe_alone(records: DayRecords) -> str:
 def _render_table(records: DayRecords) -> str:
     if not records.pairs:
         return '<section class="card"><p>There is no record of this day.</p></section>'
-    columns = [name for name in records.columns if name not in _HIDDEN]
+    columns = _order_columns(records)
     sides = records.asked_at is not None
     rows = "".join(row for pair in records.pairs[:MOST_SHOWN] for row in _render_pair(pair, columns, sides=sides))
     names = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
@@ -76,6 +76,17 @@ def _render_table(records: DayRecords) -> str:
         f'<table class="grid records"><thead><tr><th scope="col">Time</th>{verdict}{names}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>{cut}</section>"
     )
+
+
+def _order_columns(records: DayRecords) -> list[str]:
+    """What differs first, then what most people look for, the keys last."""
+    differing = {name for pair in records.pairs for name in pair.differing}
+
+    def rank(name: str) -> tuple[bool, bool, int]:
+        usual = USUAL.index(name) if name in USUAL else len(USUAL)
+        return name not in differing, name in KEYS, usual
+
+    return sorted((name for name in records.columns if name != "dateTime"), key=rank)
 
 
 def _render_pair(pair: RecordPair, columns: Sequence[str], *, sides: bool) -> Iterator[str]:
@@ -97,7 +108,7 @@ def _render_pair(pair: RecordPair, columns: Sequence[str], *, sides: bool) -> It
 def _render_cells(record: Any, columns: Sequence[str], differing: Sequence[str]) -> str:
     cells = []
     for name in columns:
-        value = _describe_value(record.get(name))
+        value = _describe_value(record.get(name), exact=name in differing)
         if name in differing:
             cells.append(f'<td class="differing"><mark>{value}<span class="unseen"> (differs)</span></mark></td>')
         else:
@@ -105,8 +116,8 @@ def _render_cells(record: Any, columns: Sequence[str], differing: Sequence[str])
     return "".join(cells)
 
 
-def _describe_value(value: object) -> str:
-    """All digits: two values that differ look different."""
+def _describe_value(value: object, *, exact: bool) -> str:
+    """As many digits as are of use; all of them where two values differ, that they look different."""
     if value is None:
         return '<span class="none">–</span>'
-    return escape(repr(value) if isinstance(value, float) else str(value))
+    return escape(f"{value:.6g}" if isinstance(value, float) and not exact else str(value))

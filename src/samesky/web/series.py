@@ -7,9 +7,9 @@ from ..station.archive_reader import ArchiveReader
 from .station_databases import StationRole
 
 MOST_POINTS = 600
-_KEYS = ("dateTime", "usUnits", "interval")
+KEYS = ("dateTime", "usUnits", "interval")
 _STEPS_S = (60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 2 * 86_400, 7 * 86_400, 28 * 86_400)
-_USUAL = ("outTemp", "inTemp", "barometer", "windSpeed", "rain", "outHumidity")
+USUAL = ("outTemp", "inTemp", "barometer", "windSpeed", "rain", "outHumidity")
 _LATELY = 50
 
 
@@ -50,13 +50,13 @@ class Series:
 
 def read_observations(archive: ArchiveReader) -> list[str]:
     """The columns with a number in any of the newest records; what most people look for first."""
-    names = [each.name for each in archive.read_columns() if each.kind is not Kind.TEXT and each.name not in _KEYS]
+    names = [each.name for each in archive.read_columns() if each.kind is not Kind.TEXT and each.name not in KEYS]
     if not names:
         return []
     chosen = ", ".join(f"`{name}`" for name in names)
     rows = archive.read_query(f"SELECT {chosen} FROM `{archive.table}` ORDER BY `dateTime` DESC LIMIT {_LATELY}")
     filled = [name for at, name in enumerate(names) if any(isinstance(row[at], int | float) for row in rows)]
-    return sorted(filled, key=lambda name: (_USUAL.index(name) if name in _USUAL else len(_USUAL), name.lower()))
+    return sorted(filled, key=lambda name: (USUAL.index(name) if name in USUAL else len(USUAL), name.lower()))
 
 
 def read_series(archive: ArchiveReader, role: StationRole, observation: str, *, since: int, until: int) -> Series:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from html import escape
+from urllib.parse import urlencode
 
 from .calendar_days import Coverage, describe_day
-from .calendar_section import render_calendar
+from .calendar_section import render_calendar, render_year
 from .chart_section import render_chart
 from .day_section import render_day_records, render_day_ways
 from .found_section import describe_findings, render_found
@@ -46,6 +48,7 @@ def render_station(
         year = _choose_year(coverage, query)
         chart, series = render_chart(calendars, coverage, query)
         parts += [render_calendar(coverage, year, roles, query), render_found(coverage, now), chart]
+        parts.append(render_year(coverage, year))
         document |= _describe_coverage(coverage, year)
         document["series"] = [each.as_dict() for each in series]
     here = stream_path("station", stream) + _keep_query(query)
@@ -77,14 +80,10 @@ def render_day(stream: str, day: date, calendars: Calendars, now: float) -> Page
 def _render_heading(stream: str, heard: Sequence[Heard]) -> str:
     if heard:
         return render_heading(heard)
-    from html import escape
-
     return f'<nav class="trail" aria-label="Where this is"><a href="/">Overview</a></nav>\n<h1>{escape(stream)}</h1>'
 
 
 def _render_day_heading(stream: str, day: date) -> str:
-    from html import escape
-
     return (
         '<nav class="trail" aria-label="Where this is"><a href="/">Overview</a> <span aria-hidden="true">›</span> '
         f'{SYSTEM_WORDS["station"]} <span aria-hidden="true">›</span> '
@@ -109,7 +108,5 @@ def _describe_coverage(coverage: Coverage, year: int | None) -> dict[str, object
 
 
 def _keep_query(query: Mapping[str, str]) -> str:
-    from urllib.parse import urlencode
-
     kept = {name: query[name] for name in ("year", "of", "observation", "days") if query.get(name)}
     return f"?{urlencode(kept)}" if kept else ""

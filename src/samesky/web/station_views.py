@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
@@ -200,7 +200,14 @@ def _read_state(database: StationDatabase) -> tuple[Snapshot | None, list[FoundD
     snapshots = (each.snapshot for each in written)
     snapshot = next((each for each in snapshots if (each.stream, each.role) == (database.stream, database.role)), None)
     found = read_found(database.state_dir / FILE_NAME, database.stream) if database.role == "requester" else []
-    return snapshot, found
+    return snapshot, [_mend(each, snapshot) for each in found]
+
+
+def _mend(found: FoundDay, snapshot: Snapshot | None) -> FoundDay:
+    """What was proven the same after it was found is mended, whoever has noted that or not."""
+    if snapshot is None or snapshot.different or snapshot.proven_at is None or found.mended_at is not None:
+        return found
+    return replace(found, mended_at=snapshot.proven_at) if snapshot.proven_at > found.found_at else found
 
 
 def _update(counted: _Counted, snapshot: Snapshot | None, found: Sequence[FoundDay], missing: int) -> None:
