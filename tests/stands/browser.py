@@ -29,7 +29,7 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_QUIET_MS = 5_000
+_QUIET_MS = 20_000
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Shown:
         found = self.page.locator(selector)
         return re.sub(r"\s+", " ", found.first.inner_text()).strip() if found.count() else ""
 
-    def wait_for(self, words: str, deadline_s: float = 10.0, *, selector: str = "main") -> None:
+    def wait_for(self, words: str, deadline_s: float = 20.0, *, selector: str = "main") -> None:
         """Return when the page shows ``words`` in ``selector``; it isn't loaded again for that."""
         shown = self.page.locator(selector).filter(has_text=words).first
         try:

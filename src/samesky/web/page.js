@@ -153,21 +153,33 @@ function follow(address) {
     });
     source.addEventListener("error", () => {
       tellLost();
-      if (source.readyState === EventSource.CLOSED) setTimeout(comeBack, RETRY_MS);
+      if (source.readyState === EventSource.CLOSED && !document.hidden) setTimeout(comeBack, RETRY_MS);
     });
   }
 
   async function comeBack() {
     try { await reloadPage(); } catch { tellLost(); }
-    connect();
+    if (!document.hidden) connect();
+  }
+
+  // A browser has six connections to a server for all its tabs together. A tab that nobody sees needs none: its title
+  // is looked at now and then.
+  async function lookWhileHidden() {
+    heardAt = Date.now();
+    try { await reloadPage(); tellConnection(""); lost = false; } catch { tellLost(); }
+  }
+
+  function update() {
+    updateAges();
+    if (waiting.length && !isMarking()) waiting.splice(0).forEach((change) => change());
+    if (Date.now() - heardAt <= SILENT_MS) return;
+    if (document.hidden) lookWhileHidden();
+    else if (source.readyState !== EventSource.CLOSED) { tellLost(); comeBack(); }
   }
 
   connect();
-  setInterval(() => {
-    updateAges();
-    if (waiting.length && !isMarking()) waiting.splice(0).forEach((change) => change());
-    if (Date.now() - heardAt > SILENT_MS && source.readyState !== EventSource.CLOSED) { tellLost(); comeBack(); }
-  }, 1000);
+  setInterval(update, 1000);
+  document.addEventListener("visibilitychange", () => { if (document.hidden) source.close(); else comeBack(); });
   // A connection that is held while the page is left keeps it from being shown again at once by "back".
   window.addEventListener("pagehide", () => source.close());
   window.addEventListener("pageshow", (event) => { if (event.persisted) comeBack(); });
