@@ -45,7 +45,9 @@ class FollowedStream:
     described: Description | None = None
     """What the primary last said of its database."""
     distrust: str = ""
-    """Why the last message of this stream wasn't believed; empty when it was."""
+    """Why no message of this stream has been believed yet; empty when one was, or nobody has to be trusted."""
+    is_believed: bool = False
+    """Whether a message of it was: another that isn't is somebody else's, and no fault of the primary."""
     doubt_until: float = -math.inf
     """Until then, by the timer, the primary isn't asked again how far its signatures are."""
 

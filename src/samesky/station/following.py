@@ -320,7 +320,7 @@ class Following(Worker):
         stream = self._streams.get(decoded.stream)
         if stream is None:
             return  # another primary's LOOP packet or summary: one broker serves many
-        stream.distrust = ""
+        stream.distrust, stream.is_believed = "", self._trust is not None
         match decoded:
             case LoopMessage():
                 self._put_loop_packet(decoded.packet)
@@ -357,7 +357,7 @@ class Following(Worker):
             return
         if refusal.reason is Reason.UNCORRELATED:
             return  # late, or a copy's that has this client id no more: it does nothing
-        if refusal.reason in (Reason.SIG, Reason.SCOPE) and stream is not None:
+        if refusal.reason in (Reason.SIG, Reason.SCOPE) and stream is not None and not stream.is_believed:
             stream.distrust = f"{refusal} {refusal.hint}".strip()
         self._state.keep_refused(message, refusal.reason, self._clock())
         self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
@@ -367,7 +367,8 @@ class Following(Worker):
         now = self._timer()
         if stream is None or self._trust is None or not self._trust.is_outdated(message) or now < stream.doubt_until:
             return
-        stream.doubt_until = now + DOUBT_S
+        if stream.phase != "describing":  # it is being asked already
+            stream.doubt_until = now + DOUBT_S
         self._do(stream, stream.brain.on_doubt(now), {})
 
     # ------------------------------------------------------------------ actions
