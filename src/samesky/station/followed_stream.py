@@ -51,6 +51,11 @@ class FollowedStream:
     doubt_until: float = -math.inf
     """Until then, by the timer, the primary isn't asked again how far its signatures are."""
 
+    def on_distrusted(self, reason: str) -> None:
+        """A message wasn't believed; it is the primary's fault unless others of it are, and it needn't be asked for."""
+        if not self.is_believed or self.brain.phase == "describing":
+            self.distrust = reason
+
     def count(self, applied: Applied, refused: Counters) -> None:
         """Count what a write changed; refused rows are counted for the whole requester."""
         self.stored += applied.stored

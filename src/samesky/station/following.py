@@ -357,8 +357,8 @@ class Following(Worker):
             return
         if refusal.reason is Reason.UNCORRELATED:
             return  # late, or a copy's that has this client id no more: it does nothing
-        if refusal.reason in (Reason.SIG, Reason.SCOPE) and stream is not None and not stream.is_believed:
-            stream.distrust = f"{refusal} {refusal.hint}".strip()
+        if refusal.reason in (Reason.SIG, Reason.SCOPE) and stream is not None:
+            stream.on_distrusted(f"{refusal} {refusal.hint}".strip())
         self._state.keep_refused(message, refusal.reason, self._clock())
         self._trouble.report(f"refused {refusal.reason}", f"{message.topic}: {refusal}")
 
