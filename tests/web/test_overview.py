@@ -126,3 +126,11 @@ def test_who_sees_nothing_is_told_where_was_looked_and_what_to_type() -> None:
 def test_what_could_not_be_read_is_told() -> None:
     page = show(*copies(1), troubles=["/etc/weewx/weewx.conf can't be read: Permission denied"])
     assert "Permission denied" in split_parts(page.body)["troubles"]
+
+
+def test_where_not_all_could_be_read_not_all_is_called_right() -> None:
+    page = show(*copies(2), troubles=["weewx.conf can't be read"])
+    assert sentence(page) == "Both copies are the same, but not all could be read"
+    assert 'class="hero attention"' in page.body
+    worse = show(*copies(1, state="stopped"), troubles=["weewx.conf can't be read"])
+    assert sentence(worse) == "It needs you"

@@ -37,6 +37,8 @@ def render_overview(
     chosen = [each for each in heard if only in (None, each.snapshot.system)]
     judged = judge_all(chosen, now, max_lag_s=max_lag_s)
     level, sentence = summarize(judged)
+    if troubles and level in ("good", "working"):  # what isn't known can't be called right
+        level, sentence = "attention", f"{sentence}, but not all could be read"
     said = render_part("said", escape(sentence), tag="p", class_="unseen", role="status")
     hero = render_part("hero", _render_hero(judged, level, sentence, now, configs), class_=f"hero {level}")
     title = "samesky" if not judged else f"{_TITLE_SIGNS[level]} {sentence} · samesky"
