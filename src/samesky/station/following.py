@@ -17,12 +17,13 @@ from typing import Any
 
 from ..core.status import Counters, Snapshot
 from ..core.strict import Reason, Refused
-from ..errors import ConfigError, DataError, SameskyError
+from ..errors import SameskyError
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message
 from .agreement import CopySettings
 from .check_messages import CheckAnswer
 from .checker import Proof
 from .checks import CheckSettings
+from .copy_actions import CopyActions
 from .copying import WeewxCode
 from .engine_queue import EngineQueue
 from .follow_settings import FollowSettings, decode_incoming, stream_of
@@ -32,12 +33,9 @@ from .messages import (
     ErrorAnswer,
     Incoming,
     LoopMessage,
-    PageAnswer,
     RecordMessage,
-    SummaryMessage,
 )
 from .reports import Reports
-from .requester import Action, Ask, Insert, Prepare, PutSummary, Store
 from .signatures import Trust
 from .state import State
 from .status_publishing import StatusPublishing
@@ -101,6 +99,15 @@ class Following(Worker):
         super().__init__(
             "samesky-requester", make_link, settings.subscriptions, clock=clock, timer=timer, status=status
         )
+        self._actions = CopyActions(
+            ask=self._ask,
+            refuse=self._refuse,
+            holds=self._holds,
+            trouble=self._trouble,
+            refused=self.refused,
+            clock=clock,
+            timer=timer,
+        )
         self._streams = {
             each.stream: self._make_stream(each) for each in sorted(settings.copies, key=lambda each: each.main)
         }
@@ -119,7 +126,7 @@ class Following(Worker):
             weewx_code=self._weewx_code.get(name),
             checks=self._check_settings,
             publish=self._ask,
-            on_hold=lambda reason: self._hold(name, reason),
+            on_hold=lambda reason: self._actions.hold(self._streams[name], reason),
             clock=self._clock,
             timer=self._timer,
             random=self._random,
@@ -181,28 +188,25 @@ class Following(Worker):
     def step(self, patience_s: float) -> None:
         """Handle what comes in within ``patience_s``, then what is due: the thread's work, piece by piece."""
         arrived: list[Message] = []
-        inserts: dict[str, list[RecordMessage]] = {}
         for event in self._next_events(patience_s):
             if isinstance(event, Arrived):
                 arrived.append(event.message)
             try:
-                self._on_event(event, inserts)
+                self._on_event(event)
             except Exception:
                 _log.exception("requester_fault")  # one message's, not its neighbours'
         try:
-            self._flush(inserts)
+            self._actions.flush()
         finally:
             for message in arrived:
                 self._link.acknowledge(message)
         self._tick()
         self._note_progress()
 
-    def _on_event(
-        self, event: Event | _EngineDone | _CheckWanted | None, inserts: dict[str, list[RecordMessage]]
-    ) -> None:
+    def _on_event(self, event: Event | _EngineDone | _CheckWanted | None) -> None:
         match event:
             case Arrived(message):
-                self._on_message(message, inserts)
+                self._on_message(message)
             case Connected():
                 self._on_connected()
             case Disconnected(reason, _):
@@ -275,7 +279,7 @@ class Following(Worker):
         for stream in self._streams.values():
             self._open(stream)
             stream.checks.on_connected()
-            self._do(stream, stream.brain.on_connected(self._timer()), {})
+            self._actions.do(stream, stream.brain.on_connected(self._timer()))
 
     def _open(self, stream: FollowedStream) -> None:
         """Open the copy's database, so that its columns are known before the first record comes."""
@@ -295,21 +299,29 @@ class Following(Worker):
         if not self._connected:
             return
         for stream in self._streams.values():
-            inserts: dict[str, list[RecordMessage]] = {}
-            self._do(stream, stream.brain.on_tick(self._timer()), inserts)
-            self._flush(inserts)
+            self._actions.do(stream, stream.brain.on_tick(self._timer()))
+            self._actions.flush()
             stream.checks.work(stream.may_check)
         for name in self._holds.take_released():
             self._release(name)
 
+    def _release(self, name: str) -> None:
+        stream = self._streams[name]
+        _log.info("released stream=%s", name)
+        self._trouble.clear(name)
+        stream.brain.resume()
+        stream.checks.release()
+        if self._connected:
+            self._actions.do(stream, stream.brain.on_connected(self._timer()))
+
     def _settle(self) -> None:
         for stream in self._streams.values():
             if stream.copy.engine is not None:
-                self._attempt(stream, partial(stream.copy.settle, self._clock()))
+                self._actions.attempt(stream, partial(stream.copy.settle, self._clock()))
 
     # ------------------------------------------------------------------ messages
 
-    def _on_message(self, message: Message, inserts: dict[str, list[RecordMessage]]) -> None:
+    def _on_message(self, message: Message) -> None:
         if not message.payload and message.retain:
             return  # somebody cleared a retained message
         try:
@@ -329,7 +341,7 @@ class Following(Worker):
             case ErrorAnswer() if stream.checks.checker.awaits(decoded.correlation):
                 stream.checks.on_error(decoded)
             case _:
-                self._do(stream, stream.brain.on_message(decoded, self._timer()), inserts, message)
+                self._actions.do(stream, stream.brain.on_message(decoded, self._timer()), message)
         if isinstance(decoded, RecordMessage) and decoded.root is not None:
             stream.checks.on_live_root(decoded.root)
 
@@ -369,115 +381,4 @@ class Following(Worker):
             return
         if stream.phase != "describing":  # it is being asked already
             stream.doubt_until = now + DOUBT_S
-        self._do(stream, stream.brain.on_doubt(now), {})
-
-    # ------------------------------------------------------------------ actions
-
-    def _do(
-        self,
-        stream: FollowedStream,
-        actions: list[Action],
-        inserts: dict[str, list[RecordMessage]],
-        message: Message | None = None,
-    ) -> None:
-        for action in actions:
-            match action:
-                case Ask(request):
-                    self._ask(request)
-                case Insert(record):
-                    inserts.setdefault(record.stream, []).append(record)
-                case Prepare():
-                    self._prepare(stream, action)
-                case Store(page):
-                    self._flush(inserts)
-                    self._attempt(stream, partial(self._store, stream, page), message)
-                case PutSummary(summary):
-                    self._flush(inserts)
-                    self._attempt(stream, partial(self._put_summary, stream, summary, message))
-
-    def _store(self, stream: FollowedStream, page: PageAnswer) -> None:
-        stream.count(stream.copy.store_page(page, self._clock()), self.refused)
-
-    def _put_summary(self, stream: FollowedStream, summary: SummaryMessage, message: Message | None) -> None:
-        try:
-            stream.copy.put_summary(summary, self._clock())
-        except Refused as refusal:
-            if message is not None:
-                self._refuse(message, refusal)  # the records are none the worse for it
-
-    def _insert(self, stream: FollowedStream, records: list[RecordMessage]) -> None:
-        stream.count(stream.copy.insert(records, self._clock()), self.refused)
-
-    def _flush(self, inserts: dict[str, list[RecordMessage]]) -> None:
-        """Insert what has been gathered, one transaction a stream."""
-        for name, records in inserts.items():
-            stream = self._streams[name]
-            self._attempt(stream, partial(self._insert, stream, records))
-        inserts.clear()
-
-    def _prepare(self, stream: FollowedStream, action: Prepare) -> None:
-        description, name = action.description, stream.brain.stream
-        reason = self._holds.find_reason(name, description, from_copy=action.from_copy)
-        if reason:
-            self._hold(name, reason)
-            return
-        self._attempt(stream, partial(self._prepare_copy, stream, action))
-        if stream.brain.phase != "stopped":
-            self._holds.note(name, description, from_copy=action.from_copy)
-
-    def _hold(self, name: str, reason: str) -> None:
-        """Stop a stream until a person has decided."""
-        self._holds.hold(name, reason)
-        self._streams[name].brain.stop(reason)
-        self._trouble.report(name, reason)
-
-    def _release(self, name: str) -> None:
-        stream = self._streams[name]
-        _log.info("released stream=%s", name)
-        self._trouble.clear(name)
-        stream.brain.resume()
-        stream.checks.release()
-        if self._connected:
-            self._do(stream, stream.brain.on_connected(self._timer()), {})
-
-    def _prepare_copy(self, stream: FollowedStream, action: Prepare) -> None:
-        agreement = stream.copy.prepare(action.description)
-        stream.described = action.description
-        stream.checks.on_prepared(action.description)
-        actions = stream.brain.on_prepared(
-            action.description,
-            position=stream.copy.read_position(self._clock()),
-            accepts=agreement.accepts,
-            summaries=agreement.summaries == "copied",
-            now=self._timer(),
-        )
-        self._trouble.clear(stream.brain.stream)
-        self._do(stream, actions, {})
-
-    def _attempt(self, stream: FollowedStream, work: Callable[[], None], message: Message | None = None) -> None:
-        """Do ``work`` on a copy; when it fails, the brain asks again from what is stored."""
-        try:
-            work()
-        except Refused as refusal:
-            if message is not None:
-                self._refuse(message, refusal)
-            self._fail(stream, refusal)
-        except ConfigError as error:
-            stream.brain.stop(f"{error} {error.hint}".strip())
-            self._trouble.report(stream.brain.stream, error)
-        except SameskyError as error:
-            self._trouble.report(stream.brain.stream, error)
-            stream.copy.recover()
-            self._fail(stream, error)
-        except Exception as error:
-            # A fault of ours. The brain counts the data as taken already: unless it asks again, there is a hole.
-            _log.exception("requester_fault stream=%s", stream.brain.stream)
-            stream.copy.recover()
-            self._fail(stream, DataError(f"a fault of samesky: {type(error).__name__}: {error}"))
-
-    def _fail(self, stream: FollowedStream, error: SameskyError) -> None:
-        try:
-            position = stream.copy.read_position(self._clock())
-        except SameskyError:
-            position = 0  # nothing is asked before a description has come and `prepare` has read the position anew
-        stream.brain.on_failed(position, f"{error} {error.hint}".strip(), self._timer())
+        self._actions.do(stream, stream.brain.on_doubt(now))
