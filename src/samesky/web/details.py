@@ -47,11 +47,12 @@ def render_parts_of(heard: Heard) -> str:
     if not parts:
         return ""
     columns = list(dict.fromkeys(of for values in parts.values() for of in values))
-    head = "".join(f'<th scope="col">{escape(begin_sentence(each))}</th>' for each in columns)
+    head = "".join(f'<th scope="col" role="columnheader">{escape(begin_sentence(each))}</th>' for each in columns)
     rows = "".join(_render_part(part, values, columns) for part, values in parts.items())
     return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="By part"><table class="plain"><thead><tr>'
-        f'<th scope="col"><span class="unseen">Part</span></th>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        '<table class="plain parts" role="table"><caption class="unseen">Its parts</caption><thead role="rowgroup">'
+        f'<tr role="row"><th scope="col" role="columnheader"><span class="unseen">Part</span></th>{head}</tr></thead>'
+        f'<tbody role="rowgroup">{rows}</tbody></table>'
     )
 
 
@@ -85,5 +86,9 @@ def render_detail(name: str, value: Detail, now: float) -> str:
 
 
 def _render_part(part: str, values: Mapping[str, Detail], columns: list[str]) -> str:
-    cells = "".join(f"<td>{render_detail('', values.get(each), 0.0)}</td>" for each in columns)
-    return f'<tr><th scope="row">{escape(part)}</th>{cells}</tr>'
+    cells = "".join(
+        f'<td role="cell"><span class="label" aria-hidden="true">{escape(begin_sentence(each))}</span>'
+        f"{render_detail('', values.get(each), 0.0)}</td>"
+        for each in columns
+    )
+    return f'<tr role="row"><th scope="row" role="rowheader">{escape(part)}</th>{cells}</tr>'
