@@ -14,6 +14,7 @@ from stands.browser import Browser, Shown
 from stands.demo_run import DemoRun
 from stands.waiting import wait_for
 
+COPY_PAGE = "stream/station/demo/wx_binding?of=copy"
 ARRIVAL = re.compile(r"^  \d\d:\d\d:\d\d  (weather|air quality) .*  (\d+) ms$", re.MULTILINE)
 
 
@@ -77,19 +78,19 @@ def test_the_copy_catches_up_follows_and_is_the_same(folder: Path, broker: str) 
 
 
 @pytest.mark.slow
-def test_a_value_that_differs_is_found_and_told(folder: Path) -> None:
+def test_a_table_that_differs_is_found_and_told(folder: Path) -> None:
     with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as run:
         run.wait_for_text("Caught up")
         with closing(sqlite3.connect(folder / "kept/copy/archive/weewx.sdb", timeout=20)) as connection, connection:
-            ((time,),) = connection.execute("SELECT MIN(dateTime) FROM archive").fetchall()
-            connection.execute("UPDATE archive SET outTemp = outTemp + 1 WHERE dateTime = ?", (time,))
+            # A record would be mended before anybody compares; this table only the demo looks at.
+            connection.execute("INSERT INTO archive_day__metadata VALUES ('stray', '1')")
         run.wait_for_text("Comparing")
         assert run.wait() == 1, run.text
     assert "samesky: 1 of 120 tables differ" in run.text
-    assert f"weather: archive: 1 row different ({time})" in run.text
+    assert "weather: archive_day__metadata: 1 row only at the copy" in run.text
     with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as again:
-        assert again.wait() == 1, again.text
-    assert "The stations of an earlier run are there, and go on." in again.text
+        again.wait_for_text("The stations of an earlier run are there, and go on.")
+    wait_for(lambda: not find_processes(folder), 20, what="the end of every process")
 
 
 @pytest.mark.slow
@@ -118,9 +119,10 @@ def test_a_signal_ends_it_and_nothing_is_left(
 def test_the_page_shows_the_calendar_filling_and_ctrl_c_after_the_comparison_ends_it_all(folder: Path) -> None:
     with Run(folder) as run, Browser() as browser:
         url = run.page_url()
-        with browser.open(url) as overview, browser.open(f"{url}stream/station/demo/wx_binding") as station:
+        with browser.open(url) as overview, browser.open(f"{url}{COPY_PAGE}") as station:
+            assert count_complete_days(station) == 0
             overview.wait_for("Catching up", 90)
-            wait_until_filled(station)
+            wait_for(lambda: count_complete_days(station) > 300, 90, what="a full calendar", explain=station.text)
             overview.wait_for("Both copies are the same", 60)
             station.wait_for("The same")
             run.wait_for_text("Both stay live. Ctrl-C ends the demo.")
@@ -137,15 +139,10 @@ def test_the_page_shows_the_calendar_filling_and_ctrl_c_after_the_comparison_end
     assert not list(folder.glob("samesky-demo-*"))
 
 
-def wait_until_filled(station: Shown) -> None:
-    """Return when the calendar has had days in three different numbers: it fills while one looks."""
-    seen: set[int] = set()
-
-    def grows() -> bool:
-        seen.update(int(count) for count in re.findall(r"(\d+) days complete", station.text()))
-        return len(seen - {0}) >= 3
-
-    wait_for(grows, 90, what="a calendar that fills", explain=lambda: f"{sorted(seen)}: {station.text()}")
+def count_complete_days(station: Shown) -> int:
+    """What the calendar says; the page isn't loaded again for that."""
+    found = re.search(r"(\d+) days? complete", station.text())
+    return int(found[1]) if found else 0
 
 
 @pytest.mark.slow
