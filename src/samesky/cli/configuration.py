@@ -1,6 +1,6 @@
 """What the commands about copies have in common: which configuration, which stream, and what to type next."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,16 @@ config_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="SAMESKY_CONFIG",
     help=f"A samesky.toml or a weewx.conf (default: the first there is of {', '.join(USUAL_PLACES)}).",
+)
+configs_option = click.option(
+    "-c",
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="SAMESKY_CONFIG",
+    help="A weewx.conf or samesky.toml whose streams to show; may be repeated (default: the first there is of "
+    f"{', '.join(USUAL_PLACES)}; without one, what runs on this machine and says so).",
 )
 stream_option = click.option("--stream", metavar="NAME", help="One stream, such as home/wx_binding (default: all).")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
@@ -66,6 +76,11 @@ def find_config(given: Path | None) -> Path:
     if found is None:
         raise ConfigError(f"there is none of {', '.join(map(str, places))}", hint="Name one with --config.")
     return found
+
+
+def find_configs(given: Sequence[Path]) -> list[Path]:
+    """The configurations that were given, or the first one in the usual places; none is well too."""
+    return list(given) or [place for name in USUAL_PLACES if (place := Path(name).expanduser()).is_file()][:1]
 
 
 def read_copy(given: Path | None) -> CopyConfig:

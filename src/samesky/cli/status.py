@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .configuration import USUAL_PLACES, json_option, stream_option
+from .configuration import configs_option, find_configs, json_option, stream_option
 from .web_options import status_dir_option
 
 if TYPE_CHECKING:
@@ -28,16 +28,7 @@ WIDE = 200
     short_help="Show how each stream is doing.",
     epilog="Example: samesky status --watch --config /etc/weewx/weewx.conf",
 )
-@click.option(
-    "-c",
-    "--config",
-    "configs",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="SAMESKY_CONFIG",
-    help="A weewx.conf or samesky.toml whose streams to show; may be repeated (default: the first there is of "
-    f"{', '.join(USUAL_PLACES)}; without one, what runs on this machine and says so).",
-)
+@configs_option
 @click.option("--system", type=click.Choice(("station", "mesh", "push", "blocks")), help="One system (default: all).")
 @stream_option
 @click.option(
@@ -64,7 +55,7 @@ def command(
     from ..web.sources import Sources
     from ..web.status_document import describe_status
 
-    sources = Sources(configs or _find_configs(), open_noticeboard(status_dir))
+    sources = Sources(find_configs(configs), open_noticeboard(status_dir))
     if watch:
         _watch(sources, system, stream, max_lag)
     now = time.time()
@@ -85,10 +76,6 @@ def exit_status_of(heard: "Heard", now: float, max_lag_s: float | None = None) -
     if shown.state == "stopped" or shown.different:
         return 1
     return 3 if heard.is_silent(now) or shown.state in ("disconnected", "waiting") else 1
-
-
-def _find_configs() -> Sequence[Path]:
-    return [place for name in USUAL_PLACES if (place := Path(name).expanduser()).is_file()][:1]
 
 
 def _read(sources: "Sources", system: "System | None", stream: str | None, now: float) -> "list[Heard]":

@@ -1,13 +1,12 @@
 """`samesky web`: a page that shows whether all copies are right."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from .configuration import USUAL_PLACES, json_option
+from .configuration import configs_option, find_configs, json_option
 from .mesh_options import needing
 from .systemd import Systemd
 from .web_options import read_settings, web_options
@@ -22,16 +21,7 @@ if TYPE_CHECKING:
     short_help="Show on a page whether all copies are right.",
     epilog="Example: samesky web --config /etc/weewx/weewx.conf",
 )
-@click.option(
-    "-c",
-    "--config",
-    "configs",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="SAMESKY_CONFIG",
-    help="A weewx.conf or samesky.toml whose streams to show; may be repeated (default: the first there is of "
-    f"{', '.join(USUAL_PLACES)}; without one, what runs on this machine and says so).",
-)
+@configs_option
 @web_options
 @json_option
 def command(configs: tuple[Path, ...], as_json: bool, **options: object) -> None:
@@ -44,16 +34,12 @@ def command(configs: tuple[Path, ...], as_json: bool, **options: object) -> None
         from ..web.elsewhere import Elsewhere
         from ..web.noticeboard import open_noticeboard
         from ..web.sources import Sources
-    chosen = configs or _find_configs()
+    chosen = find_configs(configs)
     settings = read_settings(chosen, options)
     status_dir = options["status_dir"]
     assert status_dir is None or isinstance(status_dir, Path)
     with Elsewhere(chosen) as elsewhere:
         _serve(Sources(chosen, open_noticeboard(status_dir), more=[elsewhere.read]), settings, as_json)
-
-
-def _find_configs() -> Sequence[Path]:
-    return [place for name in USUAL_PLACES if (place := Path(name).expanduser()).is_file()][:1]
 
 
 def _serve(sources: "Sources", settings: "WebSettings", as_json: bool) -> None:

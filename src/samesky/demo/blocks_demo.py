@@ -1,6 +1,5 @@
 """`samesky demo blocks`: RabbitMQ and two services; the document's walkthrough word for word, and what goes wrong."""
 
-import importlib.util
 import json
 import signal
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..blocks.paths import Value
-from ..errors import DifferenceFound, SetupError
+from ..errors import DifferenceFound
 from ..link.rabbitmq_broker import find_rabbitmq
 from .blocks_sparks import Sparks, find_configs
 from .blocks_steps import Steps, show
@@ -36,7 +35,7 @@ from .gateway import Gateway, is_taken
 
 # PAGE from .page import Page
 from .page import Page
-from .program import find_ports, run_samesky
+from .program import check_libraries, find_ports, run_samesky
 from .screen import Screen
 
 LIBRARIES = ("aio_pika", "fastapi", "uvicorn", "httpx2", "prometheus_client")
@@ -92,12 +91,7 @@ def run(*, seconds: float | None, directory: Path | None, as_json: bool, web_por
 
 def check_programs() -> None:
     """Raise `SetupError` unless RabbitMQ, and what this Python needs to speak to it, are there."""
-    missing = [name for name in LIBRARIES if not importlib.util.find_spec(name)]
-    if missing:
-        raise SetupError(
-            f"{', '.join(missing)}: not installed for {sys.executable}",
-            hint="pip install 'samesky[demo]', which brings it; from a checkout, scripts/demo blocks does it all",
-        )
+    check_libraries(LIBRARIES, script="scripts/demo blocks")
     find_rabbitmq()
 
 

@@ -1,6 +1,5 @@
 """`samesky demo mesh`: four peers in a ring; files published at one appear at all, and one that was away comes back."""
 
-import importlib.util
 import json
 import signal
 import statistics
@@ -18,12 +17,12 @@ from typing import Any
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..errors import DifferenceFound, SetupError, Unreachable
+from ..errors import DifferenceFound, Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .bulletins import Bulletins
 from .mesh_nodes import Broker, Node, TreeDigest, join_ring, read_digest, stop_nodes, walk_files
 from .page import Page
-from .program import find_ports
+from .program import check_libraries, find_ports
 from .screen import Screen
 
 NAMES = ("north", "east", "south", "west")
@@ -57,7 +56,7 @@ def run(
     on.
     """
     started = time.monotonic()
-    check_libraries()
+    check_libraries(LIBRARIES, script="scripts/demo mesh")
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal was closed: clean up then too
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
@@ -82,16 +81,6 @@ def run(
             )
         if seconds is None:
             demo.follow_until_interrupted()
-
-
-def check_libraries() -> None:
-    """Raise `SetupError` unless this Python has what the mesh needs."""
-    missing = [name for name in LIBRARIES if not importlib.util.find_spec(name)]
-    if missing:
-        raise SetupError(
-            f"{', '.join(missing)}: not installed for {sys.executable}",
-            hint="pip install 'samesky[demo]', which brings it; from a checkout, scripts/demo mesh does it all",
-        )
 
 
 class MeshDemo:

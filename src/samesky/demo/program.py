@@ -1,16 +1,17 @@
 """The processes that a demo runs: `samesky`, as a user starts it, on ports of this machine alone."""
 
+import importlib.util
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from ..errors import Unreachable
+from ..errors import SetupError, Unreachable
 from ..link.child_process import make_die_with_parent, wait_or_kill
 
 HOST = "127.0.0.1"
@@ -18,6 +19,16 @@ LOWEST_PORT, EPHEMERAL_PORT = 10_000, 32_768
 STOP_TIMEOUT_S = 10.0
 TAIL_LINES = 15
 SOURCE = Path(__file__).resolve().parents[2]
+
+
+def check_libraries(names: Sequence[str], *, script: str) -> None:
+    """Raise `SetupError` unless this Python has all of ``names``; ``script`` is what brings them in a checkout."""
+    missing = [name for name in names if not importlib.util.find_spec(name)]
+    if missing:
+        raise SetupError(
+            f"{', '.join(missing)}: not installed for {sys.executable}",
+            hint=f"pip install 'samesky[demo]', which brings it; from a checkout, {script} does it all",
+        )
 
 
 class Program:

@@ -1,6 +1,5 @@
 """`samesky demo push`: two field sites and a centre; pushed with the commands that a user types, and compared."""
 
-import importlib.util
 import json
 import os
 import shlex
@@ -21,9 +20,9 @@ from urllib.request import urlopen
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from ..errors import ConfigError, DifferenceFound, SetupError, Unreachable
+from ..errors import ConfigError, DifferenceFound, Unreachable
 from .page import Page
-from .program import HOST, SOURCE, Program, find_ports
+from .program import HOST, SOURCE, Program, check_libraries, find_ports
 from .push_sites import (
     DAY_S,
     PLACES,
@@ -54,7 +53,7 @@ def run(*, seconds: float | None, directory: Path | None, as_json: bool, web_por
     without a library, `ConfigError` when ``directory`` isn't new, `Unreachable` when a command fails.
     """
     started = time.monotonic()
-    check_libraries()
+    check_libraries(LIBRARIES, script="scripts/demo push")
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal was closed: clean up then too
         signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
@@ -80,16 +79,6 @@ def run(*, seconds: float | None, directory: Path | None, as_json: bool, web_por
                 hint="run it again with --directory to keep the databases and the logs, and please report this",
             )
         demo.stay(until=None if seconds is None else started + seconds)
-
-
-def check_libraries() -> None:
-    """Raise `SetupError` unless this Python has what the push needs."""
-    missing = [name for name in LIBRARIES if not importlib.util.find_spec(name)]
-    if missing:
-        raise SetupError(
-            f"{', '.join(missing)}: not installed for {sys.executable}",
-            hint="pip install 'samesky[demo]', which brings it; from a checkout, scripts/demo push does it all",
-        )
 
 
 Compared = Mapping[str, tuple[Readings, Readings]]
