@@ -66,7 +66,7 @@ class MariadbServer:
 
     def start(self) -> None:
         """Make the data directory the first time; start the server; return when it answers."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
         if not (self.folder / "data").exists():
             self._install()
         command = [
@@ -85,7 +85,12 @@ class MariadbServer:
         ]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent()
+                command,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=die_with_parent(),
             )
         wait_for(self._answers, _START_DEADLINE_S, what="MariaDB's first answer", explain=lambda: self.log_text[-2000:])
 
@@ -143,6 +148,11 @@ class MariadbServer:
                 cursor.execute(statement)
             return list(cursor.fetchall())
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        """Temporary tables are called after process ids, and several servers may have /tmp in common."""
+        return os.environ | {"TMPDIR": str(self.folder / "tmp")}
+
     def _install(self) -> None:
         command = [
             _program("mariadb-install-db", "mysql_install_db"),
@@ -153,7 +163,7 @@ class MariadbServer:
             "--skip-name-resolve",
             *_user(),
         ]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def _answers(self) -> bool:
