@@ -100,6 +100,10 @@ class ArchiveReader:
         """A value that changes when another connection has added a record."""
         raise NotImplementedError
 
+    def read_write_mark(self) -> object | None:
+        """A value that changes when another connection has written anything; None where the database doesn't tell."""
+        return None
+
     def _read_summary_kinds(self) -> dict[str, str]:
         prefix = f"{self.table}_day_"
         names = (

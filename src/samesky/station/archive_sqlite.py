@@ -65,6 +65,10 @@ class SqliteArchive(Archive):
         """A value that changes whenever another connection has written to the file."""
         return self._read_row("PRAGMA data_version")[0]
 
+    def read_write_mark(self) -> object:
+        """A value that changes when another connection has written to the file, or this one was opened anew."""
+        return self._connection, self.read_change_mark()
+
     def _run(self, cursor: Any, query: str, values: Row = ()) -> None:
         with worded(self.path):
             cursor.execute(query, values)

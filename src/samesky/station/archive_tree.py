@@ -7,6 +7,7 @@ are, when asked for, whole spans: the last days, those that were read longest ag
 
 import heapq
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -120,10 +121,16 @@ class ArchiveTree:
         first = (self._position - seconds) >> NODE
         self._add_stale(node for node in self._read_at if node >= first)
 
-    def scrub(self, count: int) -> None:
-        """Have `reread` read so many spans, empty ones too: those that were read longest ago."""
+    def scrub(self, count: int, *, before: float = math.inf) -> bool:
+        """Have `reread` read so many spans, empty ones too: those that were read longest ago, and before that moment.
+
+        Returns whether there is any.
+        """
         self._note_first()
-        self._add_stale(heapq.nsmallest(count, self._read_at, key=lambda node: (self._read_at[node], node)))
+        chosen = heapq.nsmallest(count, self._read_at, key=lambda node: (self._read_at[node], node))
+        old = [node for node in chosen if self._read_at[node] < before]
+        self._add_stale(old)
+        return bool(old)
 
     def distrust(self, nodes: Iterable[int]) -> None:
         """Have `reread` read these spans."""

@@ -17,6 +17,17 @@ class SpanCounts:
         self._timer = timer
         self._next: int | None = None
         """The span to go on with; None: the newest."""
+        self._uncounted: set[int] | None = None
+        """Spans that weren't counted in this round; None: none was yet."""
+
+    @property
+    def is_round_complete(self) -> bool:
+        """Whether every span was counted since the round began."""
+        return self._uncounted == set()
+
+    def begin_round(self) -> None:
+        """Somebody may have changed rows: all spans are to be counted again, from where the counting is."""
+        self._uncounted = None
 
     def find_changed(self, tree: ArchiveTree, archive: ArchiveReader, *, budget_s: float) -> list[int]:
         """Spans of 36 hours that hold more or fewer rows than their sums say.
@@ -28,9 +39,11 @@ class SpanCounts:
         for node, each in tree.nodes().items():
             counts[node >> STEP] = counts.get(node >> STEP, 0) + each.count
         tops = list(_from(self._next, sorted(counts, reverse=True)))
+        self._uncounted = set(tops) if self._uncounted is None else self._uncounted.intersection(tops)
         for number, top in enumerate(tops, 1):
             if _count(archive, top << TOP, (top + 1) << TOP, tree.position) != counts[top]:
                 found += _find_nodes(tree, archive, top)
+            self._uncounted.discard(top)
             self._next = tops[number] if number < len(tops) else None
             if self._timer() - began >= budget_s:
                 break

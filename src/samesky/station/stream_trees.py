@@ -3,10 +3,12 @@
 Work is done in slices that last a few hundredths of a second, with a pause as long after each: a station has other
 things to do. Stored sums are never trusted for ever: every half minute the last days are read again, the rows of older
 spans are counted, and what was read longest ago is read again, as long as all of that takes no more than 0.2 % of the
-time. So a change by hand is found within a minute where rows came or went or are young, and in old rows within minutes,
-or hours in an archive of decades.
+time. Where SQLite tells that nobody has written, what was read, or counted, since then isn't for a day. So a change by
+hand is found within a minute where rows came or went or are young, and in old rows within an hour or two for each year
+of the archive.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +26,8 @@ from .span_counts import SpanCounts
 from .tree_store import TreeStore
 
 RECHECK_INTERVAL_S = 30.0
-RECENT_S = 2 * 86_400
+DAY_S = 86_400
+RECENT_S = 2 * DAY_S
 COUNT_S, WORK_S = 0.02, 0.06
 """How long rows are counted each time, and how long all of it takes: what is left is for the old spans."""
 MOST_SPANS = 16
@@ -51,12 +54,14 @@ class StreamTrees:
 
         self.columns, self.observations = tuple(columns), tuple(observations)
         self._trees = {"archive": tree("archive", columns), "summary": tree("summary", observations)}
-        self._timer = timer
+        self._timer, self._clock = timer, clock
+        self._written_at = self._scrub_before = 0
         self._recheck_at = timer() + RECHECK_INTERVAL_S
         self._rechecking = False
         self._doubted = False
         self._spent_s = 0.0
         self._scrubbed = 0
+        self._write_mark: object | None = None
         self._counts = SpanCounts(timer)
         self._next_slice = 0.0
         self._complete_to = 0
@@ -130,8 +135,8 @@ class StreamTrees:
         self._spent_s += self._timer() - began
         if is_done and self._scrubbed < (MOST_SPANS if self._spent_s < WORK_S else 1):
             self._scrubbed += 1
-            for tree in self._trees.values():
-                tree.scrub(1)
+            left = [tree.scrub(1, before=self._scrub_before) for tree in self._trees.values()]
+            self._rechecking = any(left)
         elif is_done:
             self._rechecking = False
         self._recheck_at = began + RECHECK_INTERVAL_S
@@ -139,14 +144,28 @@ class StreamTrees:
 
     def _begin_recheck(self, archive: Archive, until: int) -> None:
         self._rechecking, self._spent_s, self._scrubbed = True, 0.0, 0
+        now = math.floor(self._clock())
         for name, tree in self._trees.items():
             if not tree.refresh(_until(name, until)):  # what triggers have noted meanwhile
                 self._complete_to = 0
+        is_written = self._is_written(archive)
+        if is_written:
+            self._written_at = now
+            self._counts.begin_round()
+        self._scrub_before = max(self._written_at, now - DAY_S)
+        if not is_written and self._counts.is_round_complete:
+            return
+        for tree in self._trees.values():
             tree.recheck_recent(RECENT_S)
         archives = self._trees["archive"]
         changed = self._counts.find_changed(archives, archive, budget_s=COUNT_S)
         archives.distrust(changed)
         self._doubted = self._doubted or bool(changed)
+
+    def _is_written(self, archive: Archive) -> bool:
+        """Whether others have written to the database since the last time, as far as it tells."""
+        before, self._write_mark = self._write_mark, archive.read_write_mark()
+        return self._write_mark is None or self._write_mark != before
 
     def _clear_doubt(self) -> bool:
         """Read spans whose counts don't fit their sums, before anything is said of them; whether there is none."""
