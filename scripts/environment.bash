@@ -45,12 +45,21 @@ read_venv_package() {
 
 can_make_venv() { "$python" -c 'import ensurepip, venv' 2>/dev/null; }
 
-# Installs those of the given "program package" pairs whose program is missing.
+# Whether a program is on the path; or a library, NAME.so.N, where the loader looks.
+is_there() {
+  if [[ $1 == *.so.* ]]; then
+    grep -qF "$1" <<<"$(/sbin/ldconfig -p)"
+  else
+    command -v "$1" >/dev/null
+  fi
+}
+
+# Installs those of the given "program package" pairs whose program, or library, is missing.
 ensure_programs() {
   local missing=() pair program package
   for pair in "$@"; do
     read -r program package <<<"$pair"
-    command -v "$program" >/dev/null || missing+=("$package")
+    is_there "$program" || missing+=("$package")
   done
   ((${#missing[@]} == 0)) && return
   install_packages "${missing[@]}"

@@ -103,22 +103,22 @@ class Archive(ArchiveReader):
                 written += len(obs_rows)
         return written
 
-    def ensure_record(self, record: Mapping[str, Any], names: Sequence[str]) -> bool:
-        """Make the stored row equal to ``record`` in the columns ``names``; returns whether anything changed."""
+    def ensure_record(self, record: Mapping[str, Any], names: Sequence[str]) -> frozenset[str]:
+        """Make the stored row equal to ``record`` in the columns ``names``; returns those that weren't so."""
         timestamp = record["dateTime"]
         wanted = {name: record.get(name) for name in names}
         with self._transaction(write=True):
             stored = self.read_record(timestamp)
             if stored is None:
                 self._insert_rows(list(wanted), [tuple(wanted.values())])
-                return True
+                return frozenset(wanted)
             changed = {name: value for name, value in wanted.items() if stored[name] != value}
             if changed:
                 settings = ", ".join(f"`{name}` = {self.mark}" for name in changed)
                 self._execute(
                     f"UPDATE `{self.table}` SET {settings} WHERE `dateTime` = {self.mark}", *changed.values(), timestamp
                 )
-        return bool(changed)
+        return frozenset(changed)
 
     def ensure_tables(self, description: Description) -> bool:
         """Create the archive, summary and metadata tables as WeeWX would; returns whether they were missing."""

@@ -166,6 +166,10 @@ class Following(Worker):
         """The columns that a copy takes from its primary; from any thread."""
         return self._streams[stream].copy.column_names
 
+    def makes_summaries(self, stream: str) -> bool:
+        """Whether a copy makes its daily summaries itself, of its records; from any thread."""
+        return self._streams[stream].copy.summaries == "rebuilt"
+
     def authority(self, stream: str) -> Proof | None:
         """On what proof a copy may answer for its primary; None: not at all now. From any thread."""
         return self._streams[stream].authority()

@@ -30,12 +30,12 @@ from .engine_queue import Record
 from .found import FoundKind
 from .messages import check_values
 from .quarantine import KeptRows, Quarantine
+from .rebuilding import rebuild_days
 from .schema import SUMMARY_COLUMNS, check_unit_system, summary_parts
 
 MOST_ROWS = 500
 MOST_DAYS_REBUILT = 7
 MOST_DAYS_REPLACED = 30
-_MOST_RECORDS_A_DAY = 100_000
 _SUMMARY_NAMES = tuple(column.name for column in SUMMARY_COLUMNS)
 
 MarkDirty = Callable[[TreeName, Iterable[int]], None]
@@ -269,20 +269,9 @@ class Repairing:
         """Where this copy makes its own daily summaries: make those of the days of these records anew."""
         if self._copy.summaries != "rebuilt":
             return
-        archive = self._copy.archive
-        kinds = archive.read_summary_kinds()
         days = sorted({start_of_archive_day(time) for time in times})
         mark("summary", days)
-        for day in days:
-            records = archive.read_records(day, _MOST_RECORDS_A_DAY, until=next_archive_day(day))
-            rows = [
-                padded(row)
-                for row in (self._copy.summarize_day(day, records) if records else ())
-                if row[0] in kinds and len(row) == 1 + len(summary_parts(kinds[row[0]]))
-            ]
-            # What WeeWX makes nothing of, though there are records, isn't made of archive records: it stays.
-            observations = {row[0] for row in rows} if records else kinds.keys()
-            replace_summary_days(archive, [day], rows, observations=observations)
+        rebuild_days(self._copy.archive, days, self._copy.summarize_day)
 
     # ------------------------------------------------------------------ bringing back
 

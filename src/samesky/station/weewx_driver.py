@@ -26,8 +26,10 @@ from ..errors import ConfigError, SameskyError
 from .archive import Archive, open_archive
 from .checks import CheckSettings
 from .databases import read_weewx_location, state_directory
+from .days import start_of_archive_day
 from .engine_queue import EngineQueue, Record
 from .following import Following
+from .rebuilding import rebuild_days
 from .standing_in import make_stand_ins
 from .stanza import RequesterConfig, read_requester, read_stanza
 from .state import State
@@ -68,11 +70,14 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
         self._queue = EngineQueue() if self._config.main == "engine" else None
         self._main = next(each for each in self._config.follow.copies if each.main)
         self._archive: Archive | None = None
+        self._inexact: dict[int, set[str]] = {}
+        """Day -> columns in which the engine had changed records of it."""
         self._closing = False
         self._last_packet_time = 0
         self._handed_out = 0
         self._units = target_unit_system(config_dict) or weewx.US
         code = {stream: BindingCode(config_dict, binding) for stream, binding in self._config.bindings.items()}
+        self._code = code[self._main.stream]
         self._ensure_databases(code)
         directory = self._config.state_dir or state_directory(config_dict)
         self._state, self._sums = State(directory), TreeStore(directory)
@@ -187,6 +192,7 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
                 self._make_exact(record)
                 self._queue.done()
             elif not left_s:
+                self._rebuild_inexact()
                 return
 
     def _make_exact(self, record: Record) -> None:
@@ -197,10 +203,27 @@ class MQTTReplicateDriver(weewx.drivers.AbstractDevice):
             if self._archive is None:
                 self._archive = open_archive(self._main.location)
             names = self._following.column_names(self._main.stream)
-            if self._archive.ensure_record(record, names):
+            if changed := self._archive.ensure_record(record, names):
                 self._sums.mark(self._main.stream, "archive", [record["dateTime"]])
+                self._inexact.setdefault(start_of_archive_day(record["dateTime"]), set()).update(changed)
         except SameskyError as error:
             _log.warning("not_made_exact time=%s error=%r", record["dateTime"], str(error))
+            self._forget_archive()
+
+    def _rebuild_inexact(self) -> None:
+        """What the engine made of records is in the summaries too; where these are the primary's, its own come."""
+        inexact, self._inexact = self._inexact, {}
+        if not inexact or not self._following.makes_summaries(self._main.stream):
+            return
+        try:
+            if self._archive is None:
+                self._archive = open_archive(self._main.location)
+            for day, names in inexact.items():
+                of_wind = {"wind"} if any(name.startswith("wind") for name in names) else set()
+                rebuild_days(self._archive, [day], self._code.summarize_day, only=names | of_wind)
+        except SameskyError as error:
+            self._inexact = inexact
+            _log.warning("summaries_not_rebuilt error=%r", str(error))
             self._forget_archive()
 
     def _forget_archive(self) -> None:
