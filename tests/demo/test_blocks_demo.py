@@ -55,6 +55,12 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     wait_for(lambda: find_processes(tmp_path) == [], 20, what="the end of every process")
 
 
+def read_streams(page: str) -> set[str]:
+    """The streams that the page at this address shows."""
+    told = subprocess.run(["curl", "-sf", f"{page}status.json"], capture_output=True, check=True).stdout
+    return {each["stream"] for each in json.loads(told)["streams"]}
+
+
 def test_the_walkthrough_is_shown_and_what_goes_wrong_and_ctrl_c_ends_it(folder: Path) -> None:
     with Run(folder, "--json") as run:
         run.wait_for_text("Ctrl-C ends the demo.")
@@ -62,10 +68,12 @@ def test_the_walkthrough_is_shown_and_what_goes_wrong_and_ctrl_c_ends_it(folder:
         told = json.loads(subprocess.run(["curl", "-sf", f"{url}/status.json"], capture_output=True, check=True).stdout)
         assert [link["id"] for link in told["links"]] == ["dummy-sensor", "slave-block"]
         (page,) = re.findall(r"\APage: (http://\S+/) ", run.text)
-        seen = json.loads(subprocess.run(["curl", "-sf", f"{page}status.json"], capture_output=True, check=True).stdout)
-        assert {"spark-slave.dummy-sensor", "spark-master.master-sensor"} <= {
-            each["stream"] for each in seen["streams"]
-        }
+        # The service that was started again posts how it does within seconds.
+        wait_for(
+            lambda: {"spark-slave.dummy-sensor", "spark-master.master-sensor"} <= read_streams(page),
+            20,
+            what="both ends on the page",
+        )
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
         outcome, text = json.loads(run.outcome_path.read_text()), run.text
