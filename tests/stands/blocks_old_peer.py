@@ -25,12 +25,14 @@ class OldPeer:
         self.refusals = 0
         self._url, self._name, self._exchange = url, name, exchange
         self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = False
 
     async def __aenter__(self) -> Self:
         self._connection = await aiormq.connect(self._url)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        self._leaving = True  # a cancellation can be lost in the AMQP library (before Python 3.12)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -64,7 +66,7 @@ class OldPeer:
             await channel.close()
 
     async def _broadcast(self, id: str, interval_s: float) -> None:
-        while True:
+        while not self._leaving:
             try:
                 await self.publish(f"{self._name}.{id}", json.dumps(self.blocks[id]).encode())
             except aiormq.exceptions.ChannelPreconditionFailed:

@@ -15,6 +15,7 @@ from ..core.status import Snapshot
 from ..core.strict import Reason, Refused
 from ..errors import Unreachable
 from ..link.amqp_message import matches
+from ..link.tasks import end_tasks
 from .broadcasting import Broadcasting
 from .carriers import Arrival, CarrierLink
 from .envelope import BlockMessage, decode_message
@@ -73,8 +74,9 @@ class Synchronising:
         await asyncio.gather(*(each.say_goodbye() for each in self._primaries.values()), return_exceptions=True)
         for each in self._replicas.values():
             each.cancel()
-        tasks = [each.task for each in self._primaries.values()] + [each.task for each in self._replicas.values()]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(
+            *[each.task for each in self._primaries.values()], *[each.task for each in self._replicas.values()]
+        )
         for carrier in self._carriers.values():
             await carrier.close()
         for objects in self._objects.values():

@@ -39,6 +39,7 @@ from .amqp_message import (
 )
 from .amqp_outgoing import Outgoing, Waiting, settle
 from .amqp_settings import AmqpSettings
+from .tasks import end_tasks
 
 __all__ = ["AmqpLink", "AmqpSettings", "OnAmqpEvent"]
 
@@ -236,9 +237,8 @@ class AmqpLink:
             return
         binding = asyncio.ensure_future(self._consumer.bind(self._patterns))
         await asyncio.wait({binding}, timeout=self.settings.connect_timeout_s)
-        binding.cancel()
         # The connection's own task finds out as well what is wrong, and binds on the next one.
-        await asyncio.gather(binding, return_exceptions=True)
+        await end_tasks(binding)
 
     def _emit(self, event: AmqpEvent) -> None:
         if isinstance(event, AmqpUnreadable) and (count := self._count("unreadable")):

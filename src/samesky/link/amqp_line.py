@@ -13,6 +13,7 @@ from ..core.backoff import Backoff
 from .amqp_connection import AmqpConnection, Lost, NotAllowed, open_connection
 from .amqp_message import AmqpConnected, AmqpDisconnected, AmqpEvent, Role
 from .amqp_settings import AmqpSettings
+from .tasks import end_tasks
 from .tls import TlsSettings
 
 log = logging.getLogger(__name__)
@@ -72,8 +73,7 @@ class Line:
         """End the connection for good."""
         if self._task is None:
             return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end_tasks(self._task)
         self.up = False
         self.trouble = "closed"
         self._emit(AmqpDisconnected(self._role, "closed", final=True))
@@ -135,9 +135,7 @@ class Line:
             raise Lost(f"{connection.address} confirms nothing") from None
         finally:
             self.up = False
-            losing.cancel()
-            serving.cancel()
-            await asyncio.gather(losing, serving, return_exceptions=True)
+            await end_tasks(losing, serving)
             await connection.close()
 
     async def _wait(self, why: Lost | NotAllowed) -> None:
