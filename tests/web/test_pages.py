@@ -13,9 +13,10 @@ from tests.stands.waiting import wait_for
 from tests.stands.web_page import TOKEN, ServedPage
 from tests.stands.web_station import WebStation, write_station
 
+from samesky.core.spans import describe_span
 from samesky.core.status import Snapshot
 from samesky.web.layout import split_parts
-from samesky.web.pieces import describe_ago, describe_span
+from samesky.web.pieces import describe_ago
 
 pytestmark = pytest.mark.slow
 

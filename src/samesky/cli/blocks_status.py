@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.spans import describe_span
 from .blocks_options import Service, open_service, service_options, show_json, take
 from .configuration import json_option
-from .status import WIDE, describe_age
+from .status import WIDE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -69,7 +70,7 @@ def _cells(link: dict[str, Any]) -> Iterator[str]:
     yield link["role"]
     yield link["key"]
     yield link["health"] if link.get("freshness", "fresh") in ("fresh", "never") else f"{link['health']}, stale"
-    yield "never" if link["age_s"] is None else f"{describe_age(link['age_s'])} ago"
+    yield "never" if link["age_s"] is None else f"{describe_span(link['age_s'])} ago"
     yield f"{link['published']:,}" if "published" in link else ""
     yield f"{link['written']:,}" if "written" in link else ""
     yield f"{sum(link.get('dropped', link.get('failed', {})).values()):,}"

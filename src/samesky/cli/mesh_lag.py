@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.spans import describe_span
 from .configuration import json_option
 from .mesh_options import (
     SEED_SPELLING,
@@ -152,7 +153,7 @@ def _peers_table(lag: "Lag") -> "Table":
             each.name,
             f"{each.whole.count:,}",
             _moment(each.newest),
-            _age(survey.behind_s(each)) if each.newest else "-",
+            describe_span(survey.behind_s(each)) if each.newest else "-",
             f"{at_least}{each.lacking:,}",
             each.digest,
         )
@@ -205,9 +206,3 @@ def _moment(pub_time: int) -> str:
     if not pub_time:
         return "-"
     return datetime.fromtimestamp(pub_time // 1_000_000_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _age(seconds: float) -> str:
-    from .status import describe_age
-
-    return describe_age(seconds)

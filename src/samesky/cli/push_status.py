@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.spans import describe_span
 from .configuration import json_option
 from .push_site_options import Site, read_site, site_config_option, target_option
-from .status import WIDE, describe_age
+from .status import WIDE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -101,7 +102,7 @@ def _table(statuses: "Sequence[PushStatus]", now: float) -> "Table":
     table.add_column("refused", justify="right")
     table.add_column("heard")
     for status in statuses:
-        heard = f"{describe_age(now - status.at)} ago{': not running?' if is_silent(status, now) else ''}"
+        heard = f"{describe_span(now - status.at)} ago{': not running?' if is_silent(status, now) else ''}"
         for place, each in enumerate(status.tables):
             first = place == 0
             table.add_row(
@@ -126,7 +127,7 @@ def _cells(table: "TableStatus", now: float) -> Iterator[str]:
     else:
         more = f", {proof.extra_at_centre:,} more there" if proof.extra_at_centre else ""
         verdict = f"the same: {proof.rows:,} rows{more}" if proof.same else "different"
-        yield f"{verdict}, {describe_age(now - proof.at)} ago"
+        yield f"{verdict}, {describe_span(now - proof.at)} ago"
     yield f"{sum(table.quarantined.values()):,}"
 
 
@@ -146,7 +147,7 @@ def _lines(site: Site, statuses: "Sequence[PushStatus]", now: float) -> Iterator
         for table in status.tables:
             yield from _table_lines(site, name, table)
         if is_silent(status, now):
-            yield f"{name}: nothing was heard of the pusher for {describe_age(now - status.at)}: does it run?"
+            yield f"{name}: nothing was heard of the pusher for {describe_span(now - status.at)}: does it run?"
 
 
 def _describe_runs(status: "PushStatus", now: float) -> Iterator[str]:
@@ -154,13 +155,13 @@ def _describe_runs(status: "PushStatus", now: float) -> Iterator[str]:
     from ..push.proof import count_of
 
     last = status.last_push_at
-    yield "never pushed to the end" if last is None else f"pushed to the end {describe_age(now - last)} ago"
+    yield "never pushed to the end" if last is None else f"pushed to the end {describe_span(now - last)} ago"
     if status.sent_rows:
         speed = f" at {status.rows_per_s:,.0f} rows/s" if status.rows_per_s else ""
         run = "in this run" if status.state in ("pushing", "waiting") else "in the last run"
         yield f"{count_of(status.sent_rows, 'row')} sent {run}{speed}"
     if status.next_run_at is not None and status.next_run_at > now:
-        yield f"goes on in {describe_age(status.next_run_at - now)}"
+        yield f"goes on in {describe_span(status.next_run_at - now)}"
 
 
 def _table_lines(site: Site, target: str, table: "TableStatus") -> Iterator[str]:

@@ -124,11 +124,3 @@ def _parts(
         yield Text(f"nothing was written down in {sources.describe_places()}{started}")
     for line in (*make_lines(found, now, max_lag_s=max_lag), *sources.troubles):
         yield Text(line)
-
-
-def describe_age(seconds: float) -> str:
-    """``5 s``, ``3 min``, ``2 h``, ``4 days``."""
-    for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size or (unit == "min" and seconds >= 100):
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0, seconds):.0f} s"

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ..core.spans import describe_span
 from ..core.status import Level, Role, Snapshot
-from .status import describe_age
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -58,7 +58,7 @@ def make_lines(found: "Sequence[Heard]", now: float, *, max_lag_s: float | None)
             continue
         name = each.snapshot.stream
         if each.is_silent(now):
-            words = f"nothing was heard of the {_name_role(each)} for {describe_age(each.age_s(now))}: does it run?"
+            words = f"nothing was heard of the {_name_role(each)} for {describe_span(each.age_s(now))}: does it run?"
             before = f" Before that: {each.snapshot.last_error}" if each.snapshot.last_error else ""
             yield f"{name}: {words}{before}"
         else:
@@ -85,7 +85,7 @@ def _cells(each: "Heard", now: float, max_lag_s: float | None, is_wide: bool) ->
     yield _describe_rate(shown.rate_per_s)
     yield escape(_describe_proof(shown, now, is_wide))
     yield f"{shown.repaired:,}" if shown.repaired else "-"
-    yield f"{describe_age(each.age_s(now))} ago{': not running?' if each.is_silent(now) else ''}"
+    yield f"{describe_span(each.age_s(now))} ago{': not running?' if each.is_silent(now) else ''}"
 
 
 def _name_role(each: "Heard") -> str:
@@ -93,7 +93,7 @@ def _name_role(each: "Heard") -> str:
 
 
 def _describe_lag(lag_s: float) -> str:
-    return f"{lag_s * 1000:.0f} ms" if 0 < lag_s < 1 else describe_age(lag_s)
+    return f"{lag_s * 1000:.0f} ms" if 0 < lag_s < 1 else describe_span(lag_s)
 
 
 def _describe_proof(shown: Snapshot, now: float, is_wide: bool) -> str:
@@ -107,7 +107,7 @@ def _describe_proof(shown: Snapshot, now: float, is_wide: bool) -> str:
     if is_wide and shown.proven_through is not None and shown.proven_through != shown.position:
         parts = [" ".join([*parts, f"up to {moment(shown.proven_through)}"])]
     digest = [f"digest {shown.proven_digest}"] if shown.proven_digest and is_wide else []
-    proof = ", ".join([*parts, f"{describe_age(now - shown.proven_at)} ago", *digest])
+    proof = ", ".join([*parts, f"{describe_span(now - shown.proven_at)} ago", *digest])
     return f"different; was {proof}" if shown.different else proof
 
 

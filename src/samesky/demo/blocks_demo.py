@@ -1,9 +1,7 @@
 """`samesky demo blocks`: RabbitMQ and two services; the document's walkthrough word for word, and what goes wrong."""
 
 import json
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -32,10 +30,8 @@ from .blocks_walkthrough import (
     use_port,
 )
 from .gateway import Gateway, is_taken
-
-# PAGE from .page import Page
 from .page import Page
-from .program import check_libraries, find_ports, run_samesky
+from .program import check_libraries, find_ports, open_place, run_samesky
 from .screen import Screen
 
 LIBRARIES = ("aio_pika", "fastapi", "uvicorn", "httpx2", "prometheus_client")
@@ -62,12 +58,10 @@ def run(*, seconds: float | None, directory: Path | None, as_json: bool, web_por
     """
     started = time.monotonic()
     check_programs()
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal was closed: clean up then too
-        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
-        place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
+        place = open_place(stack, directory)
         file, kept = sys.stderr if as_json else sys.stdout, directory is not None
-        demo = BlocksDemo(stack, file, place.absolute(), kept=kept, web_port=web_port or 0)
+        demo = BlocksDemo(stack, file, place, kept=kept, web_port=web_port or 0)
         demo.announce()
         demo.start()
         demo.walk_through()

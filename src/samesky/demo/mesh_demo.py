@@ -1,10 +1,8 @@
 """`samesky demo mesh`: four peers in a ring; files published at one appear at all, and one that was away comes back."""
 
 import json
-import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .bulletins import Bulletins
 from .mesh_nodes import Broker, Node, TreeDigest, join_ring, read_digest, stop_nodes, walk_files
 from .page import Page
-from .program import check_libraries, find_ports
+from .program import check_libraries, find_ports, open_place
 from .screen import Screen
 
 NAMES = ("north", "east", "south", "west")
@@ -57,13 +55,11 @@ def run(
     """
     started = time.monotonic()
     check_libraries(LIBRARIES, script="scripts/demo mesh")
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal was closed: clean up then too
-        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
-        place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
+        place = open_place(stack, directory)
         screen = Screen(sys.stderr if as_json else sys.stdout)
         kept = directory is not None
-        demo = MeshDemo(stack, screen, place.absolute(), kept=kept, broker=broker, web_port=web_port or 0)
+        demo = MeshDemo(stack, screen, place, kept=kept, broker=broker, web_port=web_port or 0)
         demo.show_page()
         demo.announce(seconds)
         demo.start()

@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
@@ -28,6 +30,37 @@ def check_libraries(names: Sequence[str], *, script: str) -> None:
         raise SetupError(
             f"{', '.join(missing)}: not installed for {sys.executable}",
             hint=f"pip install 'samesky[demo]', which brings it; from a checkout, {script} does it all",
+        )
+
+
+def open_place(stack: ExitStack, directory: Path | None) -> Path:
+    """Return where a demo keeps its files: ``directory``, or a folder that goes with ``stack``.
+
+    It goes when the terminal is closed, too.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
+    place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
+    return place.absolute()
+
+
+def start_module(
+    *command: str, output_path: Path, environment: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.Popen[bytes]:
+    """Start ``python -m`` with ``command``, which finds this samesky; returns at once. It ends when we are killed.
+
+    In a session of its own: Ctrl-C isn't for it, and what it does to its process group isn't for us.
+    """
+    with output_path.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", *command],
+            cwd=cwd,
+            env=_own_environment(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=make_die_with_parent(),
         )
 
 
@@ -52,23 +85,10 @@ class Program:
         return self._process.pid if self._process and self._process.poll() is None else None
 
     def start(self, *arguments: object) -> None:
-        """Start `samesky mesh` (or another system) with ``arguments``, if it isn't running; returns at once.
-
-        In a session of its own: Ctrl-C isn't for it.
-        """
-        if self.pid:
-            return
-        path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "samesky", "-v", self._system, *map(str, arguments)],
-                env=os.environ | self._environment | {"PYTHONPATH": path},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=make_die_with_parent(),
-            )
+        """Start `samesky mesh` (or another system) with ``arguments``, if it isn't running; returns at once."""
+        if not self.pid:
+            command = ("samesky", "-v", self._system, *map(str, arguments))
+            self._process = start_module(*command, output_path=self.log_path, environment=self._environment)
 
     def check(self) -> None:
         """Raise `Unreachable`, with the end of its log, when it has ended by itself."""
@@ -106,20 +126,26 @@ class Program:
         self.wait_ended(STOP_TIMEOUT_S)
 
 
-def run_samesky(*words: str, file: TextIO, cwd: Path | None = None) -> int:
+def run_samesky(
+    *words: str, file: TextIO, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> int:
     """Run `samesky` with ``words`` as a user does, and let it print to ``file``; returns its exit status."""
     file.flush()
-    path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-P", "-m", "samesky", *words],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": path},
+        env=_own_environment(environment),
         stdin=subprocess.DEVNULL,
         stdout=file,
         stderr=file,
         check=False,
     )
     return done.returncode
+
+
+def _own_environment(more: Mapping[str, str] | None) -> dict[str, str]:
+    path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, **(more or {}), "PYTHONPATH": path}
 
 
 def find_ports(count: int) -> list[int]:

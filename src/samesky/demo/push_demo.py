@@ -1,13 +1,9 @@
 """`samesky demo push`: two field sites and a centre; pushed with the commands that a user types, and compared."""
 
 import json
-import os
 import shlex
-import signal
 import sqlite3
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -22,7 +18,7 @@ from rich.table import Table
 
 from ..errors import ConfigError, DifferenceFound, Unreachable
 from .page import Page
-from .program import HOST, SOURCE, Program, check_libraries, find_ports
+from .program import HOST, Program, check_libraries, find_ports, open_place, run_samesky
 from .push_sites import (
     DAY_S,
     PLACES,
@@ -54,12 +50,10 @@ def run(*, seconds: float | None, directory: Path | None, as_json: bool, web_por
     """
     started = time.monotonic()
     check_libraries(LIBRARIES, script="scripts/demo push")
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal was closed: clean up then too
-        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
-        place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
+        place = open_place(stack, directory)
         file, kept = sys.stderr if as_json else sys.stdout, directory is not None
-        demo = PushDemo(stack, file, place.absolute(), kept=kept, web_port=web_port or 0)
+        demo = PushDemo(stack, file, place, kept=kept, web_port=web_port or 0)
         demo.write_configs()
         demo.show_page()
         demo.announce()
@@ -225,20 +219,10 @@ class PushDemo:
     def _call(self, *words: str) -> None:
         """Run `samesky push` as a user does, and show it. Raises `Unreachable` when it doesn't succeed."""
         self._say_command(*words)
-        self._file.flush()
-        path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", "samesky", "push", *words],
-            cwd=self._directory,
-            env=os.environ | self._page.environment | {"PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=self._file,
-            stderr=self._file,
-            check=False,
-        )
-        if done.returncode:
+        status = run_samesky("push", *words, file=self._file, cwd=self._directory, environment=self._page.environment)
+        if status:
             raise Unreachable(
-                f"`samesky push {words[0]}` ended with status {done.returncode}",
+                f"`samesky push {words[0]}` ended with status {status}",
                 hint=f"what it said is above; the centre's log is {self._centre.log_path} (--directory keeps it)",
             )
 

@@ -1,7 +1,5 @@
 """`samesky demo`: a real WeeWX primary with a year of records, and a copy that becomes and stays the same as it."""
 
-import signal
-import tempfile
 import time
 from bisect import bisect_right
 from contextlib import ExitStack
@@ -13,6 +11,7 @@ from ..errors import DifferenceFound, Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .page import Page
 from .pair import POLL_S, Arrival, Pair, compare_pairs
+from .program import open_place
 from .screen import Screen, Update
 from .stations import Station, check_weewx, stop_stations
 from .weewx_conf import AIR_BINDING, AIR_COLUMNS, ARCHIVE_INTERVAL_S, MAIN_BINDING, copy_conf, primary_conf
@@ -57,12 +56,10 @@ def run(
     """
     started = time.monotonic()
     check_weewx()
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal was closed: clean up then too
-        signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))
     with ExitStack() as stack:
-        place = directory or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="samesky-demo-")))
+        place = open_place(stack, directory)
         kept = directory is not None
-        demo = Demo(stack, place.absolute(), kept=kept, port=port or 0, broker=broker, web_port=web_port or 0)
+        demo = Demo(stack, place, kept=kept, port=port or 0, broker=broker, web_port=web_port or 0)
         demo.show_page()
         demo.announce(seconds)
         demo.make_year()

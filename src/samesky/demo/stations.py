@@ -1,7 +1,6 @@
 """The demo's stations: a folder as WeeWX has it, and the weewxd that runs in it."""
 
 import importlib.util
-import os
 import signal
 import subprocess
 import sys
@@ -9,13 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import SetupError, Unreachable
-from ..link.child_process import make_die_with_parent
 from ..station.location import SqliteLocation
+from .program import start_module
 from .weewx_conf import AIR_EXTENSION, DATABASES
 
 STOP_TIMEOUT_S = 10.0
 TAIL_LINES = 15
-SOURCE = Path(__file__).resolve().parents[2]
 
 
 def check_weewx() -> None:
@@ -58,23 +56,10 @@ class Station:
         return self._process.pid
 
     def start(self) -> None:
-        """Start weewxd; returns at once.
-
-        In a session of its own: Ctrl-C isn't for it, and on SIGTERM weewxd signals its whole process group.
-        """
+        """Start weewxd; returns at once. On SIGTERM it signals its whole process group, which is its own."""
         self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
-        path = os.pathsep.join([str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        with self._output_path.open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "weewxd", "--exit", "--config", str(self.config_path)],
-                cwd=self.root,
-                env=os.environ | {"PYTHONPATH": path},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=make_die_with_parent(),
-            )
+        command = ("weewxd", "--exit", "--config", str(self.config_path))
+        self._process = start_module(*command, output_path=self._output_path, cwd=self.root)
 
     def check(self) -> None:
         """Raise `Unreachable`, with the end of weewxd's log, when it has ended."""

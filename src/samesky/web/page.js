@@ -6,7 +6,7 @@ const SILENT_MS = 30000;
 const RETRY_MS = 5000;
 const SPANS = [[86400, "days"], [3600, "h"], [60, "min"]];
 
-// The same words as describe_span in pieces.py.
+// The same words as describe_span in core/spans.py.
 function describeSpan(seconds) {
   for (const [size, unit] of SPANS) {
     if (seconds >= 2 * size || (unit === "min" && seconds >= 100)) return `${Math.round(seconds / size)} ${unit}`;

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from html import escape
 from urllib.parse import quote
 
+from ..core.spans import describe_span
 from ..core.status import Level, Role, System
 from .noticeboard import Heard
 
@@ -35,21 +36,12 @@ _SHAPES: Mapping[Level, str] = {
     "bad": '<path class="body" d="M7.4 1h9.2L23 7.4v9.2L16.6 23H7.4L1 16.6V7.4z"/><path d="M8 8l8 8M16 8l-8 8"/>',
 }
 NO_FUTURE_S = 5.0
-_SPANS = ((86_400, "days"), (3600, "h"), (60, "min"))
 _FLAGS = "deep|online|watch|json|dry-run|undo|quarantine|repair"
 _OPTION = rf"(?: --(?:{_FLAGS})\b| --?[A-Za-z][\w-]*(?:[ =](?!-)[^\s;,]*[^\s;,.])?)"
 _COMMAND = re.compile(
     r"`([^`\n]+)`"
     rf"|(samesky (?:(?:station|mesh|push|blocks) [a-z-]+|(?:demo|check|verify|repair|status|web)\b(?! says)){_OPTION}*)"
 )
-
-
-def describe_span(seconds: float) -> str:
-    """``5 s``, ``3 min``, ``2 h``, ``4 days``; below ten seconds with a tenth. page.js has the same rule."""
-    for size, unit in _SPANS:
-        if seconds >= 2 * size or (unit == "min" and seconds >= 100):
-            return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"
 
 
 def describe_lag(lag_s: float) -> str:
