@@ -87,10 +87,10 @@ def test_a_broker_that_is_not_there_is_told_after_the_time(tmp_path: Path) -> No
             publisher.publish(messages(1)[0], 0.3)
 
 
-def test_a_wrong_password_is_told_and_never_shown(strict_broker: MosquittoBroker) -> None:
+def test_a_wrong_password_is_told_at_once_and_never_shown(strict_broker: MosquittoBroker) -> None:
     with Publisher(settings_for(strict_broker.port, username="owner", password="geheim")) as publisher:
         with pytest.raises(Unreachable, match="password") as raised:
-            publisher.wait_until_connected(1.0)
+            publisher.wait_until_connected(100_000)
         assert "geheim" not in str(raised.value)
 
 

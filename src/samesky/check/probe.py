@@ -14,6 +14,7 @@ from typing import Self
 from ..config import Findings
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from ..link.mqtt import MqttLink, MqttSettings
+from ..link.reasons import is_ours_to_mend
 from ..station.messages import encode_error
 from ..station.requests import spell_reply_topic
 from ..station.status_message import spell_presence_topic
@@ -106,8 +107,7 @@ class Probe:
 def check_connection(probe: Probe, where: str, findings: Findings, unreachable: Findings) -> bool:
     """Whether there is a connection; notes why not, and packets that the broker bounds too narrowly."""
     if reason := probe.connect():
-        # What the broker refuses is ours to mend; what can't be reached may come back.
-        note = findings if "; check " in reason else unreachable
+        note = findings if is_ours_to_mend(reason) else unreachable
         note.error(where, f"no connection to the broker: {reason}")
         return False
     settings = probe.settings

@@ -71,6 +71,11 @@ def describe_error(address: str, error: Exception) -> str:
             return f"the connection to {address} failed: {type(error).__name__} {error}"
 
 
+def is_ours_to_mend(reason: str) -> bool:
+    """Whether a connection was refused for what is configured here; who can't be reached may come back by itself."""
+    return "; check " in reason
+
+
 _BROKER_GONE = re.compile(
     r"refused the connection|ended the connection|doesn't answer|no connection to|can't be found|the connection to"
 )

@@ -10,6 +10,7 @@ from ..errors import DataError, Unreachable
 from ..link.message import Connected, Denied, Disconnected, Event, Message, Published
 from ..link.mqtt import MqttLink, MqttSettings
 from ..link.packet import packet_bytes
+from ..link.reasons import is_ours_to_mend
 
 SETTLE_S = 0.5
 """The link tells us of an acknowledgement a moment after it has noted it."""
@@ -45,9 +46,10 @@ class Publisher:
         self._link.close()
 
     def wait_until_connected(self, timeout_s: float) -> None:
-        """Wait for the connection. Raises `Unreachable` with the reason after ``timeout_s``."""
+        """Wait for the connection. Raises `Unreachable` with the reason after ``timeout_s``, or when we are refused."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._connected, timeout_s):
+            self._changed.wait_for(lambda: self._connected or is_ours_to_mend(self._trouble), timeout_s)
+            if not self._connected:
                 raise Unreachable(f"the broker at {self._settings.address} can't be reached: {self._trouble or _LATE}")
 
     def publish(self, message: Message, timeout_s: float) -> None:

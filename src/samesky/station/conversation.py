@@ -17,6 +17,7 @@ from ..core.timetree import LEAF
 from ..errors import ConfigError, DataError, SameskyError, Unreachable
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from ..link.mqtt import MqttLink
+from ..link.reasons import is_ours_to_mend
 from .check_messages import CheckAnswer
 from .check_question import Question, encode_question
 from .check_session import CheckSession, Repair
@@ -240,8 +241,7 @@ class Conversation:
             if isinstance(event, Disconnected):
                 reason = event.reason
                 break
-        # What the broker refuses is ours to mend; what can't be reached may come back.
-        kind = ConfigError if "; check " in reason else Unreachable
+        kind = ConfigError if is_ours_to_mend(reason) else Unreachable
         raise kind(f"no connection to the broker: {reason}", hint="samesky check --online says what is wrong.")
 
     def _note(self, event: Event) -> None:
