@@ -53,11 +53,20 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script = tmp_path / "worker"
     code = f"""\
         #!{sys.executable}
-        import os, sys, time
+        import os, socket, sys, time
+        def tell(text):
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+                sending.sendto(text, os.environ["NOTIFY_SOCKET"])
         name = sys.argv[sys.argv.index("--client-id") + 1]
         with open({str(tmp_path / "starts")!r}, "a") as starts:
             print(name, os.getpid(), file=starts)
         print("words of", name)
+        if name in ("hangs", "lives"):
+            tell(b"READY=1\\nSTATUS=well")
+            open({str(tmp_path / "ready")!r}, "w").close()
+        while name == "lives":
+            tell(b"WATCHDOG=1")
+            time.sleep(0.05)
         if name == "wrong":
             sys.exit(2)
         time.sleep(0 if name == "brief" else 600)
@@ -115,6 +124,35 @@ def test_one_that_ends_at_once_is_started_ever_more_rarely(program: Path, caplog
     ]
     assert len(delays) >= 3
     assert delays[2] > delays[0]
+
+
+def test_one_that_gives_no_sign_any_more_is_ended_and_started_again(
+    program: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "HUNG_AFTER_S", 5.0)
+    with Supervisor([worker("hangs"), worker("lives"), worker("starting")]) as supervisor:
+        before = supervisor.pids
+        supervisor.run(lambda: len(starts(program)) < 4)
+        after = supervisor.pids
+        assert starts(program)[3:] == ["hangs"]
+        assert not alive(before.pop("hangs"))
+        assert before == {name: after[name] for name in before}
+    assert [each.getMessage() for each in caplog.records if "hung" in each.getMessage()] == [
+        "worker_hung name=hangs silent_s=5"
+    ]
+
+
+def test_a_stopped_process_that_cannot_even_abort_is_killed(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "HUNG_AFTER_S", 3.0)
+    monkeypatch.setattr(workers_module, "ABORT_S", 0.1)
+    with Supervisor([worker("lives")]) as supervisor:
+        pid = supervisor.pids["lives"]
+        wait_for((tmp_path / "ready").exists, 20)
+        os.kill(pid, signal.SIGSTOP)
+        supervisor.run(lambda: len(starts(program)) < 2)
+        assert not alive(pid)
 
 
 def test_a_configuration_that_is_wrong_ends_them_all(program: Path) -> None:

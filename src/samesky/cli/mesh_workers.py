@@ -69,8 +69,8 @@ def command(
     """Run N peers of one tree, each of which takes a part of the announcements, until Ctrl-C.
 
     Takes all options of `samesky mesh peer`. The broker gives each announcement to one of the workers (MQTT v5 shared
-    subscriptions). A worker that ends is started again; it has the same name, so what the broker keeps for it isn't
-    lost. All end with this command.
+    subscriptions). A worker that ends, or hangs for a minute, is started again; it has the same name, so what the
+    broker keeps for it isn't lost. All end with this command.
     """
     from ..mesh.workers import Supervisor, plan_shared, plan_split
 

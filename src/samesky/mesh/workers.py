@@ -17,11 +17,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Self
 
 from ..core.backoff import Backoff
 from ..errors import ConfigError
 from ..link.child_process import make_die_with_parent
+from .signs_of_life import SignsOfLife
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ FIRST_DELAY_S, MOST_DELAY_S = 1.0, 60.0
 STEADY_AFTER_S = 30.0
 """A worker that has run for so long was well: if it ends, it is started again at once."""
 STOP_TIMEOUT_S = 15.0
+HUNG_AFTER_S = 60.0
+"""A worker whose loop hasn't turned for so long hangs: it is ended, and started again."""
+ABORT_S = 2.0
 LOOK_INTERVAL_S = 0.2
 STATUS_CONFIG = 2
 WORKER_VARIABLE = "SAMESKY_WORKER"
@@ -91,25 +96,33 @@ def plan_split(
 
 
 class Supervisor:
-    """Runs ``workers`` while its ``with`` block lasts, and starts those again that end, ever more rarely.
+    """Runs ``workers`` while its ``with`` block lasts, and starts those again that end or hang, ever more rarely.
 
     With ``log_folder`` each has its own log there, ``<name>.log``; else they share our output. They end with us, even
     when we are killed.
     """
 
     def __init__(self, workers: Sequence[Worker], *, log_folder: Path | None = None) -> None:
-        self._running = [_Running(worker, log_folder) for worker in workers]
+        self._workers = workers
+        self._log_folder = log_folder
+        self._running: list[_Running] = []
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="samesky-workers-")))
+            for number, worker in enumerate(self._workers):
+                signs = SignsOfLife(folder / str(number), HUNG_AFTER_S)
+                stack.callback(signs.close)
+                self._running.append(_Running(worker, self._log_folder, signs))
             stack.callback(self._stop)
             for running in self._running:
                 running.start()
-            stack.pop_all()
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stop()
+        self._stack.close()
 
     @property
     def pids(self) -> dict[str, int]:
@@ -138,9 +151,10 @@ class Supervisor:
 class _Running:
     """One worker's process, and when it may be started again."""
 
-    def __init__(self, worker: Worker, log_folder: Path | None) -> None:
+    def __init__(self, worker: Worker, log_folder: Path | None, signs: SignsOfLife) -> None:
         self.worker = worker
         self._log_folder = log_folder
+        self._signs = signs
         self._backoff = Backoff(FIRST_DELAY_S, MOST_DELAY_S, random=random.random)
         self._process: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0
@@ -153,13 +167,15 @@ class _Running:
 
     def start(self) -> None:
         output = self._open_log()
+        own = {"PYTHONUNBUFFERED": "1", WORKER_VARIABLE: self.worker.name.rpartition("-")[2]}
+        self._signs.begin()
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "samesky", "-v", "mesh", "peer", *self.worker.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", WORKER_VARIABLE: self.worker.name.rpartition("-")[2]},
+                env={**os.environ, **own, **self._signs.environment},
                 start_new_session=True,  # Ctrl-C is for us alone: we end them in good order
                 preexec_fn=make_die_with_parent(),
             )
@@ -170,13 +186,16 @@ class _Running:
         log.info("worker_started name=%s pid=%d", self.worker.name, self._process.pid)
 
     def mend(self) -> None:
-        """Start it again when it has ended and its time has come."""
+        """Start it again when it has ended and its time has come; end it when it hangs."""
         if self._process is None:
             if time.monotonic() >= self._next_start:
                 self.start()
             return
         status = self._process.poll()
         if status is None:
+            if self._signs.is_hung():
+                log.error("worker_hung name=%s silent_s=%.0f", self.worker.name, HUNG_AFTER_S)
+                self._abort()
             return
         self._process = None
         if status == STATUS_CONFIG:
@@ -186,6 +205,16 @@ class _Running:
         delay_s = self._backoff.next_s()
         self._next_start = time.monotonic() + delay_s
         log.warning("worker_ended name=%s status=%d restart_s=%.1f", self.worker.name, status, delay_s)
+
+    def _abort(self) -> None:
+        """End it so that it writes down what each of its threads was doing, if it still can."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGABRT)
+        try:
+            self._process.wait(ABORT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def ask_to_stop(self) -> None:
         if self.pid:
