@@ -99,3 +99,16 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_names_may_be_a_list_or_words() -> None:
     assert read({"hosts": ["a.example", "b.example"]})[0].hosts == ("a.example", "b.example")
     assert read({"hosts": "a.example, b.example"})[0].hosts == ("a.example", "b.example")
+
+
+@pytest.mark.parametrize("path", ["/samesky", "/a/b-c/", "/", ""])
+def test_a_path_of_another_site_is_one(path: str) -> None:
+    settings, errors, _ = read({"path": path})
+    assert (settings.path, errors) == (path.rstrip("/"), [])
+
+
+@pytest.mark.parametrize("path", ["samesky", "/a//b", "/..", "/a/../b", '/a"b', "/a b", "https://x/y", "/ä", "/a?b"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    settings, errors, _ = read({"path": path})
+    assert (settings.path, len(errors)) == ("", 1)
+    assert "such as /samesky" in errors[0]

@@ -35,6 +35,9 @@ def web_options(command: Command) -> Command:
             "--host", "hosts", multiple=True, metavar="NAME", help="A name of this page, if a proxy is before it."
         ),
         click.option(
+            "--path", metavar="PATH", help="Where on the proxy's site the page is, such as /samesky (default: at /)."
+        ),
+        click.option(
             "--tls-cert", type=click.Path(dir_okay=False), metavar="FILE", help="Serve HTTPS with it, in PEM."
         ),
         click.option("--tls-key", type=click.Path(dir_okay=False), metavar="FILE", help="Its key, if it isn't there."),
@@ -91,6 +94,7 @@ def read_settings(configs: Sequence[Path], options: Mapping[str, Any]) -> "WebSe
         "listen": "listen",
         "token_file": "token_file",
         "max_lag": "max_lag",
+        "path": "path",
         "tls_cert": "tls_cert",
         "tls_key": "tls_key",
     }

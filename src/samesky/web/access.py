@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..link.problems import Problem
+from .below_path import place_links
 from .layout import SECURITY_HEADERS, render_page
 from .web_settings import WebSettings, is_loopback
 
@@ -63,7 +64,7 @@ class Access:
         if "text/html" not in request.headers.get("accept", ""):
             return _NO_TOKEN.response()
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return _render_login(target, 401)
+        return self._ask_for_token(target, 401)
 
     def _knows_host(self, host: str) -> bool:
         if self._settings.token is not None:
@@ -85,9 +86,9 @@ class Access:
     async def _log_in(self, request: Request) -> Response:
         token, target = self._settings.token, _local_path(request.query_params.get("next", "/"))
         if token is None:
-            return RedirectResponse(target, 303)
+            return self._lead_to(target)
         if request.method != "POST":
-            return _render_login(target, 200)
+            return self._ask_for_token(target, 200)
         body = bytearray()
         async for piece in request.stream():
             body += piece
@@ -96,17 +97,25 @@ class Access:
         given = parse_qs(body.decode("utf-8", "replace")).get("token", [""])[0].strip()
         if not _is_equal(given, token):
             _log.warning("page_token_refused from=%s", request.client.host if request.client else "-")
-            return _render_login(target, 401, wrong=True)
-        answer = RedirectResponse(target, 303)
+            return self._ask_for_token(target, 401, wrong=True)
+        answer = self._lead_to(target)
         answer.set_cookie(
             COOKIE,
             _make_cookie(token),
+            path=f"{self._settings.path}/",
             max_age=COOKIE_KEPT_S,
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
         )
         return answer
+
+    def _ask_for_token(self, target: str, status: int, *, wrong: bool = False) -> Response:
+        html = place_links(_render_login(target, wrong=wrong), self._settings.path)
+        return HTMLResponse(html, status, {"cache-control": "no-store"})
+
+    def _lead_to(self, target: str) -> Response:
+        return RedirectResponse(f"{self._settings.path}{target}", 303)
 
 
 _NO_TOKEN = Problem(
@@ -123,7 +132,7 @@ _WRONG_HOST = Problem(
 )
 
 
-def _render_login(target: str, status: int, *, wrong: bool = False) -> Response:
+def _render_login(target: str, *, wrong: bool) -> str:
     trouble = '<p class="words bad" role="alert">That isn\'t the token.</p>' if wrong else ""
     body = f"""<section class="card prose login"><h1>This page needs a token</h1>
 <p>It is in the file that <code>--token-file</code>, or <code>token_file</code> in samesky.toml, names.</p>{trouble}
@@ -132,7 +141,7 @@ def _render_login(target: str, status: int, *, wrong: bool = False) -> Response:
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button type="submit">Show the page</button>
 </form></section>"""
-    return HTMLResponse(render_page("samesky: token", body, live=False), status, {"cache-control": "no-store"})
+    return render_page("samesky: token", body, live=False)
 
 
 def _make_cookie(token: str) -> str:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from ..core.status import System
 from ..link.problems import Problem
 from .access import Access
+from .below_path import BelowPath, place_links
 from .health import describe_health
 from .layout import Page, read_file, render_page
 from .live import Live
@@ -51,7 +52,7 @@ def make_app(sources: Sources, *, settings: WebSettings, calendars: Calendars | 
     ``calendars`` are usually those of the sources' configurations.
     """
     site = Site(sources, settings, calendars or Calendars(sources.configs))
-    live = Live(site.make_page)
+    live = Live(site.make_page, below=settings.path)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -60,7 +61,7 @@ def make_app(sources: Sources, *, settings: WebSettings, calendars: Calendars | 
 
     app = Starlette(
         routes=[*_list_routes(site, live), Route("/{path:path}", site.show, methods=["GET"])],
-        middleware=[Middleware(Access, settings=settings)],
+        middleware=[Middleware(BelowPath, path=settings.path), Middleware(Access, settings=settings)],
         exception_handlers={Problem: _answer_problem, Exception: _answer_fault},
         lifespan=lifespan,
     )
@@ -160,10 +161,20 @@ class Site:
         page = self.make_page(path + (f"?{urlencode(query)}" if query else ""))
         wants_json = request.query_params.get("format") == "json"
         if page is None:
-            return _answer_missing(wants_json)
+            return self._answer_missing(wants_json)
         if wants_json:
             return _answer_json(page.document, page.status)
-        return HTMLResponse(render_page(page.title, page.body, here=page.here, live=page.live), page.status, _NOT_KEPT)
+        return self._answer_html(render_page(page.title, page.body, here=page.here, live=page.live), page.status)
+
+    def _answer_missing(self, wants_json: bool) -> Response:
+        if wants_json:
+            return Problem(404, "page", "there is no such page, or its stream isn't known any more").response()
+        body = """<section class="card prose"><h1>There is no such page</h1>
+<p>Nothing is known of this stream now, or the address is wrong. <a href="/">See what there is.</a></p></section>"""
+        return self._answer_html(render_page("Not found · samesky", body, live=False), 404)
+
+    def _answer_html(self, html: str, status: int) -> Response:
+        return HTMLResponse(place_links(html, self._settings.path), status, _NOT_KEPT)
 
     def show_status(self, request: Request) -> Response:
         """Answer with all that is known, for programs."""
@@ -198,14 +209,6 @@ def _give_file(name: str, kind: str) -> Callable[[Request], Response]:
 def _answer_json(document: Mapping[str, object], status: int = 200) -> Response:
     text = json.dumps(document, ensure_ascii=False, indent=2)
     return Response(text + "\n", status, _NOT_KEPT, media_type="application/json")
-
-
-def _answer_missing(wants_json: bool) -> Response:
-    if wants_json:
-        return Problem(404, "page", "there is no such page, or its stream isn't known any more").response()
-    body = """<section class="card prose"><h1>There is no such page</h1>
-<p>Nothing is known of this stream now, or the address is wrong. <a href="/">See what there is.</a></p></section>"""
-    return HTMLResponse(render_page("Not found · samesky", body, live=False), 404, _NOT_KEPT)
 
 
 async def _answer_fault(request: Request, error: Exception) -> Response:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from starlette.concurrency import run_in_threadpool
 
 from ..link.problems import Problem, wait_and_retry
+from .below_path import place_links
 from .layout import Page, digest_parts, leave_out_ages, split_parts
 
 INTERVAL_S = 1.0
@@ -62,12 +63,21 @@ class _Watched:
 
 
 class Live:
-    """The events of all pages; ``make_page`` makes the page at a path, or returns None when there is none."""
+    """The events of all pages; ``make_page`` makes the page at a path, or returns None when there is none.
+
+    Links in what is sent lead ``below`` a path (`place_links`).
+    """
 
     def __init__(
-        self, make_page: Callable[[str], Page | None], *, interval_s: float = INTERVAL_S, beat_s: float = BEAT_S
+        self,
+        make_page: Callable[[str], Page | None],
+        *,
+        below: str = "",
+        interval_s: float = INTERVAL_S,
+        beat_s: float = BEAT_S,
     ) -> None:
         self._make_page = make_page
+        self._below = below
         self._interval_s = interval_s
         self._beat_s = beat_s
         self._watched: dict[str, _Watched] = {}
@@ -112,7 +122,7 @@ class Live:
                     yield _encode("beat", {}, watched.seen)
                     continue
                 if watched.step != step:
-                    yield _describe_change(watched, step)
+                    yield _describe_change(watched, step, self._below)
                     step = watched.step
         finally:
             watched.listeners -= 1
@@ -160,10 +170,10 @@ async def _wait(changed: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _describe_change(watched: _Watched, step: int) -> bytes:
+def _describe_change(watched: _Watched, step: int, below: str) -> bytes:
     if watched.structure_step > step:
         return _encode("page", {}, watched.seen)
-    parts = {name: html for name, (made, html) in watched.parts.items() if made > step}
+    parts = {name: place_links(html, below) for name, (made, html) in watched.parts.items() if made > step}
     return _encode("parts", {"title": watched.title, "parts": parts}, watched.seen)
 
 

@@ -1,6 +1,7 @@
 """The settings of the page: the table ``[web]`` of samesky.toml, and what the command line says in its place."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,8 @@ from ..config import Findings, Options
 DEFAULT_LISTEN = "127.0.0.1:8080"
 TOKEN_VARIABLE = "SAMESKY_WEB_TOKEN"
 SHORTEST_TOKEN = 16
-KNOWN = frozenset({"listen", "token", "token_file", "max_lag", "hosts", "tls_cert", "tls_key", "strict"})
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+KNOWN = frozenset({"listen", "token", "token_file", "max_lag", "hosts", "tls_cert", "tls_key", "path", "strict"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,8 @@ class WebSettings:
     """What is further behind is told as bad, and /health/ready says 503."""
     hosts: tuple[str, ...] = ()
     """Names by which the page is asked for, beside this machine's addresses: those of a proxy."""
+    path: str = ""
+    """The path of another site below which a proxy shows the page, such as ``/samesky``; empty for none."""
     tls_cert: str | None = None
     tls_key: str | None = None
 
@@ -60,6 +64,7 @@ def read_web(tables: Mapping[str, Any], findings: Findings, *, given: Mapping[st
         token=options.secret("token", TOKEN_VARIABLE),
         max_lag_s=options.number("max_lag", 0, 1, 31_536_000) if options.has("max_lag") else None,
         hosts=tuple(each for each in options.text("hosts").replace(",", " ").split() if each),
+        path=_read_path(options, findings),
         tls_cert=options.path("tls_cert"),
         tls_key=options.path("tls_key"),
     )
@@ -96,6 +101,14 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _read_path(options: Options, findings: Findings) -> str:
+    path = options.text("path", "").rstrip("/")
+    if not path or (_PATH.fullmatch(path) and not {".", ".."} & set(path.split("/"))):
+        return path
+    findings.error("web", f"path = {path!r} should be one of a site, such as /samesky: letters, digits and - . _ ~")
+    return ""
 
 
 def _is_address(text: str) -> bool:
