@@ -91,6 +91,18 @@ def test_nothing_written_down_is_status_three_and_makes_no_file(
     assert not (config.parent / "state").exists()
 
 
+def test_what_cannot_be_read_is_status_three(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(config, LIVE)
+    assert status(config) == 0
+    capsys.readouterr()
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[station")
+    assert status(config, "--config", str(broken), "--json") == 3
+    told = json.loads(capsys.readouterr().out)
+    assert told["level"] == "attention"
+    assert "broken.toml" in told["troubles"][0]
+
+
 def test_json_and_one_stream_alone(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(config, LIVE)
     write(config, replace(LIVE, stream="home/other", role="responder", proven_through=None))

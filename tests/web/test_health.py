@@ -15,7 +15,7 @@ def page(tmp_path: Path) -> Iterator[ServedPage]:
 
 
 def wait_for_ready(page: ServedPage, status: int) -> str:
-    wait_for(lambda: page.ask("/health/ready").status == status, 5.0, what=f"status {status}")
+    wait_for(lambda: page.ask("/health/ready").status == status, 20.0, what=f"status {status}")
     return page.ask("/health/ready").text
 
 
@@ -49,3 +49,17 @@ def test_one_that_is_further_behind_than_it_may_be_is_bad(page: ServedPage) -> N
 def test_one_that_was_not_heard_of_for_a_minute_is_bad(page: ServedPage) -> None:
     page.post(streams.copy_of("a/b", time.time()), at=time.time() - 90)
     assert "nothing was heard of it" in wait_for_ready(page, 503)
+
+
+def test_what_cannot_be_read_cannot_be_called_well(tmp_path: Path) -> None:
+    missing = tmp_path / "samesky.toml"
+    with ServedPage(tmp_path / "board", configs=[missing]) as page:
+        assert f"{missing} can't be read" in wait_for_ready(page, 503)
+        page.post(*streams.all_well(time.time()))
+        wait_for(lambda: page.ask("/status.json").json()["counts"]["good"], 20.0)
+        assert f"{missing} can't be read" in wait_for_ready(page, 503)
+        told = page.ask("/status.json").json()
+        assert (told["level"], len(told["troubles"])) == ("attention", 1)
+        missing.write_text("")
+        wait_for_ready(page, 200)
+        assert page.ask("/status.json").json()["level"] == "good"

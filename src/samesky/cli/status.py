@@ -49,7 +49,8 @@ def command(
     """Show what stations, mesh, push and blocks of this machine are doing, and what was proven the same, when.
 
     Ends with 0 when all is well, 1 when a copy is stopped, differs or is too far behind, 3 when nothing was heard of a
-    process for a minute, or something keeps a stream from going on: its broker, its primary, a full disk.
+    process for a minute, something couldn't be read, or keeps a stream from going on: its broker, its primary, a full
+    disk.
     """
     from ..web.noticeboard import open_noticeboard
     from ..web.sources import Sources
@@ -61,10 +62,12 @@ def command(
     now = time.time()
     found = _read(sources, system, stream, now)
     if as_json:
-        click.echo(json.dumps(describe_status(found, now, max_lag), indent=2))
+        click.echo(json.dumps(describe_status(found, now, max_lag, troubles=sources.troubles), indent=2))
     else:
         _show(sources, found, now, max_lag)
-    statuses = {exit_status_of(each, now, max_lag) for each in found} or {3}
+    statuses = {exit_status_of(each, now, max_lag) for each in found}
+    if sources.troubles or not found:
+        statuses.add(3)
     return 1 if 1 in statuses else max(statuses)
 
 

@@ -178,7 +178,8 @@ class Site:
 
     def show_status(self, request: Request) -> Response:
         """Answer with all that is known, for programs."""
-        return _answer_json(describe_status(self.read(), time.time(), self._settings.max_lag_s))
+        heard, max_lag_s = self.read(), self._settings.max_lag_s
+        return _answer_json(describe_status(heard, time.time(), max_lag_s, troubles=self._sources.troubles))
 
     def show_metrics(self, request: Request) -> Response:
         """Answer with the metrics, for Prometheus."""
@@ -186,8 +187,9 @@ class Site:
         return Response(text, 200, _NOT_KEPT, media_type=CONTENT_TYPE)
 
     def show_ready(self, request: Request) -> Response:
-        """Answer 200 when every stream is well, 503 and what isn't when one is not."""
-        is_ready, words = describe_health(self.read(), time.time(), max_lag_s=self._settings.max_lag_s)
+        """Answer 200 when every stream is well, 503 and what isn't when one is not, or something can't be read."""
+        heard, max_lag_s = self.read(), self._settings.max_lag_s
+        is_ready, words = describe_health(heard, time.time(), max_lag_s=max_lag_s, troubles=self._sources.troubles)
         return PlainTextResponse(words, 200 if is_ready else 503, _NOT_KEPT)
 
 

@@ -47,7 +47,7 @@ def render_overview(
     body = [_TRAIL if only else "", said, hero, _render_troubles(troubles), *systems]
     if not judged:
         body.append(render_waiting(configs, places) if configs else render_welcome(places))
-    document = {**describe_status(chosen, now, max_lag_s), "words": sentence, "troubles": list(troubles)}
+    document = {**describe_status(chosen, now, max_lag_s, troubles=troubles), "words": sentence}
     return Page(title, "\n".join(filter(None, body)), document, here=f"/streams/{only}" if only else "/")
 
 

@@ -10,10 +10,13 @@ from .noticeboard import Heard
 WORST_FIRST: Final[tuple[Level, ...]] = ("bad", "attention", "working", "good")
 
 
-def describe_status(heard: Sequence[Heard], now: float, max_lag_s: float | None = None) -> dict[str, object]:
+def describe_status(
+    heard: Sequence[Heard], now: float, max_lag_s: float | None = None, *, troubles: Sequence[str] = ()
+) -> dict[str, object]:
     """Return a new document that ``json.dumps`` takes; times are Unix seconds.
 
     ``level`` is the worst of all streams, None where nothing is known; ``counts`` has the streams of each level.
+    ``troubles`` say what couldn't be read: with them the level is "attention" at best.
     """
     streams = [describe_heard(each, now, max_lag_s) for each in heard]
     levels = [each.judge(now, max_lag_s=max_lag_s).level for each in heard]
@@ -21,10 +24,17 @@ def describe_status(heard: Sequence[Heard], now: float, max_lag_s: float | None 
         "version": __version__,
         "at": round(now, 3),
         "max_lag_s": max_lag_s,
-        "level": next((level for level in WORST_FIRST if level in levels), None),
+        "level": worst_of(levels, troubles),
         "counts": {level: levels.count(level) for level in WORST_FIRST},
         "streams": streams,
+        "troubles": list(troubles),
     }
+
+
+def worst_of(levels: Sequence[Level], troubles: Sequence[str]) -> Level | None:
+    """Return the worst of ``levels``; what couldn't be read can't be called right, so with ``troubles`` it isn't."""
+    told = [*levels, *(["attention"] if troubles else [])]
+    return next((level for level in WORST_FIRST if level in told), None)
 
 
 def describe_heard(heard: Heard, now: float, max_lag_s: float | None = None) -> dict[str, object]:
