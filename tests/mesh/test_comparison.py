@@ -265,13 +265,33 @@ def test_one_percent_of_a_large_tree_may_be_removed_at_once() -> None:
     assert (talk.comparison.same, talk.comparison.trouble) == (True, "")
 
 
+def test_removals_that_somebody_accepts_are_done_once() -> None:
+    ours = make_tree(1000)
+    theirs = copy_of(ours)
+    first, second = list(ours.contents())[:300:2], list(ours.contents())[1:300:2]
+    for path in first:
+        theirs.put(make_removal(path, at=START - 1))
+    held = Talk(ours, theirs, take_removals=True, accept_removals=149)
+    assert held.connect() == []
+    assert held.comparison.remedy.endswith("`--accept-removals 150`.")
+    talk = Talk(ours, theirs, take_removals=True, accept_removals=150)
+    assert len(talk.connect()) == 150
+    assert (talk.comparison.trouble, talk.comparison.remedy) == ("", "")
+    for path in second:
+        theirs.put(make_removal(path, at=START))
+    assert talk.check() == []
+    assert "more than the 100" in talk.comparison.trouble
+
+
 def test_no_removals_are_taken_from_another_tree_than_before_until_somebody_says_so() -> None:
     ours, theirs = MemoryIndex([make_entry("gone")]), MemoryIndex([make_removal("gone", at=START - 5)])
     talk = Talk(ours, theirs, take_removals=True, neighbour="the tree before")
     assert talk.connect() == []
     assert "isn't the neighbour's of before" in talk.comparison.trouble
-    talk.comparison.accept_neighbour()
-    assert _paths(talk.check()) == ["gone"]
+    assert talk.comparison.neighbour == "the tree before"
+    talk = Talk(ours, theirs, take_removals=True, neighbour="the tree before", accept_removals=1)
+    assert _paths(talk.connect()) == ["gone"]
+    assert talk.comparison.neighbour == "theirs"
 
 
 # ---------------------------------------------------------------------- what is proven

@@ -68,6 +68,15 @@ def test_a_broker_that_is_away_is_told_with_what_to_type() -> None:
     assert "`sudo systemctl restart mosquitto`" in judge(made).todo
 
 
+def test_removals_that_are_held_are_told_with_what_to_type() -> None:
+    trouble = "150 files were removed in the neighbour's tree, more than the 100 done unasked: nothing was removed here"
+    remedy = "If they are to go here too, start this peer once with `--accept-removals 150`."
+    held = replace(NORTH, same=False, lacking=150, state="catching-up", last_error=trouble, remedy=remedy)
+    (made,) = snapshots(held)
+    verdict = judge(made)
+    assert (verdict.level, verdict.words, verdict.todo) == ("bad", trouble, remedy)
+
+
 def test_what_stops_the_whole_peer_is_told_of_each_neighbour() -> None:
     (made,) = snapshots(last_error="a file can't be written: No space left on device")
     assert made.last_error == "a file can't be written: No space left on device"

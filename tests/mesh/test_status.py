@@ -78,7 +78,7 @@ def test_the_log_line_is_of_pairs_and_leaves_the_neighbours_to_lines_of_their_ow
     line = NEIGHBOUR.describe()
     assert "name=mqtt://guest@blacklab state=live" in line
     assert "skipped=same:4 refused=path:1 lag=count:7,mean_s:0.010,p95_s:0.020,max_s:0.030 queue=2" in line
-    assert line.endswith("last_error=-")
+    assert line.endswith("last_error=- remedy=-")
 
 
 def test_the_status_is_json_with_everything_in_it() -> None:

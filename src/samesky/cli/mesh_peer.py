@@ -101,6 +101,12 @@ again and again, and a file in ten waits for that."""
 @click.option("--compare-interval", type=click.FloatRange(min=1), default=600.0, show_default=True, help="Seconds.")
 @click.option("--removals", is_flag=True, help="Remove and rename files here when that is announced.")
 @click.option(
+    "--accept-removals",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Do up to N removals once that are held because they are many, or because the neighbour's tree is another.",
+)
+@click.option(
     "--allow-host", "hosts", multiple=True, metavar="HOST", help="Fetch from it though its address isn't public."
 )
 @click.option("--allow-md5", is_flag=True, help="Take files that are announced with an MD5 alone.")
@@ -267,6 +273,7 @@ def _read_settings(options: dict[str, Any]) -> "PeerSettings":
         durable=options["durable"],
         lag_warn_s=options["lag_warn"],
         compare_interval_s=options["compare_interval"],
+        accept_removals=options["accept_removals"] or 0,
     )
 
 

@@ -67,6 +67,7 @@ class Comparison:
     file is here. ``random`` gives numbers from 0 to 1 that nobody should be able to guess.
 
     ``neighbour`` is the id of the tree that it was the last time, if that is known: removals come from no other.
+    ``accept_removals`` of them are done once all the same, whatever tree answers; it is the neighbour's from then on.
     ``sums`` may be shared by all comparisons of ``tree``, and its `Answering`.
     """
 
@@ -81,6 +82,7 @@ class Comparison:
         covers: Callable[[str], bool] = lambda directory: True,
         wants: Callable[[Announcement], bool] = lambda announcement: True,
         take_removals: bool = False,
+        accept_removals: int = 0,
         random: Callable[[], float] | None = None,
         interval_s: float = INTERVAL_S,
         deep_interval_s: float = DEEP_INTERVAL_S,
@@ -96,6 +98,8 @@ class Comparison:
         """What the neighbour had at this moment, we have; the latest such moment."""
         self.trouble = ""
         """What is wrong, in a sentence; empty when nothing is."""
+        self.remedy = ""
+        """What a person may do about it, where a person has to decide."""
         self.suspect = False
         """Whether what the neighbour says of its tree contradicts itself."""
         self.answered = False
@@ -111,6 +115,7 @@ class Comparison:
         self._tree, self._ask_topic, self._reply_to = tree, ask_topic, reply_to
         self._wishes = Wishes(selects, covers, wants, take_removals)
         self._random, self._interval_s = random or SystemRandom().random, interval_s
+        self._accept_removals = accept_removals
         self._pauses = Backoff(min(FIRST_PAUSE_S, interval_s), interval_s, random=self._random)
         self._rechecks = Backoff(min(RECHECK_S, interval_s), interval_s, random=self._random)
         self._connected = self._wanted = False
@@ -166,10 +171,6 @@ class Comparison:
             self._deep_at = -math.inf
         if self._connected and self._walk is None:
             self._next_walk = now
-
-    def accept_neighbour(self) -> None:
-        """Take removals from the tree that answers now, though it is another one than before."""
-        self.neighbour = self._answering_node or self.neighbour
 
     def next_time(self) -> float:
         """When `on_tick` is due, in Unix seconds; infinity when it isn't."""
@@ -300,7 +301,7 @@ class Comparison:
     def _end(self, walk: Walk, now: float) -> list[Announcement]:
         """A comparison is over; returns the removals to be done."""
         self._walk = None
-        self.trouble, self.suspect = "", False
+        self.trouble, self.remedy, self.suspect = "", "", False
         for reason, count in walk.refused.items():
             self._count(reason, count)
         self._judge_misfits(walk.misfits)
@@ -357,20 +358,26 @@ class Comparison:
     # ------------------------------------------------------------------ what isn't believed
 
     def _judge_removals(self, removals: Sequence[Announcement]) -> list[Announcement]:
-        """All of them, or none: few enough, and from the tree that we know."""
+        """All of them, or none: few enough, and from the tree that we know, or accepted by a person."""
         if not self.neighbour:
             self.neighbour = self._answering_node
-        most = max(FEWEST_REMOVALS, self._tree.count // 100)
-        if removals and self._answering_node != self.neighbour:
-            self._hold(f"{len(removals)} files are removed in a tree that isn't the neighbour's of before")
-        elif len(removals) > most:
-            self._hold(f"{len(removals)} files are removed in the neighbour's tree, more than the {most} done unasked")
-        else:
+        count, most = len(removals), max(FEWEST_REMOVALS, self._tree.count // 100)
+        is_another = self._answering_node != self.neighbour
+        if not count or (count <= most and not is_another):
             return list(removals)
+        if count <= self._accept_removals:
+            _log.warning("mesh_removals_accepted neighbour=%s count=%d", self._answering_node, count)
+            self.neighbour, self._accept_removals = self._answering_node, 0
+            return list(removals)
+        if is_another:
+            self._hold(count, "a tree that isn't the neighbour's of before")
+        else:
+            self._hold(count, f"the neighbour's tree, more than the {most} done unasked")
         return []
 
-    def _hold(self, trouble: str) -> None:
-        self.trouble = f"{trouble}: nothing was removed here"
+    def _hold(self, count: int, where: str) -> None:
+        self.trouble = f"{count} file{'' if count == 1 else 's'} were removed in {where}: nothing was removed here"
+        self.remedy = f"If they are to go here too, start this peer once with `--accept-removals {count}`."
         _log.warning("mesh_removals_held neighbour=%s reason=%r", self._answering_node, self.trouble)
 
     def _judge_misfits(self, misfits: dict[str, Sum]) -> None:

@@ -88,4 +88,5 @@ class Followed:
             compares=comparison is not None,
             rate_per_s=self._pace.read(now),
             last_error=self.last_error or (comparison.trouble if comparison else "") or "",
+            remedy=comparison.remedy if comparison and not self.last_error else "",
         )

@@ -67,7 +67,7 @@ def _snapshot(status: MeshStatus, each: NeighbourStatus, stream: str) -> Snapsho
         proven_count=status.files if each.same else None,
         different=None if each.same is None else not each.same,
         last_error=trouble,
-        hint=find_remedy(trouble),
+        hint=each.remedy or find_remedy(trouble),
         since=each.since,
         lag_s=each.lag.mean_s if each.lag.count else None,
         rate_per_s=each.rate_per_s,

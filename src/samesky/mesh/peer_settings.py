@@ -71,4 +71,6 @@ class PeerSettings:
     """Whether a file is on the disk before it is announced, or in the system's hands."""
     lag_warn_s: float = 120.0
     compare_interval_s: float = COMPARE_INTERVAL_S
+    accept_removals: int = 0
+    """How many removals each neighbour's comparison may bring once, where it would be held otherwise."""
     scan_interval_s: float = SCAN_INTERVAL_S

@@ -144,6 +144,7 @@ class Peering:
                 covers=subtopics.covers,
                 wants=lambda announcement: peer.would_take(announcement, now_ns=time_ns()),
                 take_removals=self.settings.rules.take_removals,
+                accept_removals=self.settings.accept_removals,
                 interval_s=self.settings.compare_interval_s,
                 sums=self._sums,
                 neighbour=self.index.file.read_neighbour(neighbour.name),

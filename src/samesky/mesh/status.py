@@ -133,6 +133,8 @@ class NeighbourStatus:
     rate_per_s: float | None = None
     """Files a second that came, lately."""
     last_error: str = ""
+    remedy: str = ""
+    """What a person may do about it, where a person has to decide."""
 
     def describe(self) -> str:
         """Return this as one log line of ``key=value``; ``-`` is unknown or none."""
