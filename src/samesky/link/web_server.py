@@ -13,7 +13,7 @@ from contextlib import closing
 
 import h11
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ..errors import ConfigError
@@ -90,7 +90,7 @@ def make_server(
     """Return the server that `serve` runs; ``should_exit`` ends it. Raises as that does."""
     logging.getLogger("uvicorn.error").addFilter(_SELDOM)
     config = uvicorn.Config(
-        app,
+        _answer_head(app),
         http=_BoundedProtocol,
         ws="none",
         lifespan="on",
@@ -111,6 +111,24 @@ def make_server(
 
 
 _SELDOM = Seldom()
+
+
+def _answer_head(app: ASGIApp) -> ASGIApp:
+    """Have ``app`` answer HEAD as it answers GET, without the body (RFC 9110, 9.3.2), also where that has no end."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await app(scope, receive, send)
+            return
+
+        async def send_head(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await send(message)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        await app({**scope, "method": "GET"}, receive, send_head)
+
+    return answer
 
 
 class _Server(uvicorn.Server):
