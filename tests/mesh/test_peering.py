@@ -174,6 +174,31 @@ def test_small_files_travel_inside_when_asked_and_no_server_is_needed(
     assert second.status().neighbours[0].inlined == third.status().neighbours[0].inlined == 2
 
 
+def test_what_is_more_than_every_peer_takes_travels_inside_between_those_who_say_so(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    ports = [broker.port for broker in brokers]
+    second = stack.enter_context(
+        MeshNode(
+            tmp_path / "2",
+            ports[1],
+            follows=[ports[0]],
+            posting=lambda each: replace(each, inline_most_bytes=20_000),
+            inline_max_bytes=20_000,
+        )
+    )
+    third = stack.enter_context(MeshNode(tmp_path / "3", ports[2], follows=[ports[1]], inline_max_bytes=20_000))
+    usual = stack.enter_context(MeshNode(tmp_path / "4", ports[2], follows=[ports[1]]))
+    wait_until_connected(second, third, usual)
+    announcer = stack.enter_context(Announcer(ports[0]))
+    for path, content in (("text.txt", b'"\n\0' * 4000), ("binary.bin", bytes(range(256)) * 40)):
+        announcer.announce(Announcement(path, time.time_ns(), integrity_of(content), len(content), content=content))
+        wait_until_has(third, path, content)
+    assert third.status().neighbours[0].inlined == 2
+    wait_for(lambda: sum(usual.status().neighbours[0].refused.values()) == 2, 10, explain=usual.describe)
+    assert usual.status().neighbours[0].inlined == 0
+
+
 def test_removals_and_renames_are_done_where_they_are_wanted_and_stay_done(
     tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
 ) -> None:

@@ -17,6 +17,7 @@ import click
 from .configuration import json_option
 from .event_loop import run_on_a_loop
 from .mesh_options import (
+    INLINE_LIMIT_BYTES,
     SEED_SPELLING,
     Listen,
     ListenType,
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from ..mesh.status import MeshStatus
     from ..web.posting import Latest
 
+INLINE_MOST_BYTES = 128 << 10
+"""Whatever a text of so many bytes needs in JSON, it stays below what any input may have."""
 REPORT_INTERVAL_S = 60.0
 LOOK_INTERVAL_S = 1.0
 SWITCH_INTERVAL_S = 0.0005
@@ -78,7 +81,14 @@ again and again, and a file in ten waits for that."""
 @click.option("--high-priority", "urgent", multiple=True, metavar="SUBTOPIC", help="Directories that come first.")
 @click.option("--select", "selects", multiple=True, metavar="'accept|reject REGEX'", help="Files to take or to leave.")
 @click.option("--inline/--no-inline", default=False, help="Send small files inside of announcements.")
-@click.option("--inline-max", type=click.IntRange(1, 1 << 20), default=1024, show_default=True, help="Small: in bytes.")
+@click.option(
+    "--inline-max",
+    type=click.IntRange(1, INLINE_MOST_BYTES),
+    default=1024,
+    show_default=True,
+    metavar="BYTES",
+    help=f"The largest file that is sent so. Above {INLINE_LIMIT_BYTES}, which every peer takes, also what is taken.",
+)
 @click.option("--encoding", type=click.Choice(["text", "binary", "guess"]), default="guess", show_default=True)
 @click.option(
     "--dir-prefix",
@@ -125,7 +135,7 @@ def command(**options: Any) -> None:
     What is announced and not here, or other here, is fetched, checked and put in its place whole. Every while the tree
     is compared with those of the neighbours, and what is missing is fetched. Runs until Ctrl-C.
     """
-    settings = _read_settings(options)
+    settings = read_settings(options)
     from ..web.posting import Latest, posting
 
     latest, status_dir = Latest(), options["status_dir"]
@@ -249,7 +259,8 @@ def _describe(settings: "PeerSettings", listen: Listen | None) -> str:
 # ---------------------------------------------------------------------- settings
 
 
-def _read_settings(options: dict[str, Any]) -> "PeerSettings":
+def read_settings(options: dict[str, Any]) -> "PeerSettings":
+    """What the options mean; makes the tree if it isn't there. Raises ``ConfigError``, and usage errors."""
     from ..link.urls import ANY_PUBLIC, UrlRules
     from ..mesh.index import Index
     from ..mesh.peer_settings import PeerSettings
@@ -269,6 +280,7 @@ def _read_settings(options: dict[str, Any]) -> "PeerSettings":
         rules=_read_rules(options, own_urls),
         urls=UrlRules(hosts=hosts),
         consumer=client_id,
+        inline_max_bytes=max(INLINE_LIMIT_BYTES, options["inline_max"]),
         download=options["download"],
         durable=options["durable"],
         lag_warn_s=options["lag_warn"],

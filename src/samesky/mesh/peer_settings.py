@@ -7,6 +7,7 @@ from typing import Literal
 from ..link.message import Subscription
 from ..link.mqtt import MqttSettings
 from ..link.urls import UrlRules
+from .fields import MAX_INLINE_BYTES
 from .peer import Rules
 
 EXCHANGE = "xpublic"
@@ -65,6 +66,8 @@ class PeerSettings:
     urls: UrlRules = field(default_factory=UrlRules)
     consumer: str = "peer"
     """Whose rows in the tree's queue are ours: the client id."""
+    inline_max_bytes: int = MAX_INLINE_BYTES
+    """The largest file that is taken from an announcement itself."""
     download: bool = True
     """False: files are neither fetched nor stored, their announcements are passed on as they are."""
     durable: bool = True

@@ -90,8 +90,14 @@ class Taking:
 
     def _decode(self, followed: Followed, row: WaitingRow, message: Message | None) -> Announcement | None:
         try:
-            properties = message.properties if message is not None else ()
-            return decode(row.topic, row.payload, row.content_type or None, now_ns=time_ns(), properties=properties)
+            return decode(
+                row.topic,
+                row.payload,
+                row.content_type or None,
+                now_ns=time_ns(),
+                inline_max_bytes=self._settings.inline_max_bytes,
+                properties=message.properties if message is not None else (),
+            )
         except Refused as refusal:
             self._refuse(followed, row, message, refusal)
             return None

@@ -246,7 +246,13 @@ class Working:
         """A file was stored before a restart, and perhaps not announced."""
         assert self.announcing is not None
         try:
-            announcement = decode(row.topic, row.payload, row.content_type or None, now_ns=time_ns())
+            announcement = decode(
+                row.topic,
+                row.payload,
+                row.content_type or None,
+                now_ns=time_ns(),
+                inline_max_bytes=self._settings.inline_max_bytes,
+            )
         except Refused:
             self.journal.done([row.id])
             return
