@@ -93,6 +93,38 @@ def test_what_is_not_what_was_announced_is_not_handed_on_and_the_next_source_is_
         assert fetched.source.startswith(honest.url)
 
 
+def test_of_several_who_have_a_file_the_quickest_is_asked_next(tree: Tree) -> None:
+    asked: list[str] = []
+    now_s = 0.0
+
+    def answer_as(name: str, takes_s: float, *, gone: bool = False) -> Callable[[str], bytes]:
+        def answer(request: str) -> bytes:
+            nonlocal now_s
+            asked.append(name)
+            now_s += takes_s
+            return whole(b"", status="404 Not Found") if gone else whole(SMALL)
+
+        return answer
+
+    async def run(slow: ScriptedWeb, quick: ScriptedWeb, broken: ScriptedWeb) -> None:
+        async with HttpClient(UrlRules(hosts=("127.0.0.1",))) as client:
+            fetching = Fetching(client, tree, most_bytes=1 << 30, clock=lambda: now_s)
+            for webs in ([slow], [quick], [broken, slow, quick]):
+                future = asyncio.get_running_loop().create_future()
+                job = fetching.add(announce(SMALL, *webs), 0, lambda _, outcome, done=future: done.set_result(outcome))
+                for web in webs[1:]:
+                    job.add_source(f"{web.url}/a/b.bin")
+                assert isinstance(await asyncio.wait_for(future, 20), Fetched)
+
+    with (
+        ScriptedWeb(answering(answer_as("slow", 5.0))) as slow,
+        ScriptedWeb(answering(answer_as("quick", 0.0))) as quick,
+        ScriptedWeb(answering(answer_as("broken", 0.0, gone=True))) as broken,
+    ):
+        asyncio.run(run(slow, quick, broken))
+    assert asked == ["slow", "quick", "broken", "quick"]
+
+
 def test_a_file_longer_than_announced_is_cut_and_not_taken(tree: Tree) -> None:
     with serving(SMALL + b"!") as web:
         failed = fetch(tree, announce(SMALL, web))

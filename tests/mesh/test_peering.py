@@ -11,8 +11,9 @@ import pytest
 from samesky.link.broker import MosquittoBroker
 from samesky.mesh.announcement import Announcement, integrity_of
 from samesky.mesh.peer import Rules, Selection
+from samesky.mesh.peer_settings import Neighbour
 from stands.mesh_node import Announcer, MeshNode, read_tree, wait_until_connected
-from stands.mesh_web import ScriptedWeb, answering, whole
+from stands.mesh_web import ScriptedWeb, answering, target_of, whole
 from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
@@ -268,6 +269,70 @@ def test_what_is_announced_again_while_it_is_fetched_is_fetched_once_and_has_the
     wait_for(lambda: second.status().announced == 1, 10, explain=second.describe)
     assert second.call(lambda peering: peering.index.read(PATH)).pub_time == later.pub_time
     assert len(asked) == 1
+
+
+def test_who_announces_a_file_while_it_is_fetched_is_another_place_to_fetch_it_from(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    asked: list[str] = []
+    going_on = threading.Event()
+
+    def refuse(request: str) -> bytes:
+        asked.append(request)
+        assert going_on.wait(20)
+        return whole(b"", status="404 Not Found")
+
+    ports = [broker.port for broker in brokers]
+    second = stack.enter_context(
+        MeshNode(tmp_path / "2", ports[2], follows=ports[:2], neighbour=lambda each: replace(each, compares=False))
+    )
+    wait_until_connected(second)
+    announcers = [stack.enter_context(Announcer(port)) for port in ports[:2]]
+    gone = stack.enter_context(ScriptedWeb(answering(refuse)))
+    there = stack.enter_context(ScriptedWeb(answering(lambda _: whole(b"content"))))
+    told = Announcement(PATH, time.time_ns(), integrity_of(b"content"), 7, gone.url)
+    announcers[0].announce(told)
+    wait_for(lambda: asked, 10, what="the first question")
+    announcers[1].announce(replace(told, base_url=there.url))
+    wait_for(lambda: second.status().neighbours[1].skipped.get("pending"), 10, explain=second.describe)
+    going_on.set()
+    wait_until_has(second, PATH, b"content")
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("first", ["high", "late"], ids=["what is urgent", "what is not late"])
+def test_what_matters_more_is_fetched_before_what_came_first(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack, first: str
+) -> None:
+    asked: list[str] = []
+    going_on = threading.Event()
+
+    def answer(request: str) -> bytes:
+        asked.append(target_of(request))
+        assert going_on.wait(20)
+        return whole(b"x")
+
+    def with_priority(each: Neighbour) -> Neighbour:
+        urgent = first == "high" and each.mqtt.port == brokers[1].port
+        return replace(each, compares=False, priority=1 if urgent else 0)
+
+    ports = [broker.port for broker in brokers]
+    node = stack.enter_context(MeshNode(tmp_path / "2", ports[2], follows=ports[:2], neighbour=with_priority))
+    wait_until_connected(node)
+    announcers = [stack.enter_context(Announcer(port)) for port in ports[:2]]
+    web = stack.enter_context(ScriptedWeb(answering(answer)))
+    past = time.time_ns() - (3 * 3600 * 10**9 if first == "late" else 0)
+    for number in range(400):  # far more than are asked for at once
+        announcers[0].announce(Announcement(f"bulk/{number}", past, integrity_of(b"x"), 1, web.url))
+    wait_for(lambda: node.status().neighbours[0].queue == 400, 20, explain=node.describe)
+    announcers[1].announce(Announcement("first", time.time_ns(), integrity_of(b"x"), 1, web.url))
+    wait_for(lambda: node.status().neighbours[1].queue == 1, 10, explain=node.describe)
+    before = len(asked)
+    going_on.set()
+    wait_until_has(node, "first", b"x")
+    wait_for(lambda: node.status().files == 401, 20, explain=node.describe)
+    assert before < 200
+    assert asked.index("/first") < 300
 
 
 def test_a_thousand_announcements_of_what_is_here_are_neither_fetched_nor_said_again(
