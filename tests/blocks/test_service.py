@@ -1,6 +1,7 @@
 """Links that run, over a real RabbitMQ (blocks/service.py, following.py, broadcasting.py, carriers.py)."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from samesky.blocks.registry import Registry
 from samesky.blocks.service import Synchronising
 from samesky.blocks.translate import HeldBack
 from samesky.core.strict import Reason, Refused
+from samesky.link.amqp_message import AmqpArrived, AmqpConnected
 from samesky.link.amqp_settings import AmqpSettings
 from samesky.link.amqp_url import read_amqp_url
-from stands.amqp_ends import wait_until
+from stands.amqp_ends import open_links, wait_until
 from stands.blocks_old_peer import OldPeer
 from stands.blocks_service import BlocksInMemory, on_a_loop, running_service
 from stands.rabbitmq import RabbitmqNode
@@ -41,6 +43,27 @@ async def test_a_replica_follows_its_primary_through_the_broker(rabbitmq: Rabbit
         assert (primary.health, replica.health, replica.freshness) == ("ok", "ok", "fresh")
         assert service.troubles() == {}
     assert len(b.written) == 2
+
+
+@on_a_loop
+async def test_the_body_is_the_data_alone_and_all_else_stands_beside_it(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+    began = int(time.time())
+    async with (
+        open_links(1, rabbitmq.url) as (anybody,),
+        running_service(tmp_path, rabbitmq.url, a=BlocksInMemory(sensor={"value": 20.5})) as service,
+    ):
+        await anybody.subscribe(KEY)
+        await anybody.wait_for(AmqpConnected)
+        await service.add(SENSOR)
+        await anybody.wait_for(AmqpArrived, count=2)
+        first, second = anybody.of(AmqpArrived)[:2]
+    assert (first.key, first.body) == (KEY, b'{"value":20.5}')
+    said = first.properties
+    assert said.content_type == "application/json"
+    assert began <= (said.timestamp_s or 0) <= time.time()
+    assert said.headers["samesky-origin"] == KEY
+    assert said.message_id == f"{said.headers['samesky-epoch']}-{said.headers['samesky-sequence']}"
+    assert second.properties.message_id != said.message_id
 
 
 @on_a_loop

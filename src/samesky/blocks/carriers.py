@@ -5,6 +5,7 @@ followed over the other: that is how an old service and a new one meet.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -12,7 +13,7 @@ from typing import Protocol
 from ..errors import Unreachable
 from ..link.amqp import AmqpLink, AmqpSettings
 from ..link.amqp_message import AmqpArrived, AmqpEvent, Properties, Published, Returned
-from .envelope import CONTENT_TYPE
+from .envelope import CONTENT_TYPE, name_message
 from .registry import MOST_LINKS
 
 PREFETCH = 2 * MOST_LINKS + 1000
@@ -100,7 +101,7 @@ class AmqpCarrier:
 
     async def publish(self, key: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float) -> None:
         """As of `CarrierLink`. That nobody listens is no trouble: the next message finds who does then."""
-        properties = Properties(content_type=CONTENT_TYPE, headers=headers)
+        properties = Properties(CONTENT_TYPE, time.time(), name_message(headers), headers)
         outcome = await self._link.publish(key, body, properties=properties, timeout_s=timeout_s)
         if not isinstance(outcome, Published | Returned):
             words = getattr(outcome, "reason", "a newer message was published before this one")

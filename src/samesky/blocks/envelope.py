@@ -76,6 +76,12 @@ def encode_headers(metadata: Metadata) -> dict[str, str]:
     return {PREFIX + name: value for name, value in headers.items()}
 
 
+def name_message(headers: Mapping[str, str]) -> str | None:
+    """Return what a message with `encode_headers` is called, by none other under its key; None without such headers."""
+    epoch, sequence = headers.get(f"{PREFIX}epoch"), headers.get(f"{PREFIX}sequence")
+    return f"{epoch}-{sequence}" if epoch and sequence else None
+
+
 def decode_message(
     key: str, body: bytes, headers: Sequence[tuple[str, object]], *, now: float, retained: bool = False
 ) -> BlockMessage:
