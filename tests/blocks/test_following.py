@@ -1,15 +1,20 @@
 """A replica's task (blocks/following.py): when a message is given back to its broker, and who waits for whom."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from samesky.blocks import following as following_module
+from samesky.blocks import replica as replica_module
 from samesky.blocks.envelope import BlockMessage
 from samesky.blocks.following import Following
 from samesky.blocks.links import decode_replica
+from samesky.blocks.objects import Block
+from samesky.blocks.paths import Value
 from stands.amqp_ends import wait_until
 from stands.blocks_old_peer import OldPeer
 from stands.blocks_service import BlocksInMemory, on_a_loop, running_service
@@ -80,6 +85,46 @@ async def test_a_message_is_given_back_when_the_controller_failed_and_is_tried_a
     take(following, 1, settled)
     await wait_until(lambda: settled == [1], DEADLINE_S, what="the failure")
     assert following.brain.has_message
+
+
+class HangingBlocks(BlocksInMemory):
+    """Reads or writes that never end."""
+
+    hangs = ""
+
+    async def read(self, id: str) -> Block:
+        """As of `Objects`."""
+        if self.hangs == "read":
+            await asyncio.Event().wait()
+        return await super().read(id)
+
+    async def write(self, block: Block, data: Mapping[str, Value]) -> Mapping[str, Value]:
+        """As of `Objects`."""
+        if self.hangs == "write":
+            await asyncio.Event().wait()
+        return await super().write(block, data)
+
+
+@pytest.mark.parametrize("hangs", ["read", "write"])
+def test_a_controller_that_never_answers_is_told_and_tried_again(hangs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following_module, "CONTROLLER_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(replica_module, "RETRY_S", 0.1)
+
+    async def run() -> None:
+        blocks = HangingBlocks(dummy={"value": 0})
+        blocks.hangs = hangs
+        following = Following(DUMMY, blocks, echo_interval_s=None)
+        settled: list[int] = []
+        take(following, 1, settled)
+        await wait_until(lambda: settled == [1], DEADLINE_S, what="the end of patience")
+        assert "the controller didn't answer" in following.brain.status(time.monotonic()).last_error
+        blocks.hangs = ""
+        await wait_until(lambda: blocks.values_of("dummy") == [1], DEADLINE_S, what="the value")
+        assert following.brain.status(time.monotonic()).health == "ok"
+        following.cancel()
+        await asyncio.gather(following.task, return_exceptions=True)
+
+    asyncio.run(run())
 
 
 @running_alone
