@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,20 @@ def test_when_the_file_was_changed_meanwhile_it_comes_from_its_beginning(tree: T
         fetched = fetch(tree, announcement)
     assert isinstance(fetched, Fetched)
     assert content_of(tree, fetched) == LARGE
+
+
+def test_what_one_server_has_begun_is_not_gone_on_with_at_another(tree: Tree) -> None:
+    """Equal tags of two servers say nothing of their files."""
+    begun, asked = list[str](), list[str]()
+    with (
+        ScriptedWeb(cut_then_range(LARGE, ['"1"'], begun)) as web,
+        ScriptedWeb(cut_then_range(LARGE, ['"1"'], asked)) as other,
+    ):
+        announcement = announce(LARGE, web)
+        assert isinstance(fetch(tree, announcement), NotFetched)
+        assert len(os.listdir(tree.folder / INCOMING)) == 1
+        fetch(tree, replace(announcement, base_url=other.url))
+    assert field_of(asked[0], "Range") is None
 
 
 def test_pieces_of_two_files_are_noticed_by_the_checksum_and_all_is_fetched_anew(tree: Tree) -> None:

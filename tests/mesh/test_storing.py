@@ -12,6 +12,7 @@ import pytest
 from tests.stands.small_disk import mounted_disk
 
 from samesky.core.strict import Reason
+from samesky.mesh import tree as tree_module
 from samesky.mesh.announcement import Announcement, Integrity, integrity_of
 from samesky.mesh.index import Index
 from samesky.mesh.storing import FEW, Item, Storing
@@ -70,6 +71,40 @@ def test_files_are_stored_with_their_entries_and_their_rows_are_to_be_announced(
         assert (entry.size, entry.state) == (1, "here")
     assert stand.waiting.depth() == Depth(0, len(items))
     assert stand.incoming() == []
+
+
+@pytest.mark.parametrize("count", [1, FEW, FEW + 1, 50])
+def test_a_durable_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Else a power cut leaves a name with a part of a file. What the system is asked for is noted, and done."""
+    stand = Stand(tmp_path, durable=True)
+    on_disk: set[int] = set()
+    named: dict[str, bool] = {}
+    fsync, rename, syncfs = os.fsync, os.rename, tree_module._syncfs()
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        on_disk.add(os.fstat(descriptor).st_ino)
+
+    def note_syncfs(descriptor: int) -> int:
+        on_disk.update(each.stat().st_ino for each in (tmp_path / INCOMING).iterdir())
+        return int(syncfs(descriptor))
+
+    def note_rename(old: str, new: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        named[new] = os.stat(old, dir_fd=src_dir_fd).st_ino in on_disk
+        rename(old, new, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "rename", note_rename)
+    monkeypatch.setattr(tree_module, "_syncfs", lambda: note_syncfs)
+    downloaded = stand.tree.write_incoming(b"downloaded")
+    item = stand.item("a/large", b"downloaded")._replace(content=None, name=downloaded)
+    assert set(stand.store(item, *(stand.item(f"a/{number}", b"x") for number in range(1, count)))) == {"stored"}
+    assert named == {"large": True} | {str(number): True for number in range(1, count)}
+    (synchronous,) = stand.index.file.connection.execute("PRAGMA synchronous").fetchone()
+    assert synchronous == 2  # FULL: so is what is known of them, when the batch returns
+    stand.close()
 
 
 def test_a_file_has_the_time_of_its_publication(stand: Stand) -> None:
