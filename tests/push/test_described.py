@@ -2,6 +2,7 @@
 
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from samesky.config import Findings
 from samesky.push.building import BUILDING
 from samesky.push.described import check_model, read_model
+from samesky.push.keys import Scope
 from samesky.push.model import ColumnModel, Model, TableModel, ValueKind
+from stands.push_pair import PushPair
+from stands.push_server import PushServer
+from stands.push_site import DAY, make_site
 
 RIVERS = """
 [push.model]
@@ -173,3 +178,37 @@ def test_what_cannot_be_pushed_is_told(table: str, changes: dict[str, object], w
 
 def test_a_model_of_dimensions_alone_is_a_mistake() -> None:
     assert "nothing to push" in find_mistakes(Model("x", tuple(BUILDING.dimensions())))
+
+
+@pytest.mark.slow
+def test_what_is_described_is_pushed_mapped_and_proven(tmp_path: Path) -> None:
+    model, _ = read(RIVERS)
+    stations = {"hill": {1: "Upper weir", 2: "Mill"}, "harbour": {1: "Mill", 2: "Quay"}}
+    with PushServer(f"sqlite:///{tmp_path / 'central.db'}", model=model) as server:
+        everything = server.client(server.make_key(None, Scope.READ))
+        for name, named in stations.items():
+            folder = tmp_path / name
+            folder.mkdir()
+            url = f"sqlite:///{folder / 'site.db'}"
+            with make_site(url, dimensions=False, model=model) as site:
+                site.insert("Station", *({"id": number, "name": each} for number, each in named.items()))
+                levels = [
+                    {
+                        "time": DAY + hour * 3600,
+                        "stationId": number,
+                        "level": len(each) + hour / 8,
+                        "doubtful": hour % 2,
+                    }
+                    for number, each in named.items()
+                    for hour in range(30)
+                ]
+                site.insert("Level", *levels)
+                report = PushPair(site, server, folder, database=url, model=model, lag_window_s=0).run()
+            level = report.tables["Level"]
+            assert (level.accepted, level.trouble) == (60, None)
+            assert level.proof is not None
+            assert (level.proof.same, level.proof.rows) == (True, 60)
+        ids = {row["id"]: row["name"] for row in everything.get("/rest/station/").json()}
+        assert sorted(ids.values()) == ["Mill", "Quay", "Upper weir"]
+        mean = {(ids[row["stationId"]], row["level"], row["doubtful"]) for row in everything.get("/rest/level/").json()}
+    assert mean == {(name, len(name) + hour / 8, bool(hour % 2)) for name in ids.values() for hour in range(30)}
