@@ -1,7 +1,13 @@
 """`samesky status` tells what running processes have written down, how old that is, and what to do."""
 
 import json
+import os
+import pty
 import re
+import select
+import signal
+import subprocess
+import sys
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -13,6 +19,8 @@ from samesky.cli.main import main
 from samesky.core.status import Snapshot
 from samesky.station.state import FILE_NAME, State
 from samesky.web.noticeboard import Noticeboard
+from stands.children import die_with_parent
+from stands.waiting import wait_for
 
 STREAM = "home/wx_binding"
 LIVE = Snapshot(
@@ -177,3 +185,31 @@ def test_names_are_shown_as_they_are_whatever_is_in_them(config: Path, capsys: p
     write(config, replace(LIVE, stream="home/[bold]x[/bold]"))
     assert status(config) == 0
     assert "home/[bold]x[/bold]" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_watched_in_a_terminal_it_follows_what_happens_until_ctrl_c(config: Path) -> None:
+    write(config, replace(LIVE, proven_at=time.time() - 5))
+    ours, theirs = pty.openpty()
+    said = bytearray()
+
+    def says(word: bytes) -> bool:
+        while select.select([ours], [], [], 0)[0]:
+            said.extend(os.read(ours, 65536))
+        return word in said
+
+    arguments = [sys.executable, "-m", "samesky", "status", "--watch", "--config", str(config)]
+    process = subprocess.Popen(arguments, stdout=theirs, stderr=theirs, stdin=theirs, preexec_fn=die_with_parent())
+    try:
+        wait_for(lambda: says(STREAM.encode()), 30, what="the stream")
+        assert not says(b"stopped")
+        write(config, replace(LIVE, state="stopped", last_error="another origin"), age_s=0)
+        wait_for(lambda: says(b"stopped"), 30, what="the change", explain=said.decode)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert b"Traceback" not in said
