@@ -146,3 +146,12 @@ def test_each_target_s_loop_turns_while_it_waits_for_the_next_run(pair: PushPair
             thread.join(20)
     assert not thread.is_alive()
     assert turns.keys() == {"push-centre"}
+
+
+def test_sites_that_were_switched_on_together_do_not_come_together(pair: PushPair) -> None:
+    settings = replace(pair.settings, period_s=600)
+    with pair.cache() as cache:
+        daemon = Daemon(settings, settings.targets, cache, stop=threading.Event())
+        periods = [daemon._period_s() for _ in range(100)]
+    assert all(540 <= period <= 660 for period in periods)
+    assert max(periods) - min(periods) > 60
