@@ -233,6 +233,14 @@ def test_a_centre_that_loses_rows_and_says_it_has_them_is_found_out() -> None:
     assert (proof.same, proof.altered_groups) == (False, 1)
 
 
+def test_a_centre_that_has_other_values_and_says_that_they_are_equal_is_found_out() -> None:
+    pair = equal_pair()
+    pair.centre.rows[at(3, 1, 1)] = 7.0
+    pair.store = lambda *_: False  # type: ignore[method-assign]
+    proof = pair.compare()
+    assert (proof.same, proof.altered_groups, proof.extra_at_centre) == (False, 1, 0)
+
+
 def test_deep_reads_anew_a_month_that_has_rows_a_question() -> None:
     pair = equal_pair()
     pair.site.rows[ReadingKey(5, 1)] = pair.centre.rows[ReadingKey(5, 1)] = 1.0
