@@ -37,10 +37,12 @@ def fetch(tree: Tree, announcement: Announcement, *others: ScriptedWeb) -> Fetch
     return fetch_all(tree, [announcement], *others)[0]
 
 
-def fetch_all(tree: Tree, announcements: Sequence[Announcement], *others: ScriptedWeb) -> list[Fetched | NotFetched]:
+def fetch_all(
+    tree: Tree, announcements: Sequence[Announcement], *others: ScriptedWeb, most_bytes: int = 1 << 30
+) -> list[Fetched | NotFetched]:
     async def run() -> list[Fetched | NotFetched]:
         async with HttpClient(UrlRules(hosts=("127.0.0.1",))) as client:
-            fetching = Fetching(client, tree, most_bytes=1 << 30, clock=time.monotonic)
+            fetching = Fetching(client, tree, most_bytes=most_bytes, clock=time.monotonic)
             futures = [asyncio.get_running_loop().create_future() for _ in announcements]
             for announcement, future in zip(announcements, futures, strict=True):
                 job = fetching.add(announcement, 0, lambda _, outcome, future=future: future.set_result(outcome))
@@ -131,6 +133,20 @@ def test_a_file_longer_than_announced_is_cut_and_not_taken(tree: Tree) -> None:
         failed = fetch(tree, announce(SMALL, web))
     assert isinstance(failed, NotFetched)
     assert failed.reason == Reason.SIZE
+
+
+@pytest.mark.parametrize("most_bytes", [100, WHOLE_BYTES * 2], ids=["in memory", "in a file"])
+def test_a_file_of_unknown_size_may_have_no_more_than_any_file(tree: Tree, most_bytes: int) -> None:
+    for size_bytes in (most_bytes, most_bytes + 1):
+        content = os.urandom(size_bytes)
+        with serving(content) as web:
+            announcement = replace(announce(content, web), size=None)
+            (outcome,) = fetch_all(tree, [announcement], most_bytes=most_bytes)
+        if size_bytes == most_bytes:
+            assert isinstance(outcome, Fetched)
+        else:
+            assert isinstance(outcome, NotFetched)
+            assert outcome.reason == "size"
 
 
 def test_a_file_that_is_gone_leaves_little_hope_and_a_server_in_trouble_leaves_some(tree: Tree) -> None:

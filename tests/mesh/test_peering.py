@@ -1,5 +1,6 @@
 """Whole peers: two or three nodes with real brokers, in one process."""
 
+import json
 import threading
 import time
 from contextlib import ExitStack
@@ -9,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from samesky.link.broker import MosquittoBroker
+from samesky.link.message import Subscription
 from samesky.mesh.announcement import Announcement, integrity_of
 from samesky.mesh.peer import Rules, Selection
 from samesky.mesh.peer_settings import Neighbour
+from samesky.mesh.wis2 import encode_wis2
+from stands.mesh_listener import Listener
 from stands.mesh_node import Announcer, MeshNode, read_tree, wait_until_connected
 from stands.mesh_web import ScriptedWeb, answering, target_of, whole
 from stands.waiting import wait_for
@@ -173,6 +177,51 @@ def test_small_files_travel_inside_when_asked_and_no_server_is_needed(
         announcer.announce(Announcement(path, time.time_ns(), integrity_of(content), len(content), content=content))
         wait_until_has(third, path, content)
     assert second.status().neighbours[0].inlined == third.status().neighbours[0].inlined == 2
+
+
+def test_content_that_is_not_what_was_announced_is_neither_stored_nor_passed_on(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    second = stack.enter_context(MeshNode(tmp_path / "2", brokers[1].port, follows=[brokers[0].port]))
+    wait_until_connected(second)
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    web = stack.enter_context(ScriptedWeb(answering(lambda _: whole(b"content"))))
+    told = Announcement("nowhere", time.time_ns(), integrity_of(b"content"), 7, content=b"another")
+    announcer.announce(told)
+    announcer.announce(replace(told, path="elsewhere", base_url=web.url))
+    wait_until_has(second, "elsewhere", b"content")
+    wait_for(lambda: second.status().announced == 1, 10, explain=second.describe)
+    assert list(second.read_files()) == ["elsewhere"]
+    assert second.status().neighbours[0].refused == {"nowhere": 1}
+
+
+def test_a_cache_of_wis2_keeps_what_may_be_kept_and_passes_on_the_rest_as_it_came(
+    tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
+) -> None:
+    cache = stack.enter_context(
+        MeshNode(
+            tmp_path / "2",
+            brokers[1].port,
+            follows=[brokers[0].port],
+            neighbour=lambda each: replace(each, subscriptions=(Subscription("origin/a/wis2/#"),), compares=False),
+            posting=lambda each: replace(each, format="wis2", centre_id="de-dwd-global-cache"),
+        )
+    )
+    wait_until_connected(cache)
+    listener = stack.enter_context(Listener(f"mqtt://127.0.0.1:{brokers[1].port}", ["#"]))
+    announcer = stack.enter_context(Announcer(brokers[0].port))
+    web = stack.enter_context(ScriptedWeb(answering(lambda _: whole(b"content"))))
+    folder = "wis2/ca-eccc-msc/data/core/weather"
+    for name in ("passed.bufr", "kept.bufr"):
+        told = Announcement(f"{folder}/{name}", time.time_ns(), integrity_of(b"content"), 7, web.url)
+        document = json.loads(encode_wis2(told, centre_id="ca-eccc-msc"))
+        document["properties"]["cache"] = name == "kept.bufr"
+        announcer.send("origin/a/wis2/ca-eccc-msc/data/core/weather", json.dumps(document).encode())
+    passed, kept = sorted(listener.wait_for(2), key=lambda heard: heard.json["properties"]["cache"])
+    assert passed.topic == kept.topic == "cache/a/wis2/ca-eccc-msc/data/core/weather"
+    assert passed.json["links"][0]["href"] == f"{web.url}/{folder}/passed.bufr"
+    assert kept.json["links"][0]["href"] == f"{cache.url}{folder}/kept.bufr"
+    assert cache.read_files() == {f"{folder}/kept.bufr": b"content"}
 
 
 def test_what_is_more_than_every_peer_takes_travels_inside_between_those_who_say_so(
