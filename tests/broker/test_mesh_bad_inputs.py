@@ -103,6 +103,9 @@ TABLE = [
     Row(38, "an option", announce(relPath="-rf"), "reserved"),
     Row(39, "a directory is there", inline(WHOLE, relPath="here/directory"), "conflict"),
     Row(39, "a file is there", inline(WHOLE, relPath="here/file/below"), "conflict"),
+    Row(40, "a link out of the tree", announce(fileOp={"link": "../../etc/passwd"}), "path"),
+    Row(40, "a rename of what is outside", announce(fileOp={"rename": "../outside/x"}), "path"),
+    Row(40, "an operation that nobody knows", announce(fileOp={"chmod": "777"}), "version"),
     Row(41, "a file of this machine", announce(baseUrl="file:///etc", relPath="passwd"), "url"),
     Row(41, "FTP", announce(baseUrl="ftp://127.0.0.1/"), "url"),
     Row(41, "loopback in short", announce(baseUrl="http://127.1:80/"), "url"),
@@ -116,6 +119,7 @@ TABLE = [
         42, "MD5 alone", announce(integrity={"method": "md5", "value": integrity_of(CONTENT, "md5").value}), "checksum"
     ),
     Row(44, "bad base64", inline("!!!"), "inline"),
+    Row(44, "over 4 KiB", inline(base64.b64encode(bytes(4097)).decode(), size=4097), "inline"),
     Row(44, "another length", inline(WHOLE, size=5), "inline"),
 ]
 

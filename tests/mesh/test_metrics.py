@@ -1,10 +1,12 @@
 """A peer's status in Prometheus' text format holds what the status holds."""
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from samesky.core.strict import Reason
 from samesky.mesh.metrics import render_metrics
 from samesky.mesh.status import Lag, MeshStatus, NeighbourStatus
+from stands.prometheus_rules import find_mistakes
 
 FIRST = NeighbourStatus(
     name="mqtt://guest@blacklab",
@@ -67,6 +69,12 @@ def test_what_is_not_known_is_not_told() -> None:
 def test_two_subscriptions_at_one_broker_are_two_neighbours() -> None:
     values = values_of(MeshStatus(node="a", tree="/t", at=0, started_at=0, neighbours=(FIRST, FIRST)))
     assert values["files_waiting", (FIRST.name,)] == values["files_waiting", (f"{FIRST.name} (2)",)] == 4
+
+
+@pytest.mark.parametrize("neighbours", [(), (SECOND,), (FIRST, SECOND, FIRST)], ids=len)
+def test_the_text_keeps_to_prometheus_rules(neighbours: tuple[NeighbourStatus, ...]) -> None:
+    status = MeshStatus(**{**_fields(STATUS), "neighbours": neighbours})
+    assert find_mistakes(render_metrics(status).decode()) == []
 
 
 def _fields(status: MeshStatus) -> dict[str, object]:
