@@ -166,10 +166,12 @@ def test_what_the_user_cannot_have_meant_is_status_2(
 
 
 @pytest.mark.slow
-def test_a_neighbour_that_is_far_behind_is_warned_of(tmp_path: Path, broker: MosquittoBroker) -> None:
+def test_a_neighbour_that_is_far_behind_is_warned_of_and_who_asks_is_told_everything(
+    tmp_path: Path, broker: MosquittoBroker
+) -> None:
     url, tree = f"mqtt://127.0.0.1:{broker.port}", tmp_path / "data"
     environment = {"SAMESKY_STATUS_DIR": str(tmp_path / "status")}
-    options = ["--broker", url, "--dir-prefix", tree, "--lag-warn", "0", "--no-compare", "--not-durable"]
+    options = ["--broker", url, "--dir-prefix", tree, "--lag-warn", "0", "--no-compare", "--verbose=2"]
     with RunningCommand("mesh", "peer", *options, environment=environment) as peer:
         wait_for(lambda: any(": live" in line for line in peer.output), 30, explain=lambda: peer.errors)
         with MeshNode(tmp_path / "node", broker.port) as node, Announcer(broker.port) as announcer:
@@ -178,6 +180,7 @@ def test_a_neighbour_that_is_far_behind_is_warned_of(tmp_path: Path, broker: Mos
         broker.stop()  # it says how it does once a minute, and when that changes
         wait_for(lambda: "mesh_lag neighbour=" in peer.errors, 20, explain=lambda: peer.errors)
     assert f"mesh_lag neighbour={url}" in peer.errors
+    assert " DEBUG " in peer.errors
 
 
 @pytest.mark.slow

@@ -125,6 +125,13 @@ again and again, and a file in ten waits for that."""
 @click.option("--durable/--not-durable", default=True, help="Not: leave it to the system when files reach the disk.")
 @click.option("--format", "post_format", type=click.Choice(["v03", "wis2"]), default="v03", show_default=True)
 @click.option("--centre-id", metavar="NAME", help="For wis2: who announces, such as ca-eccc-msc.")
+@click.option(
+    "--verbose",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="LEVEL",
+    help="As of the original's programs: 1 says more on standard error, 2 everything; `samesky -v` does as well.",
+)
 @credentials_option
 @ca_file_option
 @beside_options
@@ -136,6 +143,8 @@ def command(**options: Any) -> None:
     is compared with those of the neighbours, and what is missing is fetched. Runs until Ctrl-C.
     """
     settings = read_settings(options)
+    root = logging.getLogger()
+    root.setLevel(min(root.level, (logging.WARNING, logging.INFO, logging.DEBUG)[min(options["verbose"], 2)]))
     from ..web.posting import Latest, posting
 
     latest, status_dir = Latest(), options["status_dir"]
