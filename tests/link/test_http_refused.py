@@ -168,6 +168,23 @@ def test_a_name_whose_addresses_are_all_private_isnt_asked(monkeypatch: pytest.M
         assert web.visits == 0
 
 
+def test_the_address_that_was_judged_is_the_one_that_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is looked up once more to connect may lead elsewhere by then."""
+    asked: list[str] = []
+
+    def resolve(host: str, port: int, *args: object, **kwargs: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        address = "127.0.0.1" if len(asked) == 1 else "127.0.0.2"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
+
+    with ScriptedWeb(answering(echo)) as web:
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+        (reply,) = fetch(f"http://rebound.example:{web.port}/a", rules=UrlRules(hosts=("rebound.example",)))
+        assert reply.failure is None
+        assert web.visits == 1
+    assert asked == ["rebound.example"]
+
+
 def test_a_host_that_isnt_there_fails_everything_that_waits_for_it() -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
