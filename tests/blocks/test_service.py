@@ -214,6 +214,26 @@ async def test_one_link_runs_though_many_register_it_at_once(rabbitmq: RabbitmqN
 
 
 @on_a_loop
+async def test_what_may_be_written_no_more_is_not_written_after_a_restart(
+    rabbitmq: RabbitmqNode, tmp_path: Path
+) -> None:
+    a = BlocksInMemory(sensor={"value": 20.5})
+    b = BlocksInMemory(dummy={"value": 0.5}, heater={"value": 0.5})
+    async with running_service(tmp_path, rabbitmq.url, a=a, b=b) as service:
+        for link in (SENSOR, DUMMY, decode_replica("b", {"id": "heater", "key": KEY})):
+            await service.add(link)
+        await wait_until(lambda: b.blocks["heater"] == {"value": 20.5}, 20, what="the value")
+    a.blocks["sensor"] = {"value": 30.0}
+    dummies = {"may_write": lambda _, id: id == "dummy"}
+    async with running_service(tmp_path, rabbitmq.url, a=a, b=b, **dummies) as service:
+        await wait_until(lambda: b.blocks["dummy"] == {"value": 30.0}, 20, what="the value of the other")
+        await wait_until(lambda: service.status()[1][0].received >= 4, 20, what="messages")
+        assert [each.id for each in service.status()[1]] == ["dummy"]
+        assert {each.id for each in service.replicas()} == {"dummy", "heater"}
+    assert b.values_of("heater") == [20.5]
+
+
+@on_a_loop
 async def test_what_may_not_be_is_refused_when_it_is_registered(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
     def may_write(service: str, id: str) -> bool:
         return id == "dummy"
