@@ -69,6 +69,7 @@ def test_an_answer_goes_to_the_response_topic_with_the_correlation_of_its_questi
         None,
         "",
         "xpublic/v03/post/a",
+        "elsewhere",
         "other/samesky/answer/client",
         "xpublic/samesky/answer/",
         "xpublic/samesky/answer/#",

@@ -265,6 +265,17 @@ def test_one_percent_of_a_large_tree_may_be_removed_at_once() -> None:
     assert (talk.comparison.same, talk.comparison.trouble) == (True, "")
 
 
+def test_more_than_one_percent_of_a_large_tree_is_held() -> None:
+    ours = make_tree(12_000)
+    theirs = copy_of(ours)
+    for path in list(ours.contents())[:121]:
+        theirs.put(make_removal(path, at=START - 1))
+    talk = Talk(ours, theirs, take_removals=True)
+    assert talk.connect() == []
+    assert "more than the 120" in talk.comparison.trouble
+    assert ours.count == 12_000
+
+
 def test_removals_that_somebody_accepts_are_done_once() -> None:
     ours = make_tree(1000)
     theirs = copy_of(ours)

@@ -45,7 +45,7 @@ def test_a_file_that_one_announces_goes_on_to_all_with_the_checksum_and_the_time
     announcer = stack.enter_context(Announcer(ports[0]))
     told = announcer.put(first, PATH, b"content")
     wait_until_has(third, PATH, b"content")
-    wait_for(lambda: third.status().announced == 1, 5)
+    wait_for(lambda: third.status().announced == 1, 20)
     entries = [node.call(lambda peering: peering.index.read(PATH)) for node in (second, third)]
     assert [(entry.pub_time, entry.integrity) for entry in entries] == [(told.pub_time, told.integrity)] * 2
     assert third.status().neighbours[0].lag.count == 1
@@ -71,7 +71,7 @@ def test_an_empty_file_is_a_file(tmp_path: Path, brokers: list[MosquittoBroker],
     announcer.put(first, PATH, b"")
     wait_until_has(second, PATH, b"")
     announcer.put(first, PATH, b"")
-    wait_for(lambda: second.status().neighbours[0].skipped.get("same"), 5)
+    wait_for(lambda: second.status().neighbours[0].skipped.get("same"), 20)
     assert second.status().neighbours[0].fetched == 1
 
 
@@ -271,7 +271,7 @@ def test_removals_and_renames_are_done_where_they_are_wanted_and_stay_done(
     wait_for(lambda: taking.read_files() == {"a/after.txt": b"2"}, 10, explain=taking.describe)
     wait_for(lambda: len(keeping.read_files()) == 3, 10, explain=keeping.describe)
     announcer.announce(old)
-    wait_for(lambda: taking.status().neighbours[0].skipped.get("removed"), 5)
+    wait_for(lambda: taking.status().neighbours[0].skipped.get("removed"), 20)
     assert list(taking.read_files()) == ["a/after.txt"]
 
 
