@@ -70,6 +70,7 @@ def test_an_empty_file_is_a_file(tmp_path: Path, brokers: list[MosquittoBroker],
     announcer = stack.enter_context(Announcer(brokers[0].port))
     announcer.put(first, PATH, b"")
     wait_until_has(second, PATH, b"")
+    wait_for(lambda: second.status().announced == 1, 20, explain=second.describe)  # until then it is still pending
     announcer.put(first, PATH, b"")
     wait_for(lambda: second.status().neighbours[0].skipped.get("same"), 20)
     assert second.status().neighbours[0].fetched == 1
