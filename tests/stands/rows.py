@@ -10,7 +10,7 @@ from typing import Any
 
 import pymysql
 
-from .databases import Database, SqliteDatabase, query, query_with_names
+from .databases import Database, SqliteDatabase, frozen, query, query_with_names
 from .waiting import wait_for
 
 Row = dict[str, Any]
@@ -93,17 +93,22 @@ def find_archive_differences(
 ) -> list[str]:
     """What differs between two archive tables up to ``until``; empty when they are the same."""
     wanted = None if columns is None else set(columns)
-    if wanted is None and _read_all(primary, table, until) == _read_all(copy, table, until):
-        return []  # the quick way, without a dictionary a row
-    rows = (read_rows(database, table, until=until) for database in (primary, copy))
-    return _shorten(table, find_row_differences(*rows, columns=wanted))
+    with frozen(primary) as ours, frozen(copy) as theirs:
+        if wanted is None and _read_all(ours, table, until) == _read_all(theirs, table, until):
+            return []  # the quick way, without a dictionary a row
+        rows = (read_rows(database, table, until=until) for database in (ours, theirs))
+        return _shorten(table, find_row_differences(*rows, columns=wanted))
 
 
 def find_summary_differences(
     primary: Database, copy: Database, *, table: str = "archive", columns: Iterable[str] | None = None
 ) -> list[str]:
     """What differs between all daily summaries and lastUpdate; ``columns`` limits it to these observations."""
-    wanted = None if columns is None else set(columns)
+    with frozen(primary) as ours, frozen(copy) as theirs:
+        return _compare_summaries(ours, theirs, table, None if columns is None else set(columns))
+
+
+def _compare_summaries(primary: Database, copy: Database, table: str, wanted: set[str] | None) -> list[str]:
     found: list[str] = []
     present = set(read_tables(copy, table=table))
     for name in read_tables(primary, table=table):
@@ -126,8 +131,9 @@ def find_differences(
     columns: Iterable[str] | None = None,
 ) -> list[str]:
     """What differs between two databases, table by table, a few lines each; empty when they are the same."""
-    found = find_archive_differences(primary, copy, table=table, columns=columns)
-    return found + (find_summary_differences(primary, copy, table=table, columns=columns) if summaries else [])
+    with frozen(primary) as ours, frozen(copy) as theirs:
+        found = find_archive_differences(ours, theirs, table=table, columns=columns)
+        return found + (find_summary_differences(ours, theirs, table=table, columns=columns) if summaries else [])
 
 
 def wait_until_same(
@@ -142,21 +148,20 @@ def wait_until_same(
 ) -> int:
     """Wait until a copy equals its primary, which may be recording all the while; returns the newest record's time.
 
-    A comparison of summaries counts only when no record came to the primary meanwhile; archive rows are compared up to
-    that record. Raises AssertionError with the differences of the last comparison that counted.
+    Both are compared as they were right after they had the same newest record. Raises AssertionError with what differed
+    in the last comparison.
     """
     last: list[str] = []
 
     def same() -> int | None:
-        newest = read_newest(primary, table=table)
-        theirs = read_newest(copy, table=table)
-        if newest is None or theirs != newest:
-            last[:] = [f"the newest record is {newest} at the primary, {theirs} at the copy"]
+        newest, reached = read_newest(primary, table=table), read_newest(copy, table=table)
+        if newest is None or reached != newest:
+            last[:] = [f"the newest record is {newest} at the primary, {reached} at the copy"]
             return None
-        found = find_summary_differences(primary, copy, table=table, columns=columns) if summaries else []
-        if read_newest(primary, table=table) != newest:
-            return None
-        last[:] = found or find_archive_differences(primary, copy, table=table, columns=columns, until=newest)
+        with frozen(primary) as ours, frozen(copy) as theirs:
+            if read_newest(ours, table=table) != newest:
+                return None
+            last[:] = find_differences(ours, theirs, table=table, summaries=summaries, columns=columns)
         return None if last else newest
 
     def report() -> str:
