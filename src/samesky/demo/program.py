@@ -2,9 +2,7 @@
 
 import importlib.util
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,10 +12,9 @@ from pathlib import Path
 from typing import TextIO
 
 from ..errors import SetupError, Unreachable
-from ..link.child_process import make_die_with_parent, wait_or_kill
+from ..link.child_process import find_free_port, make_die_with_parent, wait_or_kill
 
 HOST = "127.0.0.1"
-LOWEST_PORT, EPHEMERAL_PORT = 10_000, 32_768
 STOP_TIMEOUT_S = 10.0
 TAIL_LINES = 15
 SOURCE = Path(__file__).resolve().parents[2]
@@ -149,18 +146,5 @@ def _own_environment(more: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def find_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on, and that stay free when a server is away for a while.
-
-    They are below those that the system takes for outgoing connections, of which peers make many.
-    """
-    found: set[int] = set()
-    while len(found) < count:
-        port = secrets.randbelow(EPHEMERAL_PORT - LOWEST_PORT) + LOWEST_PORT
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue  # somebody has it
-        found.add(port)
-    return sorted(found)
+    """So many ports of 127.0.0.1 that nobody has, as `find_free_port` finds them."""
+    return [find_free_port() for _ in range(count)]

@@ -1,6 +1,10 @@
 """Child processes on loopback ports: what private brokers, the demos and several workers of one tree have in common."""
 
 import ctypes
+import errno
+import functools
+import itertools
+import secrets
 import signal
 import socket
 import subprocess
@@ -8,12 +12,31 @@ import sys
 import threading
 from collections.abc import Callable
 
+LOWEST_PORT, EPHEMERAL_PORT = 10_000, 32_768
+_turns = itertools.count()
+
 
 def find_free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that nobody has, and that stays free when its server is away for a while.
+
+    It is below those that the system gives to whoever asks for any, or connects to somebody. Each process goes up from
+    a place of its own, so that what two of them find is seldom the same, and what one of them finds never soon again.
+    """
+    while True:
+        port = LOWEST_PORT + (_first_turn() + next(_turns)) % (EPHEMERAL_PORT - LOWEST_PORT)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+            else:
+                return port
+
+
+@functools.cache
+def _first_turn() -> int:
+    return secrets.randbelow(EPHEMERAL_PORT - LOWEST_PORT)
 
 
 def accepts(port: int) -> bool:
