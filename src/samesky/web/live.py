@@ -110,6 +110,8 @@ class Live:
         return watched
 
     async def _tell(self, path: str, watched: _Watched, seen: str) -> AsyncIterator[bytes]:
+        # The last who listened may have gone since `listen` found the page, and nobody looks at it any more.
+        watched = self._watched.setdefault(path, watched)
         watched.listeners += 1
         if watched.task is None:
             watched.task = asyncio.create_task(self._follow(path, watched), name=f"page {path}")
@@ -133,6 +135,7 @@ class Live:
             del self._watched[path]
             if watched.task is not None:
                 watched.task.cancel()
+                watched.task = None
 
     async def _follow(self, path: str, watched: _Watched) -> None:
         """Make the page again and again, while somebody listens."""
