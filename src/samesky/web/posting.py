@@ -61,7 +61,8 @@ def posting(owner: str, own: Own | Latest, *, status_dir: Path | None = None, st
         thread.join(END_TIMEOUT_S)
         if stays:
             poster.post(time.monotonic())
-        else:
+        poster.end()
+        if not stays:
             board.withdraw(owner)
 
 
@@ -72,7 +73,8 @@ class _Poster:
         self._board, self._owner, self._own = board, owner, own
         self._posted: object = None
         self._next_s = 0.0
-        self._failed = self._has_begun = False
+        self._failed = self._has_begun = self._has_ended = False
+        self._lock = threading.Lock()
 
     def run(self, ended: threading.Event) -> None:
         while not ended.wait(LOOK_INTERVAL_S if self._has_begun else 0.0):
@@ -91,5 +93,12 @@ class _Poster:
         self._failed = False
         news = [(each.stream, each.role, each.state, each.last_error, each.same) for each in snapshots]
         if news != self._posted or now_s >= self._next_s:
-            self._posted, self._next_s = news, now_s + POST_INTERVAL_S
-            self._board.post(self._owner, snapshots, at)
+            with self._lock:
+                if not self._has_ended:
+                    self._posted, self._next_s = news, now_s + POST_INTERVAL_S
+                    self._board.post(self._owner, snapshots, at)
+
+    def end(self) -> None:
+        """Nothing is posted any more, though the thread may have waited too long for what there is."""
+        with self._lock:
+            self._has_ended = True
