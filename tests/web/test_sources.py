@@ -1,5 +1,6 @@
 """All that was written down on a machine is found, whoever wrote it; what can't be read is told, and hides nothing."""
 
+import os
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -99,6 +100,20 @@ def test_a_configuration_is_read_again_when_it_has_changed(config: Path, board: 
     config.write_text(text)
     assert len(sources.read(NOW)) == 1
     assert sources.troubles == ()
+
+
+def test_a_configuration_that_changes_twice_within_one_tick_of_the_clock_is_read_again(
+    config: Path, board: Noticeboard, tmp_path: Path
+) -> None:
+    text = config.read_text()
+    config.write_text("[station")
+    then = config.stat()
+    sources = Sources([config], board)
+    assert sources.read(NOW) == []
+    write(tmp_path / "state", COPY)
+    config.write_text(text)
+    os.utime(config, ns=(then.st_atime_ns, then.st_mtime_ns))
+    assert len(sources.read(NOW)) == 1
 
 
 def test_a_damaged_state_file_is_told_and_nothing_is_made(config: Path, board: Noticeboard) -> None:

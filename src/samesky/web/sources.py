@@ -22,7 +22,8 @@ _SEED_SUFFIX = ".conf"
 class _Read:
     """A configuration as it was when it was last looked at."""
 
-    changed_ns: int
+    mark: tuple[int, int]
+    """When it was written, and its size: two changes may come within one tick of the file system's clock."""
     station_directories: tuple[Path, ...] = ()
     push_directory: Path | None = None
     targets: frozenset[str] = frozenset()
@@ -99,29 +100,30 @@ class Sources:
     def _look_at(self, config: Path) -> _Read:
         """The configuration, read again when it was changed."""
         try:
-            changed_ns = config.stat().st_mtime_ns
+            stat = config.stat()
         except OSError as error:
-            return _Read(0, trouble=f"{config} can't be read: {error.strerror or error}")
+            return _Read((0, 0), trouble=f"{config} can't be read: {error.strerror or error}")
+        mark = stat.st_mtime_ns, stat.st_size
         known = self._known.get(config)
-        if known is None or known.changed_ns != changed_ns:
-            known = self._known[config] = _read_config(config, changed_ns)
+        if known is None or known.mark != mark:
+            known = self._known[config] = _read_config(config, mark)
         return known
 
 
-def _read_config(config: Path, changed_ns: int) -> _Read:
+def _read_config(config: Path, mark: tuple[int, int]) -> _Read:
     try:
         if config.suffix == _SEED_SUFFIX and (seed := _read_seed_targets(config)) is not None:
-            return _Read(changed_ns, push_directory=config.absolute().parent, targets=seed)
+            return _Read(mark, push_directory=config.absolute().parent, targets=seed)
         tables, is_weewx = read_tables(config, Findings())
         stations = tuple(find_state_directories(config, tables, is_weewx=is_weewx))
     except (SameskyError, OSError) as error:
-        return _Read(changed_ns, trouble=str(error))
+        return _Read(mark, trouble=str(error))
     push = {} if is_weewx else tables.get("push", {})
     targets = push.get("targets", {}) if isinstance(push, Mapping) else {}
     if not isinstance(targets, Mapping) or not targets:
-        return _Read(changed_ns, stations)
+        return _Read(mark, stations)
     folder = config.absolute().parent / Path(str(push.get("state_dir", ""))).expanduser()
-    return _Read(changed_ns, stations, folder, frozenset(targets))
+    return _Read(mark, stations, folder, frozenset(targets))
 
 
 def _read_seed_targets(config: Path) -> frozenset[str] | None:

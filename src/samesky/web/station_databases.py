@@ -42,7 +42,7 @@ class StationDatabases:
 
     def __init__(self, configs: Sequence[Path]) -> None:
         self._configs = tuple(configs)
-        self._known: dict[Path, tuple[int, tuple[StationDatabase, ...]]] = {}
+        self._known: dict[Path, tuple[tuple[int, int], tuple[StationDatabase, ...]]] = {}
 
     def read(self) -> list[StationDatabase]:
         """All there are now; of each stream and role the first."""
@@ -60,15 +60,16 @@ class StationDatabases:
 
     def _read_config(self, config: Path) -> tuple[StationDatabase, ...]:
         try:
-            changed_ns = config.stat().st_mtime_ns
+            stat = config.stat()
         except OSError:
             return ()
+        mark = stat.st_mtime_ns, stat.st_size
         known = self._known.get(config)
-        if known is None or known[0] != changed_ns:
+        if known is None or known[0] != mark:
             found: tuple[StationDatabase, ...] = ()
             with suppress(SameskyError, OSError):
                 found = tuple(read_station_databases(config))
-            known = self._known[config] = changed_ns, found
+            known = self._known[config] = mark, found
         return known[1]
 
 
