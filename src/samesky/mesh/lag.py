@@ -29,8 +29,8 @@ from .questions import (
 from .survey import Survey, Surveyed, survey
 
 TIMEOUT_S = 10.0
-OTHERS_S = 1.0
-"""After the first peer behind a broker has answered, how long others may take."""
+OTHERS_SHARE = 0.1
+"""After the first peer behind a broker has answered, how much of that time others may take."""
 MOST_BUSY_S = 120.0
 TRIES = 3
 
@@ -110,7 +110,7 @@ class Broker:
         """The answers of all that are there."""
         correlation = self._publish(question)
         answer = self._await_answer(correlation, self._timeout_s / TRIES)
-        deadline = time.monotonic() + OTHERS_S
+        deadline = time.monotonic() + OTHERS_SHARE * self._timeout_s
         while answer is not None:
             yield answer
             answer = self._await_answer(correlation, deadline - time.monotonic())
