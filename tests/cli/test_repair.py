@@ -198,7 +198,8 @@ def test_a_running_copy_learns_of_a_repair_and_goes_on_when_it_was_stopped(pair:
             )
         )
         pair.spoil()
-        wait_for(lambda: following.snapshots()[0].state == "stopped", 10, what="the copy stopped")
+        wait_for(lambda: following.snapshots()[0].state == "stopped", 30, what="the copy stopped")
+        began = time.time()  # it goes on, and proves, as soon as the repair is done: before we have compared
         assert call(pair, "repair") == 0
         assert pair.everything() == pair.everything(pair.primary)
 
@@ -206,7 +207,6 @@ def test_a_running_copy_learns_of_a_repair_and_goes_on_when_it_was_stopped(pair:
             (shown,) = following.snapshots()
             return shown.state == "live" and shown.proven_count == COUNT and (shown.proven_at or 0) > began
 
-        began = time.time()
-        wait_for(proven, 30, what="the copy live again, and proven")
+        wait_for(proven, 60, what="the copy live again, and proven")
         (shown,) = following.snapshots()
         assert (shown.repaired, shown.different) == (0, False)

@@ -66,7 +66,7 @@ def test_a_copy_that_is_well_is_one_row_and_status_zero(config: Path, capsys: py
     assert "105,120 records, 2 min ago, digest 1ae757973098d51c" in said
     for word in (STREAM, "copy", "live", " 7 "):
         assert word in said
-    assert re.search(r"\b[0-9] s ago", said)
+    assert re.search(r"\b[0-9]+ s ago", said)
 
 
 def test_a_difference_or_a_stop_is_status_one_with_what_to_type(
@@ -120,7 +120,8 @@ def test_json_and_one_stream_alone(config: Path, capsys: pytest.CaptureFixture[s
     assert (told["level"], told["counts"]["good"]) == ("good", 2)
     assert status(config, "--json", "--stream", STREAM) == 0
     (shown,) = json.loads(capsys.readouterr().out)["streams"]
-    assert (shown["proven_count"], shown["level"], round(shown["age_s"])) == (105_120, "good", 1)
+    assert (shown["proven_count"], shown["level"]) == (105_120, "good")
+    assert 1 <= shown["age_s"] < 60
 
 
 def test_a_primary_and_a_copy_with_the_usual_state_directory_are_shown_together(

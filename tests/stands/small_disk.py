@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from .waiting import wait_for
+
 
 class SmallDisk:
     """A disk in memory at ``folder``, that can grow."""
@@ -22,7 +24,12 @@ class SmallDisk:
         subprocess.run(["mount", "-o", f"remount,size={size}", self.folder], check=True)
 
     def unmount(self) -> None:
-        subprocess.run(["umount", self.folder], check=True)
+        """Take it away, when all who used it have let it go."""
+        wait_for(
+            lambda: subprocess.run(["umount", self.folder], capture_output=True).returncode == 0,
+            30,
+            what=f"the end of the disk at {self.folder}",
+        )
 
 
 @contextmanager

