@@ -29,7 +29,7 @@ DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 CONTAINERFILE = (DEPLOY / "Containerfile").read_text()
 MOSQUITTO = "/usr/sbin/mosquitto"
-DEADLINE_S = 60
+DEADLINE_S = 120
 SERVICES = sorted(COMPOSE["services"])
 
 

@@ -47,7 +47,7 @@ def test_the_command_of_the_readme_announces_the_file(
 ) -> None:
     with Listener(f"mqtt://guest:guestpw@127.0.0.1:{node.port}", ["xpublic/#"]) as listener:
         assert pub("--post_broker", owner(node), "--inline", "data/hello.txt") == 0
-        (heard,) = wait_for(lambda: listener.heard, 10)
+        (heard,) = wait_for(lambda: listener.heard, 60)
     told = heard.json
     assert (heard.topic, told["relPath"], told["size"]) == ("xpublic/v03/post", "hello.txt", 6)
     assert told["baseUrl"] == f"http://{socket.gethostname()}:8000/data"
@@ -64,7 +64,7 @@ def test_a_folder_is_announced_with_all_that_is_in_it(
     with Listener(f"mqtt://guest:guestpw@127.0.0.1:{node.port}", ["other/#"]) as listener:
         options = ["--post-broker", owner(node), "--exchange", "other", "--post-base-url", "https://n.example/"]
         assert pub(*options, "--header", "source=CWAO", "--inline", "--encoding", "binary", "--json", "data") == 0
-        wait_for(lambda: len(listener.heard) == 2, 10)
+        wait_for(lambda: len(listener.heard) == 2, 60)
     assert [each["relPath"] for each in json.loads(capsys.readouterr().out)["announced"]] == [
         "GTS/large.bufr",
         "hello.txt",
@@ -90,7 +90,7 @@ def test_files_in_the_places_of_wis2_are_announced_as_its_messages(
     options = ["--post-broker", owner(node), "--post-base-url", "https://n.example/", "--inline"]
     with Listener(f"mqtt://guest:guestpw@127.0.0.1:{node.port}", ["origin/#"]) as listener:
         assert pub(*options, "--format", "wis2", "--centre-id", "ca-eccc-msc", "data/hello.txt", place) == 4
-        (heard,) = wait_for(lambda: listener.heard, 10)
+        (heard,) = wait_for(lambda: listener.heard, 60)
     assert heard.topic == "origin/a/wis2/ca-eccc-msc/data/core/weather"
     told = decode_wis2(heard.payload, heard.topic, now_ns=time.time_ns())
     assert (told.path, told.content) == ("wis2/ca-eccc-msc/data/core/weather/a.bufr", b"BUFR")

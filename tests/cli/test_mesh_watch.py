@@ -34,16 +34,16 @@ def test_it_announces_what_appears_until_it_is_ended(tree: Path, broker: Mosquit
     with RunningCommand("mesh", "watch", "--post_broker", url, "--inline", "--removals", tree) as watch:
         assert watch.wait_for_line().startswith(f"watching {tree}, to be fetched from http://")
         (tree / "new").write_bytes(b"hello\n")
-        wait_for(lambda: listener.announced("existing") and listener.announced("new"), 15)
+        wait_for(lambda: listener.announced("existing") and listener.announced("new"), 60)
         assert listener.announced("new")[0]["content"] == {"encoding": "utf-8", "value": "hello\n"}
         (tree / "new").unlink()
-        wait_for(lambda: len(listener.announced("new")) == 2, 15)
+        wait_for(lambda: len(listener.announced("new")) == 2, 60)
         assert watch.end(signal.SIGINT) == 130
         assert "Traceback" not in watch.errors
     with RunningCommand("mesh", "watch", "--post-broker", url, "--poll", "--interval", 0.2, "--json", tree) as watch:
         assert json.loads(watch.wait_for_line())["watching"] == str(tree)
         (tree / "later").write_bytes(b"x")
-        wait_for(lambda: listener.announced("later"), 15)
+        wait_for(lambda: listener.announced("later"), 60)
         assert watch.end(signal.SIGTERM) == 143
     assert len(listener.heard) == 4
 

@@ -65,13 +65,13 @@ def test_workers_bring_every_file_once(
         pids = json.loads(running.wait_for_line())["workers"]
         assert len(pids) == expected
         logs = [tmp_path / "log" / f"{name}.log" for name in pids]
-        wait_for(lambda: all("mqtt_connected" in log.read_text() for log in logs), 40, what="connections")
+        wait_for(lambda: all("mqtt_connected" in log.read_text() for log in logs), 60, what="connections")
         tree = str(tmp_path / "source")
         where = ["--post-broker", there, "--post-base-url", source.url, "--post-base-dir", tree]
         assert main(["mesh", "pub", *where, tree]) == 0
         wanted = hashes(tmp_path / "source")
-        wait_for(lambda: hashes(tmp_path / "data") == wanted, 40, explain=lambda: logs[0].read_text()[-2000:])
-        heard = wait_for(lambda: (found := listener.heard) and len(found) >= COUNT and found, 20)
+        wait_for(lambda: hashes(tmp_path / "data") == wanted, 60, explain=lambda: logs[0].read_text()[-2000:])
+        heard = wait_for(lambda: (found := listener.heard) and len(found) >= COUNT and found, 60)
         paths = [each.json["relPath"] for each in heard if "relPath" in each.json]
         assert sorted(paths) == sorted(wanted)
         os.kill(next(iter(pids.values())), signal.SIGKILL)

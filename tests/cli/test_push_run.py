@@ -113,9 +113,9 @@ def test_a_daemon_ends_in_order_when_it_is_told_to(pair: PushPair) -> None:
     config = pair.write_config()
     daemon = RunningPush(["daemon", "--config", str(config)], pair.folder)
     try:
-        wait_for(lambda: "90 new rows" in daemon.text, 30, what="the first run", explain=lambda: daemon.text)
+        wait_for(lambda: "90 new rows" in daemon.text, 60, what="the first run", explain=lambda: daemon.text)
         daemon.process.send_signal(signal.SIGTERM)
-        finished = daemon.wait(30)
+        finished = daemon.wait(60)
     finally:
         daemon.process.kill()
         daemon.process.wait()

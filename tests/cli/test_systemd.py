@@ -26,7 +26,7 @@ from stands.children import die_with_parent
 from stands.notified import NotifySocket, notify_socket
 from stands.waiting import wait_for
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def ask(url: str, path: str = "", **headers: str) -> tuple[int, str]:
     """The status and the text of what is at ``path``."""
     parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port or 0, timeout=10)
+    connection = HTTPConnection(parts.hostname or "", parts.port or 0, timeout=20)
     try:
         connection.request("GET", f"/{path}", headers=headers)
         response = connection.getresponse()
@@ -69,7 +69,7 @@ def test_it_says_where_the_page_is_and_the_page_shows_what_is_told(tmp_path: Pat
         url = read_address(process)
         assert "Nothing to show yet" in ask(url)[1]
         Noticeboard(tmp_path / "board").post("x", [streams.copy_of("a/b", time.time())], time.time())
-        wait_for(lambda: "The copy is the same" in ask(url)[1], 10, what="the copy on the page")
+        wait_for(lambda: "The copy is the same" in ask(url)[1], 30, what="the copy on the page")
 
 
 def test_for_programs_the_address_is_json(tmp_path: Path) -> None:
@@ -83,11 +83,11 @@ def test_for_programs_the_address_is_json(tmp_path: Path) -> None:
 def test_it_ends_soon_when_it_is_asked_to_though_somebody_looks_at_the_page(tmp_path: Path) -> None:
     with running(tmp_path, "web", "--listen", "127.0.0.1:0") as process:
         parts = urlsplit(read_address(process))
-        connection = HTTPConnection(parts.hostname or "", parts.port or 0, timeout=10)
+        connection = HTTPConnection(parts.hostname or "", parts.port or 0, timeout=20)
         connection.request("GET", "/events?page=/")
         assert connection.getresponse().readline().startswith(b"event")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 143
+        assert process.wait(timeout=25) == 143  # without an end to its answers it goes on for thirty
         connection.close()
 
 
@@ -123,7 +123,7 @@ def test_the_settings_are_those_of_the_file_and_every_mistake_is_told(tmp_path: 
         url = read_address(process)
         lagging = streams.copy_of("a/b", time.time(), lag_s=90.0)
         Noticeboard(tmp_path / "board").post("x", [lagging], time.time())
-        wait_for(lambda: "more than 60" in ask(url, "health/ready")[1], 10, what="too much lag")
+        wait_for(lambda: "more than 60" in ask(url, "health/ready")[1], 30, what="too much lag")
     config.write_text('[web]\nlisten = "nowhere"\nmax_lag = "soon"\n', encoding="utf-8")
     ended = run(tmp_path, "web", "--config", str(config))
     assert ended.returncode == 2

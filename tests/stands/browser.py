@@ -29,7 +29,7 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_QUIET_MS = 20_000
+_QUIET_MS = 60_000
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Shown:
         found = self.page.locator(selector)
         return re.sub(r"\s+", " ", found.first.inner_text()).strip() if found.count() else ""
 
-    def wait_for(self, words: str, deadline_s: float = 20.0, *, selector: str = "main") -> None:
+    def wait_for(self, words: str, deadline_s: float = 60.0, *, selector: str = "main") -> None:
         """Return when the page shows ``words`` in ``selector``; it isn't loaded again for that."""
         shown = self.page.locator(selector).filter(has_text=words).first
         try:
@@ -87,7 +87,9 @@ class Browser:
 
     def __enter__(self) -> Self:
         self._playwright = sync_playwright().start()
-        self._chromium = self._playwright.chromium.launch(executable_path=find_chromium(), args=list(_ARGUMENTS))
+        self._chromium = self._playwright.chromium.launch(
+            executable_path=find_chromium(), args=list(_ARGUMENTS), timeout=2 * _QUIET_MS
+        )
         return self
 
     def __exit__(

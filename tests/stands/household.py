@@ -38,7 +38,7 @@ COLUMNS = (
     ("barometer", "REAL"),
 )
 DAYS = 100
-_START_DEADLINE_S = 40
+_START_DEADLINE_S = 60
 _STOP_TIMEOUT_S = 10
 
 

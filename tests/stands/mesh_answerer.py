@@ -23,7 +23,7 @@ class Answerer:
 
     def __enter__(self) -> Self:
         self._link.start()
-        wait_for(lambda: self._connected, 10, what="the answerer's connection")
+        wait_for(lambda: self._connected, 60, what="the answerer's connection")
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -11,7 +11,7 @@ from typing import Self
 from .children import die_with_parent
 from .waiting import wait_for
 
-END_TIMEOUT_S = 15.0
+END_TIMEOUT_S = 25.0
 
 
 class RunningCommand:
@@ -63,7 +63,7 @@ class RunningCommand:
         """What it wrote to standard error so far."""
         return "\n".join(self._lines["errors"])
 
-    def wait_for_line(self, deadline_s: float = 20.0) -> str:
+    def wait_for_line(self, deadline_s: float = 60.0) -> str:
         """Its first line on standard output."""
         wait_for(lambda: self.output, deadline_s, what="the command's first line", explain=lambda: self.errors)
         return self.output[0]

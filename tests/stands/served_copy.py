@@ -57,7 +57,7 @@ class ServedCopy:
     def __enter__(self) -> Self:
         if self.serving is not None:
             self.serving.start()
-            wait_for(self._is_ready, 20, what="the primary connected, its sums made")
+            wait_for(self._is_ready, 60, what="the primary connected, its sums made")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -34,7 +34,7 @@ DAY_SUMMARIES = "weewx.manager.DaySummaryManager"
 NO_SUMMARIES = "weewx.manager.Manager"
 
 Answer = TypeVar("Answer")
-_END_DEADLINE_S = 20
+_END_DEADLINE_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class WeewxStation:
             )
 
     def stop(self) -> None:
-        """End weewxd as systemd does; fails when that takes over twenty seconds. Harmless when it doesn't run."""
+        """End weewxd as systemd does; fails when that takes over a minute. Harmless when it doesn't run."""
         if self._process is None:
             return
         self._signal(signal.SIGTERM)

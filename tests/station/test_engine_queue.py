@@ -47,8 +47,8 @@ def test_an_older_record_does_not_move_the_newest_back() -> None:
 def test_whoever_waits_gets_a_record_as_soon_as_it_comes() -> None:
     queue = EngineQueue()
     taken: list[object] = []
-    waiter = threading.Thread(target=lambda: taken.append(queue.take(10)), daemon=True)
+    waiter = threading.Thread(target=lambda: taken.append(queue.take(60)), daemon=True)
     waiter.start()
     queue.put(records(1))
-    waiter.join(5)
+    waiter.join(30)
     assert taken == records(1)

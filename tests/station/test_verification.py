@@ -221,7 +221,7 @@ def test_a_copy_that_answers_for_its_primary_is_not_asked_about_itself(
             make_serving(broker.port, SqliteLocation(pair.copy), shared=True, authority=itself) as copy,
             make_serving(broker.port, SqliteLocation(pair.primary), shared=shared) as primary,
         ):
-            wait_for(lambda: {each.snapshots()[0].state for each in (copy, primary)} == {"live"}, 20)
+            wait_for(lambda: {each.snapshots()[0].state for each in (copy, primary)} == {"live"}, 60)
             assert look(pair).missing.count == 12
             assert look(pair, 1.0).missing.count == 12
 

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.slow
 KINDS = [("sqlite", "sqlite"), ("sqlite", "mariadb"), ("mariadb", "sqlite")]
 BEHIND = {"fresh": None, "a day behind": 288, "100,000 records behind": 100_000}
 COUNT = 100_600
-CATCH_UP_DEADLINE_S = 240
+CATCH_UP_DEADLINE_S = 360
 LIVE_DEADLINE_S = 120
 AIR = (
     ("dateTime", "INTEGER NOT NULL PRIMARY KEY"),
