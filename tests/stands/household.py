@@ -16,8 +16,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 from urllib.request import urlopen
@@ -114,6 +114,15 @@ class Household:
     def kill(self, name: str) -> None:
         """End one of them as a power cut does."""
         self._programs[name].kill()
+
+    @contextmanager
+    def frozen(self, name: str) -> Iterator[None]:
+        """One of them does nothing while the ``with`` block runs, as on a machine that is too busy."""
+        self._programs[name].signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._programs[name].signal(signal.SIGCONT)
 
     def type(self, command: str, *, deadline_s: float = 60) -> subprocess.CompletedProcess[str]:
         """Type ``command`` into a shell, and wait until it has ended."""
