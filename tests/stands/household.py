@@ -153,7 +153,7 @@ class Household:
         """What the page tells programs of the streams in this role."""
         return [each for each in self.read_json("?format=json")["streams"] if each["role"] == role]
 
-    def wait_until_same(self, deadline_s: float = 60) -> None:
+    def wait_until_same(self, deadline_s: float = 120) -> None:
         """Return when the copy is live, and was proven the same as its primary."""
         self.wait_for(
             lambda: any(each["state"] == "live" and each["different"] is False for each in self.streams()),

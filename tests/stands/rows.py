@@ -172,12 +172,14 @@ def wait_until_same(
     return newest
 
 
-def _read_all(database: Database, table: str, until: int | None) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names, sorted, and all rows in this order of columns."""
+def _read_all(database: Database, table: str, until: int | None) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:
+    """Column names, sorted; those that hold anything; and all rows of these. Most of a wide table is NULLs."""
     names = sorted(read_columns(database, table))
     limit = f" WHERE dateTime <= {int(until)}" if until is not None else ""
-    quoted = ", ".join(f"`{name}`" for name in names)
-    return names, query(database, f"SELECT {quoted} FROM `{table}`{limit} ORDER BY dateTime")
+    (counts,) = query(database, f"SELECT {', '.join(f'COUNT(`{name}`)' for name in names)} FROM `{table}`{limit}")
+    filled = [name for name, count in zip(names, counts, strict=True) if count]
+    chosen = ", ".join(f"`{name}`" for name in filled or names)
+    return names, filled, query(database, f"SELECT {chosen} FROM `{table}`{limit} ORDER BY dateTime")
 
 
 def _shorten(table: str, sentences: list[str]) -> list[str]:
