@@ -1,5 +1,7 @@
-"""What tests of archives share: a place for a database of each kind."""
+"""What tests of archives share: a place for a database of each kind, and a zone whose days are those of the tests."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,16 @@ from samesky.station.location import MysqlLocation, SqliteLocation
 
 if TYPE_CHECKING:
     from stands.mariadb import MariadbServer
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """WeeWX's days are the machine's; tests of other zones set them."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.slow)])
