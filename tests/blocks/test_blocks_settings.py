@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from samesky.blocks.blocks_settings import BlocksSettings, is_loopback, read_blocks
+from samesky.blocks.blocks_settings import BlocksSettings, is_local, read_blocks
 from samesky.config import Findings
 
 BROKER = "amqp://guest:guest@localhost/"
@@ -168,9 +168,9 @@ def test_a_token_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:5000", "127.8.9.1:0", "localhost:80", "[::1]:5000"])
 def test_only_this_machine_reaches_a_loopback_address(listen: str) -> None:
-    assert is_loopback(listen)
+    assert is_local(listen)
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:5000", "[::]:5000", ":5000", "5000", "spark.local:5000", "192.168.1.2:80"])
 def test_others_reach_another_address(listen: str) -> None:
-    assert not is_loopback(listen)
+    assert not is_local(listen)

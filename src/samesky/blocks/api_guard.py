@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..link.problems import Problem
 from ..link.web_requests import Headers, check_digest, check_headers, give_body, read_body
-from .blocks_settings import is_loopback
+from .blocks_settings import is_local
 
 JSON_TYPE = "application/json"
 _OPEN = frozenset({"/", "/docs", "/openapi.json"})
@@ -90,7 +90,7 @@ def check_host(headers: Headers) -> None:
     """Refuse what was meant for another host than this machine: 403. (A name in somebody else's DNS may lead here.)"""
     host = headers.get(b"host", b"localhost").decode("latin-1")
     name, _, port = host.rpartition(":")
-    if not is_loopback(host if name and port.isdigit() else f"{host}:0"):
+    if not is_local(host if name and port.isdigit() else f"{host}:0"):
         raise Problem(403, "host", "without a token only this machine is served, by the name of localhost; set a token")
 
 

@@ -25,7 +25,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,6 +35,7 @@ from ..link.amqp_settings import AmqpSettings
 from ..link.amqp_url import read_amqp_url
 from ..link.broker_url import BrokerUrl, cut_path, read_broker_url
 from ..link.tls import TlsSettings
+from ..link.urls import is_loopback
 
 DEFAULT_LISTEN = "127.0.0.1:5000"
 """The port of the seed's walkthrough."""
@@ -224,17 +224,13 @@ def _check_token(settings: BlocksSettings, findings: Findings) -> None:
     """Whoever may register links decides what is written to controllers: beyond this machine that takes a token."""
     if settings.token and len(settings.token) < SHORTEST_TOKEN:
         findings.error("blocks", f"the token should have {SHORTEST_TOKEN} characters or more")
-    if not settings.token and not is_loopback(settings.listen):
+    if not settings.token and not is_local(settings.listen):
         findings.error(
             "blocks",
             f"listen = {settings.listen!r} is reached from other machines: set token_file, or listen on 127.0.0.1",
         )
 
 
-def is_loopback(listen: str) -> bool:
+def is_local(listen: str) -> bool:
     """Whether only this machine reaches ``host:port``; without a host all its addresses are meant."""
-    host = listen.rpartition(":")[0].strip("[]")
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(listen.rpartition(":")[0].strip("[]"))

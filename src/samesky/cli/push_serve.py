@@ -1,6 +1,5 @@
 """`samesky push serve`: the central server."""
 
-import ipaddress
 import json
 from contextlib import ExitStack
 from pathlib import Path
@@ -73,6 +72,7 @@ _UNENCRYPTED = (
 
 def _serve(centre: Centre, where: Listen, status_dir: Path | None, as_json: bool) -> None:
     with needing("fastapi", "push"), needing("uvicorn", "push"):
+        from ..link.urls import is_loopback
         from ..link.web_server import listen, serve
         from ..push.central import make_app
         from ..push.site_snapshot import FleetSnapshots
@@ -85,7 +85,7 @@ def _serve(centre: Centre, where: Listen, status_dir: Path | None, as_json: bool
         listening = listen(where.host, where.port)
         url = Listen(where.host, listening.getsockname()[1]).url
         url = f"{url.replace('http:', 'https:', 1) if settings.tls_cert else url}{settings.base_path.lstrip('/')}"
-        if not settings.tls_cert and not _is_loopback(where.host):
+        if not settings.tls_cert and not is_loopback(where.host):
             click.echo(_UNENCRYPTED, err=True)
         told = json.dumps({"url": url, "port": listening.getsockname()[1], "database": central.database.name})
         words = f"serving {central.database.name} at {url}"
@@ -102,10 +102,3 @@ def _serve(centre: Centre, where: Listen, status_dir: Path | None, as_json: bool
 def _tell_started(systemd: Systemd, words: str, told: str) -> None:
     click.echo(told)
     systemd.tell_ready(words)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -134,6 +134,14 @@ def check_host(host: str) -> str:
     return host
 
 
+def is_loopback(host: str) -> bool:
+    """Whether ``host``, a name or an address without brackets, is this machine, as it calls itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _same_host(named: str, host: str) -> bool:
     return named.strip("[]").removesuffix(".").lower() == host
 

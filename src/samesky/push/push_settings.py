@@ -17,7 +17,6 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from urllib.parse import urlsplit
 from ..config import CREDENTIAL, Findings, Options, read_toml
 from ..errors import ConfigError
 from ..link.tls import TlsSettings
+from ..link.urls import is_loopback
 from .building import BUILDING
 from .described import read_model
 from .model import Model
@@ -254,10 +254,7 @@ def check_base_url(text: str, options: Options) -> str:
 
 
 def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+    return is_loopback(host) or host.endswith(".localhost")
 
 
 def _find_seed_sections(path: Path, findings: Findings) -> tuple[Options, _Targets, object]:

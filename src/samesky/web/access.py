@@ -13,9 +13,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..link.problems import Problem
+from ..link.urls import is_loopback
 from .below_path import place_links
 from .layout import SECURITY_HEADERS, render_page
-from .web_settings import WebSettings, is_loopback
+from .web_settings import WebSettings
 
 LOGIN = "/login"
 COOKIE = "samesky_page"

@@ -1,12 +1,12 @@
 """The settings of the page: the table ``[web]`` of samesky.toml, and what the command line says in its place."""
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import Findings, Options
+from ..link.urls import is_loopback
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 TOKEN_VARIABLE = "SAMESKY_WEB_TOKEN"
@@ -93,14 +93,6 @@ def check_access(settings: WebSettings, findings: Findings) -> None:
             "the token travels unencrypted to this page: give a certificate (tls_cert), or listen on 127.0.0.1 behind "
             "a web server that has one",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine, as it calls itself."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read_path(options: Options, findings: Findings) -> str:
