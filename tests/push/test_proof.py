@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samesky.core.strict import Reason, Refused
-from samesky.push.proof import Proof, count_of, describe_group, moment
+from samesky.push.proof import Proof, describe_group, moment
 
 SAME = Proof(
     table="Reading",
@@ -111,7 +111,5 @@ def test_a_proof_without_what_it_proves_is_refused() -> None:
 
 
 def test_words_of_figures() -> None:
-    assert count_of(1, "row") == "1 row"
-    assert count_of(105_120, "row") == "105,120 rows"
     assert describe_group(19_675, 69) == "2023-11-14 69"
     assert moment(1_700_000_000) == "2023-11-14 22:13 UTC"

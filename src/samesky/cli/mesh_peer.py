@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.counts import count_of
 from .configuration import json_option
 from .event_loop import run_on_a_loop
 from .mesh_options import (
@@ -224,9 +225,9 @@ def _sentences(status: "MeshStatus") -> Iterator[str]:
     announced = f", {status.announced:,} announced" if status.announced else ""
     waiting = f", {status.to_announce:,} to announce" if status.to_announce else ""
     trouble = f"; {status.last_error}" if status.last_error else ""
-    yield f"{time.strftime('%H:%M:%S')} {status.tree}: {_files(status.files)}{announced}{waiting}{trouble}"
+    yield f"{time.strftime('%H:%M:%S')} {status.tree}: {count_of(status.files, 'file')}{announced}{waiting}{trouble}"
     for each in status.neighbours:
-        parts = [each.state, f"{_files(each.fetched + each.inlined)} came"]
+        parts = [each.state, f"{count_of(each.fetched + each.inlined, 'file')} came"]
         if each.lag.count:
             parts.append(f"lag {each.lag.mean_s:.2f} s, at most {each.lag.max_s:.2f} s")
         if each.queue:
@@ -240,10 +241,6 @@ def _sentences(status: "MeshStatus") -> Iterator[str]:
         if each.last_error:
             parts.append(each.last_error)
         yield f"  {each.name}: {'; '.join(parts)}"
-
-
-def _files(count: int) -> str:
-    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _warn_of_lag(peering: "Peering", status: "MeshStatus") -> None:

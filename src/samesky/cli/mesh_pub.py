@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.counts import count_of
 from ..errors import ConfigError, DataError
 from .configuration import json_option, telling
 from .mesh_options import (
@@ -162,7 +163,6 @@ def _tell(task: _Task, broker: str, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"announced": task.announced, "failed": task.failed}, indent=2))
     else:
-        count = len(task.announced)
         where = f"at {decode_broker_url(broker)}, to be fetched from {task.base_url}"
-        click.echo(f"announced {count:,} file{'' if count == 1 else 's'} {where}")
+        click.echo(f"announced {count_of(len(task.announced), 'file')} {where}")
     return 4 if task.failed else 0

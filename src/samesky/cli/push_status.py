@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.counts import count_of
 from ..core.spans import describe_span
 from .configuration import json_option
 from .push_site_options import Site, read_site, site_config_option, target_option
@@ -152,8 +153,6 @@ def _lines(site: Site, statuses: "Sequence[PushStatus]", now: float) -> Iterator
 
 def _describe_runs(status: "PushStatus", now: float) -> Iterator[str]:
     """When it pushed, how much and how fast, and when it goes on."""
-    from ..push.proof import count_of
-
     last = status.last_push_at
     yield "never pushed to the end" if last is None else f"pushed to the end {describe_span(now - last)} ago"
     if status.sent_rows:
@@ -175,8 +174,6 @@ def _table_lines(site: Site, target: str, table: "TableStatus") -> Iterator[str]
 
 
 def _quarantine_lines(rows: "Sequence[Quarantined]") -> Iterator[str]:
-    from ..push.proof import count_of
-
     for row in rows[:MOST_SHOWN]:
         yield f"{row.target}: {row.table} {list(row.key)}: {row.reason}: {row.words}"
         yield f"  {row.row}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ..core.counts import count_of
 from ..errors import DifferenceFound, SameskyError
 from .configuration import json_option
 from .mesh_options import needing
@@ -95,7 +96,7 @@ def _show(site: Site, target: str, outcome: "Sequence[Proof] | SameskyError", *,
 
 def _lines(site: Site, target: str, proof: "Proof", *, repair: bool) -> Iterator[str]:
     """The proof for people, and what to type when something is wrong."""
-    from ..push.proof import count_of, moment
+    from ..push.proof import moment
 
     yield f"{target}: {proof.table}: {proof.describe()}"
     if proof.from_s is not None and proof.to_s is not None:

@@ -151,7 +151,7 @@ def _lines_of(mended: "Mended", copy: CopyConfig) -> Iterator[str]:
 
 
 def _undone_lines(undone: "Undone", copy: CopyConfig, stream: str) -> Iterator[str]:
-    from ..station.verdict import count_of
+    from ..core.counts import count_of
 
     if not undone.session:
         yield f"{stream}: nothing to undo"
@@ -164,8 +164,8 @@ def _undone_lines(undone: "Undone", copy: CopyConfig, stream: str) -> Iterator[s
 
 
 def _plan_lines(verdict: "Verdict", copy: CopyConfig, decisions: "Decisions") -> Iterator[str]:
+    from ..core.counts import count_of
     from ..station.checker import most_deletions
-    from ..station.verdict import count_of
 
     first, *rest = lines_of(verdict, copy.path)
     yield first

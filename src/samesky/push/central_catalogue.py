@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, select, update
 
+from ..core.slices import slices_of
 from .catalogue import Catalogue, CataloguePlan, absent_ids
 from .central_tables import SITE_COLUMN, CentralTables
 from .central_values import row_from_sql, row_to_sql, to_sql
@@ -83,14 +84,15 @@ class CatalogueWriter:
         if model.of_site:
             yield table.c[SITE_COLUMN] == self._site
             return
-        for ids in _chunks(sorted(self._known(model).values())):
+        for ids in slices_of(sorted(self._known(model).values()), _AT_ONCE):
             yield table.c.id.in_(ids)
         first = model.natural_key[0]
         wanted = {row[first] for row in rows}
         column = table.c[first]
         if None in wanted:
             yield column.is_(None)
-        for values in _chunks([to_sql(model.column(first), value) for value in wanted if value is not None]):
+        told = [to_sql(model.column(first), value) for value in wanted if value is not None]
+        for values in slices_of(told, _AT_ONCE):
             yield column.in_(values)
 
     def _carry_out(self, model: TableModel, plan: TablePlan) -> None:
@@ -148,7 +150,3 @@ class CatalogueWriter:
         ids.update(anew)
         self.mapped_anew = True
         self.remapped |= bool(plan.forgets or plan.adopts)
-
-
-def _chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (values[start : start + _AT_ONCE] for start in range(0, len(values), _AT_ONCE))

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, insert, select
 
 from ..core.columns import Table as Rows
+from ..core.slices import slices_of
 from ..errors import SameskyError
 from .central_tables import CentralTables
 from .mapping import TablePlan
@@ -128,9 +129,10 @@ def store_plan(
     if not gone:
         return False
     of_table = (columns.site == site, columns.table_name == plan.table)
-    for ids in _chunks(gone):
+    for ids in slices_of(gone, _AT_ONCE):
         connection.execute(delete(tables.id).where(*of_table, columns.site_row.in_(ids)))
-    for ids in _chunks(sorted(mapped.values())):  # a row of the centre is one row of the site, the newest that it gave
+    # A row of the centre is one row of the site, the newest that it gave.
+    for ids in slices_of(sorted(mapped.values()), _AT_ONCE):
         connection.execute(delete(tables.id).where(*of_table, columns.centre_row.in_(ids)))
     if mapped:
         rows = [
@@ -147,7 +149,7 @@ def read_used_by_others(
     """Those of ``centre_rows`` to which a site other than ``site`` is mapped."""
     columns = tables.id.c
     used: set[int] = set()
-    for ids in _chunks(sorted(centre_rows)):
+    for ids in slices_of(sorted(centre_rows), _AT_ONCE):
         asked = select(columns.centre_row).where(
             columns.table_name == table, columns.centre_row.in_(ids), columns.site != site
         )
@@ -158,10 +160,6 @@ def read_used_by_others(
 def new_version() -> str:
     """A version that no map has had, not even one that a backup brings back."""
     return secrets.token_hex(8)
-
-
-def _chunks(ids: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))
 
 
 def _translate(values: list[object], ids: Mapping[int, int]) -> list[object]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
+from ..core.counts import count_of
 from ..core.strict import Reason, Refused
 from .digests import DAY_S
 
@@ -92,11 +93,6 @@ class Proof:
 def describe_group(day: int, second: object) -> str:
     """``2026-11-21 69``: the day, and the value of the key's second column."""
     return f"{time.strftime('%Y-%m-%d', time.gmtime(day * DAY_S))} {second}"
-
-
-def count_of(number: int, what: str) -> str:
-    """``1 row``, ``105,120 rows``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def moment(time_s: float) -> str:

@@ -4,14 +4,15 @@ Each function is one transaction, or part of the caller's (`Archive.writing`). `
 the summaries are complete; it goes back only when the newest record goes, for WeeWX recomputes days that are later.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from ..core.slices import slices_of
 from ..errors import DataError
 from .archive import Archive
 from .archive_reader import Row, quoted_names
 from .schema import SUMMARY_COLUMNS, summary_parts
 
-_MOST_TIMES = 500
+_MOST_TIMES = 500  # in one statement
 # SQLite's writer is alone with the database; MySQL has to be told which rows nobody else may change until the end.
 _LOCKING = {"sqlite": "", "mysql": " FOR UPDATE"}
 _OVER = {"sqlite": "ON CONFLICT (`dateTime`) DO UPDATE SET ", "mysql": "ON DUPLICATE KEY UPDATE "}
@@ -24,7 +25,7 @@ def read_rows_at(archive: Archive, names: Sequence[str], times: Iterable[int]) -
     Inside `Archive.writing` nobody else changes these rows until its end.
     """
     found: dict[int, Row] = {}
-    for chunk in _chunks(sorted(times)):
+    for chunk in slices_of(sorted(times), _MOST_TIMES):
         query = (
             f"SELECT `dateTime`, {quoted_names(names)} FROM `{archive.table}` "
             f"WHERE `dateTime` IN ({archive._marks(len(chunk))}){_LOCKING[archive.dialect]}"
@@ -69,7 +70,7 @@ def delete_rows(archive: Archive, times: Iterable[int]) -> int:
     """Delete the rows of these times; returns how many there were. ``lastUpdate`` is never after the newest record."""
     deleted = 0
     with archive.writing():
-        for chunk in _chunks(sorted(times)):
+        for chunk in slices_of(sorted(times), _MOST_TIMES):
             deleted += archive._execute(
                 f"DELETE FROM `{archive.table}` WHERE `dateTime` IN ({archive._marks(len(chunk))})", *chunk
             )
@@ -84,7 +85,7 @@ def read_summary_rows(archive: Archive, days: Iterable[int], observations: Itera
     rows: list[Row] = []
     for obs in observations:
         parts = summary_parts(kinds[obs])
-        for chunk in _chunks(wanted):
+        for chunk in slices_of(wanted, _MOST_TIMES):
             query = (
                 f"SELECT {quoted_names(parts)} FROM `{archive.table}_day_{obs}` "
                 f"WHERE `dateTime` IN ({archive._marks(len(chunk))}){_LOCKING[archive.dialect]}"
@@ -100,7 +101,7 @@ def replace_summary_days(
     wanted = sorted(days)
     with archive.writing():
         for obs in observations:
-            for chunk in _chunks(wanted):
+            for chunk in slices_of(wanted, _MOST_TIMES):
                 marks = archive._marks(len(chunk))
                 archive._execute(f"DELETE FROM `{archive.table}_day_{obs}` WHERE `dateTime` IN ({marks})", *chunk)
         return archive.write_summaries(rows)
@@ -133,7 +134,3 @@ def _lower_last_update(archive: Archive) -> None:
         archive._execute(f"DELETE FROM `{metadata}` WHERE `name` = 'lastUpdate'")
     else:
         archive._execute(f"UPDATE `{metadata}` SET `value` = {archive.mark} WHERE `name` = 'lastUpdate'", str(newest))
-
-
-def _chunks(times: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (times[at : at + _MOST_TIMES] for at in range(0, len(times), _MOST_TIMES))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..core.counts import count_of
 from .archive import Archive
 
 CHUNK_ROWS = 1000
@@ -53,11 +54,11 @@ class TableComparison:
     def describe(self, left: str = "left", right: str = "right") -> str:
         """Return one sentence that names what differs; ``left`` and ``right`` are what to call the two sides."""
         if self.is_same:
-            return f"{self.table}: the same, {_rows(self.left_count)}"
+            return f"{self.table}: the same, {count_of(self.left_count, 'row')}"
         sides = {"left": left, "right": right}
         parts = [f"no such table at the {sides[side]}" for side in self.missing]
         parts += [
-            f"{_rows(count)} {what} ({_some(examples, count)})"
+            f"{count_of(count, 'row')} {what} ({_some(examples, count)})"
             for count, what, examples in (
                 (self.only_left, f"only at the {left}", self.only_left_examples),
                 (self.only_right, f"only at the {right}", self.only_right_examples),
@@ -232,10 +233,6 @@ def _compare_metadata(table: str, ours: Mapping[str, str], theirs: Mapping[str, 
         different=len(different),
         missing=tuple(side for side, rows in (("left", ours), ("right", theirs)) if not rows),
     )
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _some(examples: Sequence[int], count: int) -> str:

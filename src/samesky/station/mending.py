@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..core.counts import count_of
 from ..core.timetree import View
 from ..errors import DataError, DifferenceFound
 from .check_question import TreeName
@@ -29,7 +30,7 @@ from .stanza import RequesterConfig
 from .state import State
 from .stream_trees import StreamTrees
 from .tree_store import TreeStore
-from .verdict import count_of, moment
+from .verdict import moment
 from .verification import find_copy, open_sums
 
 

@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ..core.counts import count_of
+
 MOST_EXAMPLES = 5
 
 
@@ -105,8 +107,3 @@ def between(found: Sequence[Found], form: str = "%Y-%m-%d %H:%M") -> str:
 def moment(timestamp: float, form: str = "%Y-%m-%d %H:%M") -> str:
     """Local time, to the minute."""
     return time.strftime(form, time.localtime(timestamp))
-
-
-def count_of(number: int, what: str) -> str:
-    """``1 record``, ``105,120 records``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 
+from ..core.counts import count_of
 from .pieces import describe_number
 from .series import Point, Series
 from .svg import element, picture, words
@@ -36,7 +37,7 @@ def describe_series(series: Series) -> str:
     gaps = sum(each is None for each in series.points)
     last = f"last {_number(points[-1].mean)}{unit}"
     told = f"{_WORDS[series.role]}: between {_number(low)} and {_number(high)}{unit}, {last}"
-    return told + (f", {gaps} gap{'' if gaps == 1 else 's'}" if gaps else "")
+    return told + (f", {count_of(gaps, 'gap')}" if gaps else "")
 
 
 def _draw(series: Sequence[Series], size: tuple[float, float], name: str) -> str:
