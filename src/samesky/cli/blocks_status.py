@@ -9,7 +9,7 @@ import click
 from ..core.spans import describe_span
 from .blocks_options import Service, open_service, service_options, show_json, take
 from .configuration import json_option
-from .status import WIDE
+from .console import open_console
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,11 +40,7 @@ def command(url: str, token_file: Path | None, as_json: bool) -> int:
 
 
 def _show(told: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = open_console()
     if told["links"]:
         console.print(_table(told["links"]))
     for line in _lines(told):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .console import open_console
+
 if TYPE_CHECKING:
     from ..station.copying import WeewxCode
     from ..station.stanza import RequesterConfig
@@ -107,16 +109,6 @@ def read_copy(given: Path | None) -> CopyConfig:
     return CopyConfig(path, settings, settings.state_dir or usual, tables if is_weewx else None)
 
 
-def read_state_directories(given: Path | None) -> list[Path]:
-    """Where the roles of a configuration keep how they are doing."""
-    from ..config import Findings
-    from ..station.source import find_state_directories, read_tables
-
-    path, findings = find_config(given), Findings()
-    tables, is_weewx = read_tables(path, findings)
-    return find_state_directories(path, tables, is_weewx=is_weewx)
-
-
 def with_config(text: str, config: Path) -> str:
     """The commands in ``text`` with the configuration that they need."""
     from ..station.source import with_config
@@ -134,9 +126,7 @@ def telling() -> Iterator[Callable[[str], None]]:
     """A function that says on standard error what is being done: at once on a terminal, once a minute elsewhere."""
     import time
 
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = open_console(stderr=True)
     if console.is_terminal:
         with console.status("connecting") as status:
             yield status.update

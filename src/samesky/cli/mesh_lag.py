@@ -9,6 +9,7 @@ import click
 
 from ..core.spans import describe_span
 from .configuration import json_option
+from .console import open_console
 from .mesh_options import (
     SEED_SPELLING,
     ca_file_option,
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from ..mesh.lag import Lag
-
-WIDE = 160
 
 
 @click.command(
@@ -125,11 +124,7 @@ def as_dict(lag: "Lag") -> dict[str, Any]:
 
 
 def _show(lag: "Lag", most_directories: int) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = open_console()
     console.print(_peers_table(lag))
     if lag.survey.directories and most_directories:
         console.print(_directories_table(lag, most_directories))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from .configuration import json_option
+from .console import open_console
 from .push_options import centre_options, open_central, read_centre
-from .status import WIDE
 
 if TYPE_CHECKING:
     from ..push.keys import KeyStatus
@@ -136,7 +136,6 @@ def _new_file(path: Path | None) -> Iterator[Callable[[str], object]]:
 
 
 def _print(keys: "Sequence[KeyStatus]", *, now: float) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("key", "site", "allows", "label", "made", "last used", "state", box=None, pad_edge=False)
@@ -144,10 +143,7 @@ def _print(keys: "Sequence[KeyStatus]", *, now: float) -> None:
         scopes = ", ".join(key.scopes)
         used = "never" if key.used_s is None else _day(key.used_s)
         table.add_row(key.prefix, key.site or "(all)", scopes, key.label, _day(key.created_s), used, _state(key, now))
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = WIDE
-    console.print(table)
+    open_console().print(table)
 
 
 def _state(key: "KeyStatus", now: float) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from .console import open_console
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -17,9 +19,7 @@ Tell = Callable[["Progress"], None]
 @contextmanager
 def showing_progress() -> Iterator[Tell]:
     """A function that shows, on standard error, how far a push is; any thread may call it."""
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False)
+    console = open_console(stderr=True)
     if console.is_terminal:
         with _bars(console) as tell:
             yield tell

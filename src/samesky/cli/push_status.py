@@ -11,8 +11,8 @@ import click
 from ..core.counts import count_of
 from ..core.spans import describe_span
 from .configuration import json_option
+from .console import open_console
 from .push_site_options import Site, read_site, site_config_option, target_option
-from .status import WIDE
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -80,11 +80,7 @@ def _read(site: Site, target: str | None) -> "tuple[list[PushStatus], list[Quara
 
 
 def _show(site: Site, statuses: "Sequence[PushStatus]", rows: "Sequence[Quarantined]", now: float) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = open_console()
     if statuses:
         console.print(_table(statuses, now))
     for line in (*_lines(site, statuses, now), *_quarantine_lines(rows)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .configuration import config_option, find_config, json_option, stream_option
+from .console import open_console
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -109,11 +110,9 @@ def _days_of(coverage: "Coverage", year: int | None) -> Sequence["CalendarDay"]:
 
 
 def _show(coverage: "Coverage", year: int | None, *, short: bool) -> None:
-    from rich.console import Console
-
     from ..web.calendar import summarize
 
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = open_console()
     role = "copy" if coverage.role == "requester" else "primary"
     days = _days_of(coverage, year)
     console.print(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .configuration import configs_option, find_configs, json_option, stream_option
+from .console import open_console
 from .web_options import status_dir_option
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from ..web.sources import Sources
 
 WATCH_INTERVAL_S = 2.0
-WIDE = 200
-"""Columns of the table where no terminal says how many there are."""
 
 
 @click.command(
@@ -102,12 +101,9 @@ def _watch(sources: "Sources", system: "System | None", stream: str | None, max_
 
 
 def _show(sources: "Sources", found: "Sequence[Heard]", now: float, max_lag: float | None) -> None:
-    from rich.console import Console
     from rich.text import Text
 
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = WIDE
+    console = open_console(markup=True)
     for part in _parts(sources, found, now, max_lag, console.width):
         console.print(part, soft_wrap=isinstance(part, Text) and not console.is_terminal)
 
