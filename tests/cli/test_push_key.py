@@ -92,3 +92,10 @@ def test_sites_are_listed_with_how_they_are_doing(url: str, capsys: pytest.Captu
     assert call(url, "site", "list", "--json") == 0
     assert json.loads(capsys.readouterr().out)[0]["site"] == "upper-farm"
     assert call(url, "site", "add", "upper-farm") == 2
+
+
+def test_an_option_that_means_nothing_is_told(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "samesky.toml"
+    config.write_text('[push.central]\nlisten_at = "127.0.0.1:1"\n')
+    assert call(url, "site", "list", "--config", str(config)) == 0
+    assert "listen_at is no option; did you mean listen?" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .configuration import json_option
+from .configuration import json_option, tell_warnings
 from .mesh_options import Listen, ListenType, needing
 from .systemd import Systemd
 from .web_options import beside_options, page_beside
@@ -100,9 +100,7 @@ def _read_settings(config: Path | None, given: dict[str, Any]) -> "BlocksSetting
         config = USUAL_CONFIG
     findings = Findings()
     settings = read_blocks(read_toml(config) if config is not None else {}, findings, given=given)
-    for finding in findings.found:
-        if finding.severity == "warning":
-            click.echo(f"samesky: {finding}", err=True)
+    tell_warnings(findings, "samesky")
     findings.raise_errors(str(config or "command line"))
     return settings
 

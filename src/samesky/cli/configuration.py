@@ -11,6 +11,7 @@ import click
 from .console import open_console
 
 if TYPE_CHECKING:
+    from ..config import Findings
     from ..station.copying import WeewxCode
     from ..station.stanza import RequesterConfig
 
@@ -107,6 +108,13 @@ def read_copy(given: Path | None) -> CopyConfig:
     assert settings is not None
     usual = state_directory(tables) if is_weewx else path.absolute().parent
     return CopyConfig(path, settings, settings.state_dir or usual, tables if is_weewx else None)
+
+
+def tell_warnings(findings: "Findings", where: str) -> None:
+    """Say on standard error what works in the configuration ``where``, but may not be meant."""
+    for finding in findings.found:
+        if finding.severity == "warning":
+            click.echo(f"{where}: {finding}", err=True)
 
 
 def with_config(text: str, config: Path) -> str:

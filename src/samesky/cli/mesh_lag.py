@@ -18,6 +18,7 @@ from .mesh_options import (
     exchange_option,
     make_client_id,
     read_broker,
+    read_tls,
 )
 
 if TYPE_CHECKING:
@@ -68,10 +69,9 @@ def command(
     Peers go on meanwhile. A file that one has pruned for its age counts as lacking there. Ends with 0 when all trees
     are the same, 1 when they differ, 3 when a broker or its peer can't be reached.
     """
-    from ..link.tls import TlsSettings
     from ..mesh.lag import Broker, read_lag
 
-    tls = TlsSettings(ca_file=str(ca_file)) if ca_file else None
+    tls = read_tls(ca_file)
     urls = [read_broker(each, credentials) for each in dict.fromkeys(brokers)]
     asked = [
         Broker(

@@ -174,6 +174,12 @@ def check_exchange(exchange: str) -> str:
         raise click.BadParameter(str(error), param_hint="--exchange") from None
 
 
+def check_centre_id(options: Mapping[str, Any]) -> None:
+    """Refuse, as a usage error, WIS2 messages of nobody."""
+    if options["post_format"] == "wis2" and not options["centre_id"]:
+        raise click.UsageError("--format wis2 needs --centre-id: who announces, such as ca-eccc-msc")
+
+
 def read_broker(text: str, credentials: Path | None) -> "BrokerUrl":
     """The broker of ``--broker`` or ``--post-broker``. Raises ``ConfigError``."""
     from ..link.broker_url import read_broker_url
@@ -198,8 +204,7 @@ def read_telling(options: Mapping[str, Any]) -> "Telling":
     """In which dialect, and under which topics, files are to be announced."""
     from ..mesh.publish import Telling
 
-    if options["post_format"] == "wis2" and not options["centre_id"]:
-        raise click.UsageError("--format wis2 needs --centre-id: who announces, such as ca-eccc-msc")
+    check_centre_id(options)
     exchange = check_exchange(options["exchange"])
     return Telling(exchange, options["encoding"], options["post_format"], options["centre_id"] or "")
 
@@ -207,14 +212,14 @@ def read_telling(options: Mapping[str, Any]) -> "Telling":
 def read_post_settings(options: Mapping[str, Any], client_id: str, *, window: int) -> "MqttSettings":
     """The connection to ``--post-broker``, with no session: what it doesn't get is announced again, or compared."""
     broker = read_broker(options["post_broker"], options["credentials"])
-    return broker.make_settings(client_id, tls=read_tls(options), session_expiry_s=0, window=window)
+    return broker.make_settings(client_id, tls=read_tls(options["ca_file"]), session_expiry_s=0, window=window)
 
 
-def read_tls(options: Mapping[str, Any]) -> "TlsSettings | None":
+def read_tls(ca_file: Path | None) -> "TlsSettings | None":
     """The authorities of ``--ca-file``; None for those that the system trusts."""
     from ..link.tls import TlsSettings
 
-    return TlsSettings(ca_file=str(options["ca_file"])) if options["ca_file"] else None
+    return TlsSettings(ca_file=str(ca_file)) if ca_file else None
 
 
 def make_client_id(command: str) -> str:

@@ -23,6 +23,7 @@ from .mesh_options import (
     Listen,
     ListenType,
     ca_file_option,
+    check_centre_id,
     check_exchange,
     choose_base_url,
     credentials_option,
@@ -346,7 +347,7 @@ def _neighbour(
     wis2 = [text for text in subtopics if text.split("/")[0] in ("origin", "cache")]
     filters = [text if text in wis2 else subtopic_filter(exchange, text) for text in subtopics or ("#",)]
     share = f"$share/{options['share']}/" if options["share"] else ""
-    tls = read_tls(options)
+    tls = read_tls(options["ca_file"])
     mqtt = broker.make_settings(client_id, tls=tls, session_expiry_s=SESSION_EXPIRY_S, receive_maximum=RECEIVE_MAXIMUM)
     return Neighbour(
         name=str(broker),
@@ -366,10 +367,9 @@ def _read_posting(options: dict[str, Any], folder: Path, client_id: str) -> "Pos
 
     if options["post_broker"] is None:
         return None
-    if options["post_format"] == "wis2" and not options["centre_id"]:
-        raise click.UsageError("--format wis2 needs --centre-id: who announces, such as ca-eccc-msc")
+    check_centre_id(options)
     broker = read_broker(options["post_broker"], options["credentials"])
-    mqtt = broker.make_settings(f"{client_id}-post", tls=read_tls(options), session_expiry_s=0, window=500)
+    mqtt = broker.make_settings(f"{client_id}-post", tls=read_tls(options["ca_file"]), session_expiry_s=0, window=500)
     return Posting(
         name=str(broker),
         mqtt=replace(mqtt, tell_published=True),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import click
 
+from .configuration import tell_warnings
 from .mesh_options import needing
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def read_centre(
     settings = read_central(tables, findings, given={name: each for name, each in given.items() if each is not None})
     push = tables.get("push")
     model = read_model(push.get("model") if isinstance(push, dict) else None, findings)
+    tell_warnings(findings, "samesky")
     findings.raise_errors(str(config or "command line"))
     return Centre(settings, model)
 

@@ -12,7 +12,7 @@ from ..errors import SameskyError
 from .configuration import json_option
 from .mesh_options import needing
 from .push_run import accept_renames_option
-from .push_site_options import Site, read_site, site_config_option, target_option
+from .push_site_options import Site, describe_failure, read_site, site_config_option, target_option, tell_failure
 
 if TYPE_CHECKING:
     from ..push.planning import PushPlan
@@ -64,16 +64,14 @@ def _plan(site: Site, target: "TargetSettings") -> "PushPlan | SameskyError":
 
 def _as_dict(plan: "PushPlan | SameskyError") -> dict[str, object]:
     if isinstance(plan, SameskyError):
-        return {"error": str(plan), "code": plan.code, "hint": plan.hint}
+        return describe_failure(plan)
     return plan.as_dict()
 
 
 def _show(plans: "Mapping[str, PushPlan | SameskyError]") -> None:
     for name, plan in plans.items():
         if isinstance(plan, SameskyError):
-            click.echo(f"{name}: {plan}", err=True)
-            if plan.hint:
-                click.echo(f"  what to do: {plan.hint}", err=True)
+            tell_failure(name, plan)
             continue
         click.echo(f"{name} ({plan.url})")
         for line in plan.describe():

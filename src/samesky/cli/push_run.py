@@ -11,7 +11,14 @@ from ..errors import SameskyError
 from .configuration import json_option
 from .mesh_options import needing
 from .push_progress import showing_progress
-from .push_site_options import posting_pushes, read_site, site_config_option, target_option
+from .push_site_options import (
+    describe_failure,
+    posting_pushes,
+    read_site,
+    site_config_option,
+    target_option,
+    tell_failure,
+)
 
 if TYPE_CHECKING:
     from ..push.push_settings import TargetSettings
@@ -72,16 +79,14 @@ def command(config: Path | None, target: str | None, accept_renames: bool, as_js
 def describe_outcome(outcome: "RunReport | SameskyError") -> dict[str, object]:
     """What --json says of one target."""
     if isinstance(outcome, SameskyError):
-        return {"status": outcome.exit_status, "error": str(outcome), "code": outcome.code, "hint": outcome.hint}
+        return {"status": outcome.exit_status, **describe_failure(outcome)}
     return outcome.as_dict()
 
 
 def show_outcome(target: "TargetSettings", outcome: "RunReport | SameskyError") -> None:
     """Say on standard output how a run went; on standard error why it failed."""
     if isinstance(outcome, SameskyError):
-        click.echo(f"{target.name}: {outcome}", err=True)
-        if outcome.hint:
-            click.echo(f"  what to do: {outcome.hint}", err=True)
+        tell_failure(target.name, outcome)
         return
     click.echo(f"{target.name} ({target.url})")
     for line in outcome.describe():

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from .configuration import tell_warnings
+
 if TYPE_CHECKING:
     from ..core.status import Snapshot
+    from ..errors import SameskyError
     from ..push.push_settings import PushSettings, TargetSettings
     from ..push.site_cache import SiteCache
 
@@ -82,6 +85,18 @@ def posting_pushes(
     return posting(f"push {name} {site.path.absolute()}", own, status_dir=status_dir, stays=stays)
 
 
+def describe_failure(error: "SameskyError") -> dict[str, object]:
+    """What --json says of a target where something failed."""
+    return {"error": str(error), "code": error.code, "hint": error.hint}
+
+
+def tell_failure(target: str, error: "SameskyError") -> None:
+    """Say on standard error what failed with one target, and what to do."""
+    click.echo(f"{target}: {error}", err=True)
+    if error.hint:
+        click.echo(f"  what to do: {error.hint}", err=True)
+
+
 def read_site(given: Path | None) -> Site:
     """The configuration of a site; warnings are told on standard error. Raises `ConfigError` with every mistake."""
     from ..errors import ConfigError
@@ -91,7 +106,5 @@ def read_site(given: Path | None) -> Site:
     if path is None:
         raise ConfigError(f"there is no {' and no '.join(USUAL_PLACES)} here", hint="Name one with --config.")
     settings, findings = read_push_settings(path)
-    for finding in findings.found:
-        if finding.severity == "warning":
-            click.echo(f"{path}: {finding}", err=True)
+    tell_warnings(findings, str(path))
     return Site(path, settings)

@@ -12,7 +12,7 @@ from ..errors import DifferenceFound, SameskyError
 from .configuration import json_option
 from .mesh_options import needing
 from .push_progress import Tell, showing_progress
-from .push_site_options import Site, read_site, site_config_option, target_option
+from .push_site_options import Site, describe_failure, read_site, site_config_option, target_option, tell_failure
 
 if TYPE_CHECKING:
     from ..push.proof import Proof
@@ -80,15 +80,13 @@ def _exit_status(outcome: "Sequence[Proof] | SameskyError") -> int:
 
 def _as_dict(outcome: "Sequence[Proof] | SameskyError") -> dict[str, object]:
     if isinstance(outcome, SameskyError):
-        return {"error": str(outcome), "code": outcome.code, "hint": outcome.hint}
+        return describe_failure(outcome)
     return {"same": all(proof.same for proof in outcome), "tables": [proof.as_dict() for proof in outcome]}
 
 
 def _show(site: Site, target: str, outcome: "Sequence[Proof] | SameskyError", *, repair: bool) -> None:
     if isinstance(outcome, SameskyError):
-        click.echo(f"{target}: {outcome}", err=True)
-        if outcome.hint:
-            click.echo(f"  what to do: {outcome.hint}", err=True)
+        tell_failure(target, outcome)
         return
     for proof in outcome:
         click.echo("\n".join(_lines(site, target, proof, repair=repair)))

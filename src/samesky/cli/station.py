@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .configuration import tell_warnings
 from .mesh_options import Listen
 from .station_calendar import command as calendar_command
 from .station_key import command as key_command
@@ -164,9 +165,7 @@ def extension(output: Path) -> None:
 
 
 def _tell_findings(config: Path, findings: "Findings") -> None:
-    for finding in findings.found:
-        if finding.severity == "warning":
-            click.echo(f"{config}: warning: {finding}", err=True)
+    tell_warnings(findings, f"{config}: warning")
     findings.raise_errors(str(config))
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from .configuration import tell_warnings
 from .mesh_options import Listen, ListenType, needing
 
 if TYPE_CHECKING:
@@ -90,15 +91,8 @@ def read_settings(configs: Sequence[Path], options: Mapping[str, Any]) -> "WebSe
     from ..config import Findings, read_toml
     from ..web.web_settings import read_web
 
-    names = {
-        "listen": "listen",
-        "token_file": "token_file",
-        "max_lag": "max_lag",
-        "path": "path",
-        "tls_cert": "tls_cert",
-        "tls_key": "tls_key",
-    }
-    given = {name: str(options[key]) for key, name in names.items() if options.get(key) is not None}
+    names = ("listen", "token_file", "max_lag", "path", "tls_cert", "tls_key")
+    given = {name: str(options[name]) for name in names if options.get(name) is not None}
     if options.get("hosts"):
         given["hosts"] = ", ".join(options["hosts"])
     tables: Mapping[str, Any] = {}
@@ -109,9 +103,7 @@ def read_settings(configs: Sequence[Path], options: Mapping[str, Any]) -> "WebSe
             break
     findings = Findings()
     settings = read_web(tables, findings, given=given)
-    for finding in findings.found:
-        if finding.severity == "warning":
-            click.echo(f"samesky: {finding}", err=True)
+    tell_warnings(findings, "samesky")
     findings.raise_errors(where)
     return settings
 
