@@ -13,6 +13,7 @@ from samesky.station.serving import Serving
 from samesky.web.chart import find_ticks
 from samesky.web.found_section import gather_findings
 from samesky.web.station_databases import read_roles
+from samesky.web.station_pages import render_station
 from samesky.web.station_views import SHORT_FOR_S, Calendars
 from stands.web_station import WebStation, write_station
 
@@ -85,6 +86,17 @@ def test_without_a_broker_a_day_shows_the_copys_records_and_says_why(station: We
     assert day is not None
     assert "broker" in day.why_not
     assert day.counts()["alone"] >= 20
+
+
+@pytest.mark.parametrize("asked", ["", "1969", "x", "0{year}", "0{year}999999999", "{year}.0"])
+def test_what_is_no_year_of_the_calendar_asks_for_the_newest(station: WebStation, asked: str) -> None:
+    calendars = Calendars([station.config])
+    coverage = calendars.calendar(STREAM, station.now)
+    assert coverage is not None
+    newest = coverage.years[0]
+    page = render_station(STREAM, [], calendars, station.now, query={"year": asked.format(year=newest)})
+    assert page is not None
+    assert f"<h2>Days of {newest}</h2>" in page.body
 
 
 def test_what_is_found_of_days_that_follow_each_other_is_one_finding() -> None:

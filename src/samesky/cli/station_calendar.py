@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from ..web.calendar_days import CalendarDay, Coverage, DayState
+    from ..web.station_databases import StationRole
+    from ..web.station_views import Calendars
 
 _WEEKDAYS = ("Mo", "", "We", "", "Fr", "", "Su")
 _STYLES = {"complete": "green", "partial": "yellow", "missing": "bright_black", "differs": "bold red"}
@@ -63,6 +65,7 @@ def command(
 def _read(config: Path, stream: str | None, of: str | None, *, only_one: bool) -> list["Coverage"]:
     """The calendars asked for, counted to the end."""
     from ..errors import ConfigError
+    from ..web.station_databases import NAMED_ROLES
     from ..web.station_views import Calendars
 
     calendars = Calendars([config])
@@ -75,21 +78,18 @@ def _read(config: Path, stream: str | None, of: str | None, *, only_one: bool) -
         )
     if only_one and len(chosen) > 1:
         raise click.UsageError(f"say whose picture: --stream {' or --stream '.join(chosen)}")
-    found = [_count(calendars, name, of) for name in chosen]
+    role = NAMED_ROLES[of] if of else None
+    found = [_count(calendars, name, role) for name in chosen]
     coverages = [each for each in found if each is not None]
     if not coverages:
         raise ConfigError(f"{config} has no {of} of {' or '.join(chosen)}")
     return coverages
 
 
-def _count(calendars: object, stream: str, of: str | None) -> "Coverage | None":
-    from ..web.station_views import Calendars
-
-    assert isinstance(calendars, Calendars)
-    roles = {"copy": "requester", "primary": "responder"}
+def _count(calendars: "Calendars", stream: str, role: "StationRole | None") -> "Coverage | None":
     ends_at = time.monotonic() + _PATIENCE_S
     while True:
-        coverage = calendars.calendar(stream, time.time(), role=roles[of] if of else None)  # type: ignore[arg-type]
+        coverage = calendars.calendar(stream, time.time(), role=role)
         if coverage is None or coverage.counted or coverage.trouble or time.monotonic() > ends_at:
             return coverage
 
@@ -111,13 +111,12 @@ def _days_of(coverage: "Coverage", year: int | None) -> Sequence["CalendarDay"]:
 
 def _show(coverage: "Coverage", year: int | None, *, short: bool) -> None:
     from ..web.calendar import summarize
+    from ..web.station_databases import ROLE_NAMES
 
     console = open_console()
-    role = "copy" if coverage.role == "requester" else "primary"
     days = _days_of(coverage, year)
-    console.print(
-        f"{coverage.stream} ({role}): {sum(each.count for each in days):,} records, {summarize(days)}", soft_wrap=True
-    )
+    name = f"{coverage.stream} ({ROLE_NAMES[coverage.role]})"
+    console.print(f"{name}: {sum(each.count for each in days):,} records, {summarize(days)}", soft_wrap=True)
     if coverage.trouble:
         console.print(coverage.trouble, style="bold red")
         console.print(coverage.todo.replace("`", ""), soft_wrap=True)

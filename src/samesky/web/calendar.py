@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from html import escape
 
-from .calendar_days import STATE_WORDS, CalendarDay, Coverage, DayState
+from .calendar_days import STATE_WORDS, CalendarDay, Coverage, DayState, count_states
 from .pieces import stream_path
 from .svg import element, picture, words, write_file
 
-CELL, STEP = 9.0, 11.0
+STEP = 11.0
+"""From one cell to the next; a cell is 9 wide (`shape`)."""
 _TOP = 12.0
 STRIP_WIDTH, STRIP_HEIGHT = 54 * STEP, _TOP + 7 * STEP
 SIGNS: dict[DayState, str] = {"complete": "", "partial": "◣", "missing": "□", "differs": "◆"}
@@ -56,10 +57,7 @@ def write_calendar(coverage: Coverage) -> str:
 
 def summarize(days: Sequence[CalendarDay]) -> str:
     """``complete``, or ``363 days complete, 2 partial``."""
-    counts: dict[DayState, int] = dict.fromkeys(STATE_WORDS, 0)
-    for each in days:
-        counts[each.state] += 1
-    told = [(state, count) for state, count in counts.items() if count]
+    told = [(state, count) for state, count in count_states(days).items() if count]
     if not told:
         return "no records"
     if len(told) == 1:

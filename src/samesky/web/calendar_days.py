@@ -101,12 +101,9 @@ class Coverage:
         start, end = (time.mktime((each, 1, 1, 0, 0, 0, 0, 0, -1)) for each in (year, year + 1))
         return [each for each in self.days if start <= each.start < end]
 
-    def counts(self, days: Iterable[CalendarDay] | None = None) -> dict[DayState, int]:
-        """How many of these days (None: of all) are in each state."""
-        counts: dict[DayState, int] = dict.fromkeys(STATE_WORDS, 0)
-        for each in self.days if days is None else days:
-            counts[each.state] += 1
-        return counts
+    def counts(self) -> dict[DayState, int]:
+        """How many of all days are in each state."""
+        return count_states(self.days)
 
     def as_dict(self, days: Iterable[CalendarDay] | None = None) -> dict[str, object]:
         """The JSON twin, with these days (None: all)."""
@@ -125,6 +122,14 @@ class Coverage:
             "days_in_state": self.counts(),
             "days": [describe_day(each) for each in chosen],
         }
+
+
+def count_states(days: Iterable[CalendarDay]) -> dict[DayState, int]:
+    """How many of ``days`` are in each state, of all states in their order."""
+    counts: dict[DayState, int] = dict.fromkeys(STATE_WORDS, 0)
+    for each in days:
+        counts[each.state] += 1
+    return counts
 
 
 def describe_day(day: CalendarDay) -> dict[str, object]:

@@ -6,13 +6,11 @@ from html import escape
 from urllib.parse import urlencode
 
 from .calendar import SIGNS, draw_year, render_month, shape, summarize
-from .calendar_days import STATE_WORDS, CalendarDay, Coverage, DayState
+from .calendar_days import STATE_WORDS, CalendarDay, Coverage, DayState, count_states
 from .layout import render_part
 from .pieces import describe_moment, render_todo, stream_path
-from .station_databases import StationRole
+from .station_databases import ROLE_NAMES, StationRole
 from .svg import element
-
-_ROLE_NAMES: Mapping[StationRole, str] = {"requester": "copy", "responder": "primary"}
 
 
 def render_calendar(
@@ -82,8 +80,8 @@ def _render_ways(coverage: Coverage, roles: Sequence[StationRole], query: Mappin
     links = []
     for role in roles:
         here = ' aria-current="true"' if role == coverage.role else ""
-        href = _href(coverage, {**query, "of": _ROLE_NAMES[role]}, "calendar")
-        links.append(f'<a href="{href}"{here}>{_ROLE_NAMES[role].capitalize()}</a>')
+        href = _href(coverage, {**query, "of": ROLE_NAMES[role]}, "calendar")
+        links.append(f'<a href="{href}"{here}>{ROLE_NAMES[role].capitalize()}</a>')
     return f'<nav class="ways" aria-label="Whose calendar">{"".join(links)}</nav>'
 
 
@@ -145,10 +143,7 @@ def _render_table(coverage: Coverage) -> str:
 def _summarize_month(days: Sequence[CalendarDay]) -> str:
     if not days:
         return '<span class="none" aria-hidden="true">–</span>'
-    counts: dict[DayState, int] = dict.fromkeys(STATE_WORDS, 0)
-    for each in days:
-        counts[each.state] += 1
-    told = [f"{count} {state} {SIGNS[state]}".strip() for state, count in counts.items() if count]
+    told = [f"{count} {state} {SIGNS[state]}".strip() for state, count in count_states(days).items() if count]
     return told[0].partition(" ")[2] if len(told) == 1 else "<br>".join(told)
 
 

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from ..core.counts import count_of
 from .pieces import describe_number
 from .series import Point, Series
+from .station_databases import ROLE_NAMES
 from .svg import element, picture, words
 from .units import find_unit
 
 WIDE, NARROW = (760.0, 260.0), (340.0, 240.0)
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 8.0, 12.0, 26.0
 _HOUR, _DAY = 3600, 86_400
-_WORDS = {"requester": "copy", "responder": "primary"}
 
 
 def draw_chart(series: Sequence[Series]) -> str:
@@ -31,12 +31,12 @@ def describe_series(series: Series) -> str:
     """``copy: between 12.4 and 21.8 °C, last 18.2 °C``."""
     points = [each for each in series.points if each is not None]
     if not points:
-        return f"{_WORDS[series.role]}: no values"
+        return f"{ROLE_NAMES[series.role]}: no values"
     unit = find_unit(series.observation, series.unit_system)
     low, high = min(each.low for each in points), max(each.high for each in points)
     gaps = sum(each is None for each in series.points)
     last = f"last {_number(points[-1].mean)}{unit}"
-    told = f"{_WORDS[series.role]}: between {_number(low)} and {_number(high)}{unit}, {last}"
+    told = f"{ROLE_NAMES[series.role]}: between {_number(low)} and {_number(high)}{unit}, {last}"
     return told + (f", {count_of(gaps, 'gap')}" if gaps else "")
 
 
@@ -87,7 +87,7 @@ class _Frame:
             yield words(text, x=min(x, end), y=self._height - 8, class_="axis", text_anchor=anchor)
 
     def draw(self, series: Series) -> Iterator[str]:
-        name = _WORDS[series.role]
+        name = ROLE_NAMES[series.role]
         for run in _runs(series.points):
             if len(run) == 1:
                 x, y = self._x(run[0].time), self._y(run[0].mean)

@@ -8,6 +8,7 @@ from .chart import describe_series, draw_chart
 from .layout import render_part
 from .pieces import stream_path
 from .series import Series
+from .station_databases import ROLE_NAMES
 from .station_views import Calendars
 
 SPANS: Mapping[str, str] = {
@@ -41,10 +42,7 @@ def render_chart(calendars: Calendars, coverage: Coverage, query: Mapping[str, s
 
 def _render_drawing(series: Sequence[Series]) -> str:
     drawing = draw_chart(series) or "<p>There is no value in this time.</p>"
-    items = "".join(
-        f'<li class="of-{"copy" if each.role == "requester" else "primary"}">{escape(describe_series(each))}</li>'
-        for each in series
-    )
+    items = "".join(f'<li class="of-{ROLE_NAMES[each.role]}">{escape(describe_series(each))}</li>' for each in series)
     return f'{drawing}<ul class="legend lines">{items}</ul>'
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, Literal
 
 from .asking import Asked
+from .series import KEYS
 from .station_databases import StationDatabase, StationRole
 
 PairKind = Literal["same", "different", "missing", "extra", "alone"]
@@ -19,7 +20,6 @@ PAIR_WORDS: Mapping[PairKind, str] = {
     "alone": "not compared",
 }
 Record = Mapping[str, Any]
-_KEYS = ("dateTime", "usUnits", "interval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _filled(names: Sequence[str], records: Sequence[Record]) -> tuple[str, ...]:
     more = [name for record in records for name in record if name not in names]
     known = list(dict.fromkeys([*names, *more]))
     filled = [name for name in known if any(record.get(name) is not None for record in records)]
-    return (*(name for name in _KEYS if name in filled), *(name for name in filled if name not in _KEYS))
+    return (*(name for name in KEYS if name in filled), *(name for name in filled if name not in KEYS))
 
 
 def _values(record: Record | None, columns: Sequence[str]) -> list[Any] | None:

@@ -8,6 +8,7 @@ from .station_databases import StationRole
 
 MOST_POINTS = 600
 KEYS = ("dateTime", "usUnits", "interval")
+"""Columns that every record has, and that are no observations."""
 _STEPS_S = (60, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 2 * 86_400, 7 * 86_400, 28 * 86_400)
 USUAL = ("outTemp", "inTemp", "barometer", "windSpeed", "rain", "outHumidity")
 _LATELY = 50

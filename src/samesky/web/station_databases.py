@@ -1,6 +1,6 @@
 """Which stations' databases there are on this machine, by what the configurations say."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,9 @@ from ..station.stanza import (
 )
 
 StationRole = Literal["responder", "requester"]
+ROLE_NAMES: Mapping[StationRole, str] = {"requester": "copy", "responder": "primary"}
+"""What people call the two."""
+NAMED_ROLES: Mapping[str, StationRole] = {name: role for role, name in ROLE_NAMES.items()}
 
 
 @dataclass(frozen=True, slots=True)

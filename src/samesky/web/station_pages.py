@@ -13,12 +13,10 @@ from .found_section import describe_findings, render_found
 from .layout import Page
 from .noticeboard import Heard
 from .pieces import SYSTEM_WORDS, stream_path
-from .station_databases import StationRole
+from .station_databases import NAMED_ROLES
 from .station_views import Calendars
 from .status_document import describe_heard
 from .stream_page import render_heading, render_state
-
-_ROLES: Mapping[str, StationRole] = {"copy": "requester", "primary": "responder"}
 
 
 def render_station(
@@ -34,7 +32,7 @@ def render_station(
 
     Of the ``query`` are heeded: ``year``, ``of`` (copy or primary), ``observation`` and ``days``.
     """
-    coverage = calendars.calendar(stream, now, role=_ROLES.get(query.get("of", "")))
+    coverage = calendars.calendar(stream, now, role=NAMED_ROLES.get(query.get("of", "")))
     if not heard and coverage is None:
         return None
     parts = [_render_heading(stream, heard), render_state(heard, now, max_lag_s=max_lag_s)]
@@ -94,9 +92,8 @@ def _render_day_heading(stream: str, day: date) -> str:
 
 def _choose_year(coverage: Coverage, query: Mapping[str, str]) -> int | None:
     asked = query.get("year", "")
-    if asked.isascii() and asked.isdigit() and int(asked[:5]) in coverage.years:
-        return int(asked)
-    return coverage.years[0] if coverage.days else None
+    newest = next(iter(coverage.years), None)
+    return next((year for year in coverage.years if str(year) == asked), newest)
 
 
 def _describe_coverage(coverage: Coverage, year: int | None) -> dict[str, object]:

@@ -5,6 +5,7 @@ than a few days, one question at a time, each answer kept for a minute. All of i
 """
 
 import shlex
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -191,8 +192,6 @@ class Calendars:
 
 def _read_state(database: StationDatabase) -> tuple[Snapshot | None, list[FoundDay]]:
     """What the station has written down of the stream."""
-    import sqlite3
-
     try:
         written = read_written(database.state_dir)
     except sqlite3.Error:

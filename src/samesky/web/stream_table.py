@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ..core.status import Level, System, Verdict
+from ..core.status import System, Verdict
 from .layout import render_part
 from .noticeboard import Heard
 from .pieces import (
@@ -21,10 +21,10 @@ from .pieces import (
     render_todo,
     stream_path,
 )
+from .status_document import WORST_FIRST
 
 MOST_VALUE = 60
 """Characters of a block's value in a table; its page has it whole."""
-_WORST_FIRST: Mapping[Level, int] = {"bad": 0, "attention": 1, "working": 2, "good": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Column:
 def judge_all(heard: Sequence[Heard], now: float, *, max_lag_s: float | None) -> list[Judged]:
     """Return the streams with what to think of each, the worst first, then by name."""
     judged = [Judged(each, each.judge(now, max_lag_s=max_lag_s)) for each in heard]
-    return sorted(judged, key=lambda each: (_WORST_FIRST[each.verdict.level], each.heard.key, each.heard.owner))
+    return sorted(judged, key=lambda each: (WORST_FIRST.index(each.verdict.level), each.heard.key, each.heard.owner))
 
 
 def render_streams(judged: Sequence[Judged], now: float, *, columns: Sequence[Column], caption: str) -> str:
