@@ -12,6 +12,7 @@ from tests.stands.web_page import ServedPage
 
 from samesky.errors import ConfigError
 from samesky.web.beside import serve_beside
+from samesky.web.noticeboard import open_noticeboard
 from samesky.web.web_settings import WebSettings
 
 LOCAL = WebSettings(listen="127.0.0.1:0")
@@ -22,9 +23,9 @@ def fetch(url: str, path: str = "", context: ssl.SSLContext | None = None) -> st
         return str(answer.read().decode())
 
 
-def test_what_the_process_itself_does_is_shown(tmp_path: Path) -> None:
-    own = [streams.copy_of("a/b", time.time())]
-    with serve_beside(lambda: own, settings=LOCAL, status_dir=tmp_path) as url:
+def test_what_the_process_itself_posts_is_shown(tmp_path: Path) -> None:
+    open_noticeboard(tmp_path).post("station follow a", [streams.copy_of("a/b", time.time())], time.time())
+    with serve_beside(settings=LOCAL, status_dir=tmp_path) as url:
         assert "The copy is the same" in fetch(url)
 
 

@@ -45,14 +45,14 @@ def write(folder: Path, snapshot: Snapshot, *, age_s: float = 1.0, held: str = "
         state.write_hold(snapshot.stream, held)
 
 
-def test_stations_pushes_posts_and_our_own_streams_are_found_together(config: Path, board: Noticeboard) -> None:
+def test_stations_pushes_and_posts_are_found_together(config: Path, board: Noticeboard) -> None:
     write(config.parent / "state", COPY)
     with SiteCache(config.parent / "push" / PUSH_FILE) as cache:
         cache.write_status(PUSHED)
         cache.write_status(replace(PUSHED, target="no more in the configuration"))
     board.post("mesh peer x", [replace(COPY, stream="data/north", role="peer", system="mesh")], NOW)
-    own = replace(COPY, stream="spark.sensor", role="primary", system="blocks")
-    heard = Sources([config], board, lambda: [own]).read(NOW)
+    board.post("blocks serve y", [replace(COPY, stream="spark.sensor", role="primary", system="blocks")], NOW)
+    heard = Sources([config], board).read(NOW)
     assert [each.snapshot.stream for each in heard] == ["spark.sensor", "data/north", "centre", STREAM]
     assert [round(NOW - each.heard_at) for each in heard] == [0, 0, 9, 1]
     assert heard[3].owner == str(config)

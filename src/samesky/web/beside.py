@@ -1,11 +1,10 @@
 """The page beside other work: served by a thread of its own while a ``with`` block runs."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from ..core.status import Snapshot
 from ..errors import ConfigError
 from ..link.web_server import listen, make_server
 from .app import make_app
@@ -20,7 +19,6 @@ END_TIMEOUT_S = 10.0
 
 @contextmanager
 def serve_beside(
-    own: Callable[[], Sequence[Snapshot]] | None = None,
     *,
     settings: WebSettings,
     configs: Sequence[Path] = (),
@@ -28,12 +26,12 @@ def serve_beside(
 ) -> Iterator[str]:
     """Serve the page in a thread while the ``with`` block runs, and yield its address.
 
-    ``own`` gives the snapshots of this process: it is called from other threads. ``configs`` and the noticeboard say
-    what else there is on this machine. Work that runs on an asyncio loop may use this as it is: nothing here waits but
-    the start and the end. Raises `ConfigError` when the address or the certificate can't be used.
+    It shows what ``configs`` and the noticeboard say, on which this process posts what it does, as every other one.
+    Work that runs on an asyncio loop may use this as it is: nothing here waits but the start and the end. Raises
+    `ConfigError` when the address or the certificate can't be used.
     """
     with Elsewhere(configs) as elsewhere, closing(listen(*settings.address)) as listening:
-        sources = Sources(configs, open_noticeboard(status_dir), own, more=[elsewhere.read])
+        sources = Sources(configs, open_noticeboard(status_dir), more=[elsewhere.read])
         app = make_app(sources, settings=settings)
         started = threading.Event()
         server = make_server(

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Findings
-from ..core.status import Snapshot
 from ..errors import SameskyError
 from ..station.source import find_state_directories, read_tables, with_hint
 from ..station.written_state import read_written as read_stations
 from .full_disks import find_full_disk
 from .noticeboard import Heard, Noticeboard, keep_newest
 
-OWN = "this process"
 _SEED_SUFFIX = ".conf"
 
 
@@ -31,17 +29,16 @@ class _Read:
 
 
 class Sources:
-    """What the stations and pushes of ``configs`` have written down, what is on ``noticeboard``, and ``own``.
+    """What the stations and pushes of ``configs`` have written down, and what is on ``noticeboard``.
 
-    ``own`` gives the snapshots of the process itself. What can't be read is told in `troubles`, and the rest is shown.
-    ``more`` are other places, each of which gives what it has heard (the messages over MQTT, say).
+    What can't be read is told in `troubles`, and the rest is shown. ``more`` are other places, each of which gives what
+    it has heard (the messages over MQTT, say).
     """
 
     def __init__(
         self,
         configs: Sequence[Path],
         noticeboard: Noticeboard,
-        own: Callable[[], Sequence[Snapshot]] | None = None,
         *,
         more: Sequence[Callable[[], Sequence[Heard]]] = (),
     ) -> None:
@@ -49,7 +46,6 @@ class Sources:
         self.troubles: tuple[str, ...] = ()
         """What couldn't be read the last time, in sentences."""
         self._noticeboard = noticeboard
-        self._own = own
         self._more = tuple(more)
         self._known: dict[Path, _Read] = {}
         self._held: dict[tuple[object, str], Heard] = {}
@@ -63,8 +59,6 @@ class Sources:
         troubles += self._noticeboard.troubles
         for each in self._more:
             found += each()
-        if self._own is not None:
-            found += [Heard(snapshot, now, OWN) for snapshot in self._own()]
         self.troubles = tuple(troubles)
         # Who decides about a stream may do so beside the process that runs it, which posts what it knows itself.
         return keep_newest([self._held.get((each.key, each.origin), each) for each in _drop_twins(found)])
