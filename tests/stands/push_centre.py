@@ -99,5 +99,6 @@ class PushedSite:
 
     def rows(self, table: str = "Reading", *, day: int = DAY // 86_400, second: int = 69) -> list[tuple[object, ...]]:
         """What the centre has of one group, in the site's ids, in key order."""
-        group = self.central.read_group(self.id, self.central.model.table(table), day, second)
+        from_s, to_s = day * 86_400, (day + 1) * 86_400
+        group = self.central.read_rows(self.id, self.central.model.table(table), from_s, to_s, second)
         return sorted(group.rows(), key=lambda row: list(row[:3]))

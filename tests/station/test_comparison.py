@@ -10,7 +10,7 @@ import pytest
 from samesky.demo.year import write_year
 from samesky.station import comparison
 from samesky.station.archive import Archive, open_archive
-from samesky.station.comparison import TableComparison, compare_archives, compare_records, compare_summaries
+from samesky.station.comparison import TableComparison, compare_records, compare_summaries
 from samesky.station.location import MysqlLocation, SqliteLocation
 from stands.databases import MariaDatabase, SqliteDatabase
 from stands.mariadb import MariadbServer
@@ -48,6 +48,10 @@ def change(path: Path, statement: str, *values: object) -> None:
 def times_of(path: Path) -> list[int]:
     with closing(sqlite3.connect(path)) as connection:
         return [row[0] for row in connection.execute("SELECT dateTime FROM archive ORDER BY dateTime")]
+
+
+def compare_archives(left: Archive, right: Archive, *, until: int | None = None) -> list[TableComparison]:
+    return [compare_records(left, right, until=until), *compare_summaries(left, right, until=until)]
 
 
 def compare(paths: tuple[Path, Path], *, until: int | None = None) -> list[TableComparison]:

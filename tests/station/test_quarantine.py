@@ -43,7 +43,6 @@ def test_the_file_belongs_to_the_owner_of_its_folder_whoever_repairs(tmp_path: P
 def test_without_anything_kept_there_is_no_file_and_nothing_to_undo(quarantine: Quarantine) -> None:
     assert quarantine.sessions() == []
     assert list(quarantine.read("s")) == []
-    assert quarantine.forget_older_than(NOW) == 0
     assert quarantine.new_session(NOW) == "2023-11-14T22:13:20Z-1"
     quarantine.keep("s", "archive", "deleted", columns=COLUMNS, rows=[], now=NOW)
     assert not quarantine.path.exists()
@@ -87,8 +86,8 @@ def test_rows_are_kept_for_thirty_days(quarantine: Quarantine) -> None:
     assert [session.name for session in quarantine.sessions()] == ["old", "new"]
     keep(quarantine, "newest", (3, 1.0, None), now=NOW + KEPT_S + 1)
     assert [session.name for session in quarantine.sessions()] == ["new", "newest"]
-    assert quarantine.forget_older_than(NOW + KEPT_S + 1) == 1
-    assert [session.name for session in quarantine.sessions()] == ["newest"]
+    keep(quarantine, "last", (4, 1.0, None), now=NOW + 2 * KEPT_S + 1)
+    assert [session.name for session in quarantine.sessions()] == ["newest", "last"]
 
 
 VALUES = st.one_of(

@@ -10,6 +10,7 @@ import pytest
 from samesky.core.status import Snapshot
 from samesky.link.message import Message
 from samesky.station.state import FILE_NAME, KEPT_REFUSALS, State
+from samesky.station.written_state import Written, read_written
 
 
 def test_origins_outlive_the_process(tmp_path: Path) -> None:
@@ -44,12 +45,12 @@ def test_counts_holds_and_snapshots_outlive_the_process(tmp_path: Path) -> None:
         assert state.read_hold("home/wx_binding").startswith("the primary's")
         state.write_hold("home/wx_binding", "")
         assert state.read_hold("home/wx_binding") == ""
-        assert state.read_snapshots() == [(2.5, replace(live, state="stopped"))]
+        assert read_written(tmp_path) == [Written(replace(live, state="stopped"), 2.5)]
         state.forget_snapshots("responder", but=[])
         state.forget_snapshots("requester", but=["home/wx_binding"])
-        assert len(state.read_snapshots()) == 1
+        assert len(read_written(tmp_path)) == 1
         state.forget_snapshots("requester", but=["home/aq_binding"])
-        assert state.read_snapshots() == []
+        assert read_written(tmp_path) == []
 
 
 def damage_as_text(path: Path) -> None:

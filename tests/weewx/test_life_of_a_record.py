@@ -21,7 +21,7 @@ import weewx.engine
 import samesky
 from samesky.demo.year import write_year
 from samesky.link.broker import MosquittoBroker
-from samesky.station.state import State
+from samesky.station.written_state import read_written
 from stands.databases import SqliteDatabase
 from stands.pairs import main_binding, make_copy, make_primary
 from stands.waiting import wait_for
@@ -126,8 +126,7 @@ def proven(root: Path, until: int) -> Callable[[], bool]:
     """Whether it is written down that the copy below ``root`` is the same up to ``until``."""
 
     def look() -> bool:
-        with closing(State(root / "state")) as state:
-            return any(each.proven_through == until for _, each in state.read_snapshots())
+        return any(each.snapshot.proven_through == until for each in read_written(root / "state"))
 
     return look
 

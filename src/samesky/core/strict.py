@@ -66,7 +66,6 @@ class Reason(StrEnum):
     CHECKSUM = "checksum"
     INLINE = "inline"
     OLDER = "older"
-    LATE = "late"
     PARENT = "parent"
     AMBIGUOUS = "ambiguous"
     SHARED = "shared"

@@ -82,11 +82,6 @@ class Pair:
         self.primary.close()
         self.copy.close()
 
-    @property
-    def is_level(self) -> bool:
-        """Whether both have the same newest record."""
-        return self.primary.read_newest() == self.copy.read_newest()
-
     def take_arrivals(self) -> Iterator[Arrival]:
         """What has come to the copy since the last call; the first call only looks where both are."""
         now = time.monotonic()

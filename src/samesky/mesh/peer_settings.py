@@ -11,7 +11,6 @@ from .fields import MAX_INLINE_BYTES
 from .peer import Rules
 
 EXCHANGE = "xpublic"
-INLINE_MOST_BYTES = 1024
 COMPARE_INTERVAL_S = 600.0
 SCAN_INTERVAL_S = 3600.0
 SESSION_EXPIRY_S = 86_400

@@ -27,7 +27,6 @@ from .v03 import CONTENT_TYPE, InlineEncoding, encode_v03
 from .wis2 import encode_wis2
 from .wis2_topics import wis2_topic
 
-INLINE_MOST_BYTES = 1024
 PIECE_BYTES = 1 << 20
 TRIES = 3
 RESERVED_HEADERS = frozenset(

@@ -22,7 +22,7 @@ from .central_digests import KeptDigests, Patience, SiteGroups
 from .central_tables import CentralTables
 from .databases import Database
 from .digest_question import DigestQuestion
-from .digests import DAY_S, GroupDigest, Key
+from .digests import GroupDigest, Key
 from .fleet import Heartbeat, SiteStatus, read_fleet, store_heartbeat
 from .group_digests import GroupDigests, Unfinished
 from .id_maps import KeptMaps, MissingParents, new_version, translate_to_centre
@@ -149,10 +149,6 @@ class CentralDatabase:
     def read_positions(self, site: int) -> dict[str, list[object] | None]:
         """For each append-only table, the position of ``site``; None where nothing was pushed in order yet."""
         return self.transactions.read(lambda connection: read_positions(connection, self.tables, site=site))
-
-    def read_group(self, site: int, table: TableModel, day: int, second: int) -> Rows:
-        """The rows of ``site`` that have this day and this value in the key's second column; in the site's ids."""
-        return self.read_rows(site, table, day * DAY_S, (day + 1) * DAY_S, second)
 
     def read_rows(self, site: int, table: TableModel, from_s: int, to_s: int, second: int | None = None) -> Rows:
         """The rows of ``site`` with ``from_s`` <= time < ``to_s`` and, unless None, ``second``; in the site's ids."""

@@ -19,7 +19,7 @@ from .active_rows import choose_active
 from .checksums import read_checksums
 from .column_reading import ColumnReader
 from .databases import Database
-from .digests import DAY_S, Group
+from .digests import Group
 from .fit_rows import last_fit_key, take_fit
 from .key_conditions import after_key, between, mark_of
 from .model import Model, TableModel, ValueKind
@@ -164,10 +164,6 @@ class SiteSnapshot:
             condition += f" AND {place.column(table.key[1])} = {mark}"
         return self._in_order(place, self._take_fit(table, self._reader.read(place, condition, values)))
 
-    def read_group(self, table: TableModel, day: int, second: object) -> Table:
-        """The rows of one group: a day, counted from 1970, and a value of the second column of the key."""
-        return self.read_rows(table, day * DAY_S, (day + 1) * DAY_S, second)
-
     def read_checksums(self, table: TableModel, from_s: int, to_s: int) -> dict[Group, tuple[int, int]]:
         """How many rows each group has with ``from_s`` <= time < ``to_s``, and the database's checksum of them."""
         place = self._places.get(table.name)
@@ -187,20 +183,13 @@ class SiteSnapshot:
 
     def read_earliest_s(self, table: TableModel) -> int | None:
         """The first time of an append-only table; None when it has no rows."""
-        return self._read_end(table, "ASC")
-
-    def read_newest_s(self, table: TableModel) -> int | None:
-        """The last time of an append-only table; None when it has no rows."""
-        return self._read_end(table, "DESC")
-
-    def _read_end(self, table: TableModel, way: str) -> int | None:
         place = self._places.get(table.name)
         if place is None:
             return None
         column = place.column(table.time_column)
         time = place.values()[table.names.index(table.time_column)]
         any_time = between(place, LOWEST_DATE, HIGHEST_DATE + 1)
-        rows = self._reader.execute(f"SELECT {time} FROM {place.sql} WHERE {any_time} ORDER BY {column} {way} LIMIT 1")
+        rows = self._reader.execute(f"SELECT {time} FROM {place.sql} WHERE {any_time} ORDER BY {column} LIMIT 1")
         return int(rows[0][0]) if rows else None
 
     def _read_rows(self, place: Place, condition: str) -> Table:

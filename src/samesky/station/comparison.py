@@ -93,17 +93,6 @@ class TableComparison:
         )
 
 
-def compare_archives(left: Archive, right: Archive, *, until: int | None = None) -> list[TableComparison]:
-    """Compare everything: the archive table, every daily summary table, the summaries' metadata.
-
-    ``until`` leaves out what is later. The summaries of the day that ``until`` is in go on changing while a station
-    records: the answer for them holds if neither side's newest record has changed meanwhile.
-
-    Raises `Unreachable` or `DataError` when a database fails.
-    """
-    return [compare_records(left, right, until=until), *compare_summaries(left, right, until=until)]
-
-
 def compare_records(
     left: Archive,
     right: Archive,
@@ -122,7 +111,11 @@ def compare_records(
 
 
 def compare_summaries(left: Archive, right: Archive, *, until: int | None = None) -> list[TableComparison]:
-    """Compare all daily summary tables, and their metadata (version and last update)."""
+    """Compare all daily summary tables, and their metadata (version and last update).
+
+    ``until`` leaves out what is later. The summaries of the day that it is in go on changing while a station records:
+    the answer for them holds if neither side's newest record has changed meanwhile.
+    """
     left_names, right_names = (_summary_tables(side) for side in (left, right))
     found = []
     for suffix in sorted(left_names | right_names):

@@ -122,7 +122,7 @@ class Quarantine:
         payload = _encode(columns, rows)
         connection = self._open()
         with _hinting(self.path), transaction(connection):
-            _forget(connection, now - KEPT_S)
+            connection.execute("DELETE FROM batch WHERE time < ?", (int(now - KEPT_S),))
             connection.execute(
                 "INSERT INTO batch (session, time, kind, change, count, rows) VALUES (?, ?, ?, ?, ?, ?)",
                 (session, int(now), table, change, len(rows), payload),
@@ -148,14 +148,6 @@ class Quarantine:
                 with _hinting(self.path):
                     kept = KeptRows(cast(TreeName, table), cast(Change, change), changed, *_decode(rows))
                 yield kept
-
-    def forget_older_than(self, moment: float) -> int:
-        """Forget what was changed before ``moment``; returns how many rows that were."""
-        if not self.path.exists():
-            return 0
-        connection = self._open()
-        with _hinting(self.path), transaction(connection):
-            return _forget(connection, moment)
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         if self._connection is None and not self.path.exists():
@@ -206,13 +198,6 @@ def _hinting(path: Path) -> Iterator[None]:
             hint=f"What repairs overwrote is kept in {path}. Move it away and a new one is made; "
             "what is in it then can't be brought back.",
         ) from error
-
-
-def _forget(connection: sqlite3.Connection, moment: float) -> int:
-    ((count,),) = connection.execute("SELECT COALESCE(SUM(count), 0) FROM batch WHERE time < ?", (int(moment),))
-    if count:
-        connection.execute("DELETE FROM batch WHERE time < ?", (int(moment),))
-    return int(count)
 
 
 def _file_name(stream: str) -> str:

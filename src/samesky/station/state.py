@@ -68,7 +68,7 @@ class State:
             self._write("DELETE FROM hold WHERE stream = ?", stream)
 
     def write_snapshot(self, snapshot: Snapshot, now: float) -> None:
-        """Keep how a stream is doing, for `samesky status`."""
+        """Keep how a stream is doing, for `written_state.read_written`."""
         text = json.dumps(snapshot.as_dict())
         self._write("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?)", snapshot.stream, snapshot.role, now, text)
 
@@ -76,16 +76,6 @@ class State:
         """Forget how streams were doing that aren't followed, or served, any more."""
         marks = ", ".join("?" * len(but))
         self._write(f"DELETE FROM snapshot WHERE role = ? AND stream NOT IN ({marks})", role, *but)
-
-    def read_snapshots(self) -> list[tuple[float, Snapshot]]:
-        """How each stream was doing, and when that was (Unix seconds)."""
-        found = []
-        for time, text in self._read("SELECT time, text FROM snapshot ORDER BY stream, role"):
-            try:
-                found.append((float(time), Snapshot(**json.loads(text))))
-            except (TypeError, ValueError) as error:
-                _log.warning("snapshot_not_read error=%r", str(error))  # another version wrote it
-        return found
 
     def note_found(self, stream: str, kind: FoundKind, days: Mapping[int, int], *, check: str, now: float) -> None:
         """Keep what one answer to a check has found: how many records of each day. ``check`` names the check.

@@ -41,7 +41,6 @@ class Worker(ABC):
         timer: Callable[[], float],
         status: "StatusPublishing | None" = None,
     ) -> None:
-        self.overflows = 0
         self._status = status
         self.name = name
         self.on_turn: Callable[[], None] = lambda: None
@@ -104,7 +103,6 @@ class Worker(ABC):
     def _take(self, event: Any) -> None:
         """Queue an event, from any thread; messages and records up to a bound, a change of the connection always."""
         if isinstance(event, Arrived | dict) and self._events.qsize() >= MAX_WAITING:
-            self.overflows += 1
             if isinstance(event, Arrived):
                 self._link.acknowledge(event.message)
         else:
