@@ -38,7 +38,9 @@ def read_written(directory: Path) -> list[Written]:
     try:
         rows, holds = _read(path, "ro")
     except sqlite3.OperationalError:
-        rows, holds = _read(path, "rw")  # a writer that was killed has left something to be rolled back
+        # A writer that was killed has left something to be rolled back. (`cache_file` of push/ has a write-ahead log,
+        # which needs no such thing.)
+        rows, holds = _read(path, "rw")
     found = (_decode(text, float(at)) for at, text in rows)
     return [_hold(each, holds.get(each.snapshot.stream, "")) for each in found if each is not None]
 
