@@ -4,8 +4,6 @@ Whoever registers links decides what is written to controllers. So beyond this m
 one, a request must have been meant for this machine: a web page that somebody looks at here can't send one unnoticed.
 """
 
-import base64
-import binascii
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..link.problems import Problem
-from ..link.web_requests import Headers, check_digest, check_headers, give_body, read_body
+from ..link.web_requests import Headers, check_digest, check_headers, decode_authorization, give_body, read_body
 from .blocks_settings import is_local
 
 JSON_TYPE = "application/json"
@@ -73,15 +71,7 @@ class Guard:
 
 def check_token(headers: Headers, token: str) -> None:
     """Refuse whoever hasn't the token, as Bearer or as the password of Basic: 401."""
-    scheme, _, rest = headers.get(b"authorization", b"").strip().partition(b" ")
-    given = rest.strip()
-    if scheme.lower() == b"basic":
-        try:
-            given = base64.b64decode(given, validate=True).partition(b":")[2]
-        except binascii.Error:
-            given = b""
-    elif scheme.lower() != b"bearer":
-        given = b""
+    _, given = decode_authorization(headers.get(b"authorization", b""))
     if not hmac.compare_digest(given, token.encode()):
         raise Problem(401, "token", "this needs the token: Authorization: Bearer TOKEN", headers=_CHALLENGE)
 

@@ -70,6 +70,24 @@ def check_headers(pairs: Iterable[tuple[bytes, bytes]], limits: RequestLimits) -
     return headers
 
 
+def decode_authorization(told: bytes) -> tuple[bytes, bytes]:
+    """Return the user and the secret in an Authorization header: of Bearer (RFC 6750) or Basic (RFC 7617).
+
+    With Bearer there is no user. Of any other scheme, and of what isn't base64, both are empty.
+    """
+    scheme, _, rest = told.strip().partition(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return b"", rest.strip()
+        case b"basic":
+            try:
+                user, _, password = base64.b64decode(rest.strip(), validate=True).partition(b":")
+            except binascii.Error:
+                return b"", b""
+            return user, password
+    return b"", b""
+
+
 async def read_body(headers: Headers, receive: Receive, limits: RequestLimits) -> bytes:
     """Return the whole body: 413 before reading when it says that it's too long, 408 when it comes too slowly."""
     too_long = Problem(

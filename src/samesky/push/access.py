@@ -4,8 +4,6 @@ A key that was proven is believed for two seconds, so that pages don't wait for 
 after that.
 """
 
-import base64
-import binascii
 import hashlib
 import re
 import time
@@ -18,7 +16,7 @@ from starlette.requests import Request
 from starlette.types import Scope as Exchange
 
 from ..link.problems import Problem, wait_and_retry
-from ..link.web_requests import Headers
+from ..link.web_requests import Headers, decode_authorization
 from .guards import Rates
 from .keys import Caller, Scope
 from .model import Model, TableModel
@@ -131,18 +129,8 @@ def check_site(request: Request, *scopes: Scope) -> tuple[int, str]:
 def _read_key(authorization: bytes | None) -> str | None:
     if authorization is None:
         return None
-    scheme, _, rest = authorization.strip().partition(b" ")
-    try:
-        match scheme.lower():
-            case b"bearer":
-                key = rest.strip().decode("ascii")
-            case b"basic":
-                user, _, password = base64.b64decode(rest.strip(), validate=True).decode("utf-8").partition(":")
-                key = password or user
-            case _:
-                key = ""
-    except (ValueError, binascii.Error):
-        key = ""
+    user, secret = decode_authorization(authorization)
+    key = (secret or user).decode("ascii", "replace")
     if not 0 < len(key) <= MOST_KEY_LENGTH or not key.isascii() or not key.isprintable():
         raise Problem(
             401, "key", "Authorization must be: Bearer KEY, or Basic with the key as password", headers=_CHALLENGE
