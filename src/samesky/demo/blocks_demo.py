@@ -105,14 +105,10 @@ class BlocksDemo:
         self._sparks = Sparks(directory, self._page.environment)
         self._master, self._slave = self._sparks.both
 
-    # PAGE        configs = [each.config for each in self._sparks.both]
-    # PAGE        self._page = Page(directory, self._screen, configs=configs, port=web_port)
-
     def announce(self) -> None:
         """Start the page, and say what will happen, and where."""
         self._sparks.write_configs()
         self._stack.enter_context(self._page)
-        # PAGE        self._stack.enter_context(self._page)
         self._screen.say(
             "Two controllers' services with RabbitMQ between them. A sensor of spark-master is broadcast, "
             "and a dummy sensor of spark-slave follows it. Their blocks are in two JSON files."

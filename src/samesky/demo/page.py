@@ -2,21 +2,16 @@
 
 import importlib.util
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from shutil import rmtree
 from typing import Self
-from urllib.error import URLError
-from urllib.request import urlopen
 
-from ..errors import Unreachable
 from .program import HOST, STOP_TIMEOUT_S, Program, find_ports
 from .screen import Screen
 
 LIBRARIES = ("starlette", "uvicorn", "prometheus_client")
 START_TIMEOUT_S = 60.0
-POLL_S = 0.05
 
 
 class Page:
@@ -68,7 +63,7 @@ class Page:
         named = [word for path in configs for word in ("--config", path)]
         try:
             self._program.start("--listen", f"{HOST}:{self._port}", *named)
-            self._wait_until_answering()
+            self._program.wait_until_answering(f"{self.url}health/live", START_TIMEOUT_S)
         except BaseException:
             self._program.end(STOP_TIMEOUT_S)  # nobody calls __exit__
             raise
@@ -78,15 +73,3 @@ class Page:
         path = self._directory / "web.toml"
         path.write_text(f'[web]\nlisten = "{HOST}:{self._port}"\n', encoding="utf-8")
         return path
-
-    def _wait_until_answering(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while True:
-            self._program.check()
-            try:
-                with urlopen(f"{self.url}health/live", timeout=START_TIMEOUT_S):
-                    return
-            except URLError as error:
-                if time.monotonic() > deadline:
-                    raise Unreachable(f"the page doesn't answer: {error}\n{self._program.tail()}") from error
-            time.sleep(POLL_S)

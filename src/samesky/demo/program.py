@@ -6,16 +6,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
+from urllib.error import URLError
+from urllib.request import urlopen
 
 from ..errors import SetupError, Unreachable
 from ..link.child_process import find_free_port, make_die_with_parent, wait_or_kill
 
 HOST = "127.0.0.1"
 STOP_TIMEOUT_S = 10.0
+POLL_S = 0.05
 TAIL_LINES = 15
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -95,6 +99,19 @@ class Program:
                 f"{self.name} has ended with status {status}\n{self.tail()}",
                 hint=f"read {self.log_path} (give --directory to keep it)",
             )
+
+    def wait_until_answering(self, url: str, timeout_s: float) -> None:
+        """Return as soon as a GET of ``url`` succeeds; raises `Unreachable` after ``timeout_s``, or when it ends."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            self.check()
+            try:
+                with urlopen(url, timeout=timeout_s):
+                    return
+            except URLError as error:
+                if time.monotonic() > deadline:
+                    raise Unreachable(f"{self.name} doesn't answer: {error}\n{self.tail()}") from error
+            time.sleep(POLL_S)
 
     def tail(self) -> str:
         """The last lines of its log."""

@@ -10,8 +10,6 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.error import URLError
-from urllib.request import urlopen
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -143,7 +141,7 @@ class PushDemo:
         self._stack.callback(self._stop_centre)
         self._say_command("serve", "--config", "central.toml")
         self._centre.start("serve", "--config", self._directory / "central.toml")
-        self._wait_until_serving()
+        self._centre.wait_until_answering(f"{self.url}/sync/v1/", START_TIMEOUT_S)
         self._screen.say(f"  It serves at {self.url}/")
 
     def push(self) -> None:
@@ -228,18 +226,6 @@ class PushDemo:
 
     def _say_command(self, *words: str) -> None:
         self._screen.say(f"$ samesky push {shlex.join(words)}")
-
-    def _wait_until_serving(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while True:
-            self._centre.check()
-            try:
-                with urlopen(f"{self.url}/sync/v1/", timeout=START_TIMEOUT_S):
-                    return
-            except URLError as error:
-                if time.monotonic() > deadline:
-                    raise Unreachable(f"the centre doesn't answer: {error}\n{self._centre.tail()}") from error
-            time.sleep(POLL_S)
 
     def _stop_centre(self) -> None:
         self._centre.end(STOP_TIMEOUT_S)
