@@ -50,7 +50,7 @@ def test_row_lists_come_back(leaves: dict[int, dict[int, int]], size: int) -> No
     }
     payload = encode_rows(entries, nonce=b"n", size=size)
     expected = {
-        leaf: {time: row_mark(time, row_hash, nonce=b"n", size=size) for time, row_hash in rows}
+        leaf: {time: row_mark(row_hash, nonce=b"n", size=size) for time, row_hash in rows}
         for leaf, rows in entries.items()
     }
     assert decode_rows(payload, size=size) == expected

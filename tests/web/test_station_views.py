@@ -72,7 +72,7 @@ def test_a_day_is_shown_with_the_primarys_records_beside_the_copys(served: WebSt
     served.find_different(3)
     served.change(served.copy, "DELETE FROM archive WHERE dateTime > ? AND dateTime <= ?", noon, noon + 7200)
     served.change(served.copy, "INSERT INTO archive VALUES (?, 1, 60, 1, 2, 3, 4, 5, 6)", noon + 12_345)
-    day = Calendars([served.config]).day(STREAM, chosen, served.now)
+    day = Calendars([served.config]).day(STREAM, chosen)
     assert day is not None
     assert (day.why_not, day.columns[:3]) == ("", ("dateTime", "usUnits", "interval"))
     counts = day.counts()
@@ -82,7 +82,7 @@ def test_a_day_is_shown_with_the_primarys_records_beside_the_copys(served: WebSt
 
 
 def test_without_a_broker_a_day_shows_the_copys_records_and_says_why(station: WebStation) -> None:
-    day = Calendars([station.config]).day(STREAM, date.fromisoformat(station.day(3)), station.now)
+    day = Calendars([station.config]).day(STREAM, date.fromisoformat(station.day(3)))
     assert day is not None
     assert "broker" in day.why_not
     assert day.counts()["alone"] >= 20

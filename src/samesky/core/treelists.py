@@ -85,7 +85,7 @@ def digests_of(children: Mapping[int, Sum], *, nonce: bytes, size: int) -> dict[
     return {child: each.digest(nonce, size) for child, each in children.items()}
 
 
-def row_mark(time: int, row_hash: int, *, nonce: bytes, size: int) -> bytes:
+def row_mark(row_hash: int, *, nonce: bytes, size: int) -> bytes:
     """What a row list says of a row: the head of its hash, keyed with the nonce of the check."""
     digest = hashlib.blake2b(row_hash.to_bytes(16, "big"), digest_size=8, key=nonce)
     return digest.digest()[:size]
@@ -97,7 +97,7 @@ def encode_rows(leaves: Mapping[int, Sequence[Entry]], *, nonce: bytes, size: in
     for leaf, entries in sorted(leaves.items()):
         parts.append(_LEAF_HEAD.pack(leaf, len(entries)))
         for time, row_hash in entries:
-            parts.append(_SECOND.pack(time % _SECONDS) + row_mark(time, row_hash, nonce=nonce, size=size))
+            parts.append(_SECOND.pack(time % _SECONDS) + row_mark(row_hash, nonce=nonce, size=size))
     return b"".join(parts)
 
 

@@ -111,12 +111,12 @@ class _Comparison:
             found = self.explaining.explain(By.MONTH, month, *digests)
             if found is None:
                 self.say(f"{self.table}: looking for what differs in {_spell(month)}")
-                after[month], found = self._compare_days(month, *digests)
+                after[month], found = self._compare_days(month, there.get(month, NO_ROWS))
                 self.explaining.remember(By.MONTH, month, digests[0], after[month], found)
             tally += found
         return combine(after), tally
 
-    def _compare_days(self, month: int, here: GroupDigest, there: GroupDigest) -> tuple[GroupDigest, Tally]:
+    def _compare_days(self, month: int, there: GroupDigest) -> tuple[GroupDigest, Tally]:
         if there.count:
             days_here, after = self.ends.parts(By.DAY, (month,))
         else:

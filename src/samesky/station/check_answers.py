@@ -134,9 +134,7 @@ def _compare_rows(question: Question, trees: Trees, view: View, nonce: bytes) ->
         gone: list[int] = []
         reached = 0
         for leaf, theirs in islice(asked.items(), MOST_DAYS if question.tree == "summary" else MOST_LEAVES):
-            ours = {
-                time: row_mark(time, row_hash, nonce=nonce, size=question.size) for time, row_hash in view.entries(leaf)
-            }
+            ours = {time: row_mark(row_hash, nonce=nonce, size=question.size) for time, row_hash in view.entries(leaf)}
             if wanted and len(wanted) + len(ours) > most:
                 break
             wanted += differing(ours, ours, theirs)

@@ -141,7 +141,7 @@ class Requester:
         if now < self.next_time():
             return []
         if self._v1 is not None:
-            return self._asked_v1(self._v1.on_tick(now), now)
+            return self._asked_v1(self._v1.on_tick(now))
         if self._waiting is None:
             return self._ask("page", now)
         return self._ask_again(now)
@@ -304,9 +304,9 @@ class Requester:
         self.taken = self._v1.taken
         self.newest = max(self.newest or 0, int(message.record["dateTime"]))
         actions: list[Action] = [Insert(message)] if stores else []
-        return actions + self._asked_v1(request, now)
+        return actions + self._asked_v1(request)
 
-    def _asked_v1(self, request: bool, now: float) -> list[Action]:
+    def _asked_v1(self, request: bool) -> list[Action]:
         if not request:
             return []
         if not self._heard_v1:

@@ -58,7 +58,7 @@ def render_day(stream: str, day: date, calendars: Calendars, now: float) -> Page
 
     It is made when it is asked for, and not again by itself: the primary is asked for its records.
     """
-    records = calendars.day(stream, day, now)
+    records = calendars.day(stream, day)
     if records is None:
         return None
     coverage = calendars.calendar(stream, now, role=records.role)

@@ -123,7 +123,7 @@ class Calendars:
 
     # ------------------------------------------------------------------ a day, and a course
 
-    def day(self, stream: str, day: date, now: float) -> DayRecords | None:
+    def day(self, stream: str, day: date) -> DayRecords | None:
         """The records of one day, here and at the primary; None where there is no such database."""
         databases = self.databases(stream)
         if not databases:
