@@ -99,6 +99,15 @@ def read_toml(path: Path) -> dict[str, Any]:
         ) from error
 
 
+def find_table(tables: Mapping[str, Any], name: str, findings: Findings) -> Mapping[str, Any]:
+    """The table ``name``; empty when it isn't there, and when something else is, which is noted as a mistake."""
+    table = tables.get(name, {})
+    if isinstance(table, Mapping):
+        return table
+    findings.error(name, f"it should be a table: [{name}]")
+    return {}
+
+
 def secret_path(text: str) -> Path:
     """The file that ``text`` names: a path, or ``credential:NAME`` for a credential that systemd passes to the service.
 

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from samesky.check import Report, check_file
-from samesky.cli.main import samesky
+from samesky.cli.main import main, samesky
 
 from .conftest import find
 
@@ -100,3 +100,16 @@ def test_an_old_sqlite_is_good_to_know_and_no_failure(check, monkeypatch: pytest
     report = check(BOTH)
     assert report.exit_status == 0
     assert find(report, "info", "pages travel as columns")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"), [("station = 3", "station"), ("broker = 1\n[station.serve]\ninstance = 'a'", "broker")]
+)
+@pytest.mark.parametrize("command", [("station", "serve"), ("station", "follow"), ("verify",)])
+def test_what_should_be_a_table_is_a_mistake_for_those_who_run_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, name: str, command: tuple[str, ...]
+) -> None:
+    config = tmp_path / "samesky.toml"
+    config.write_text(text)
+    assert main([*command, "--config", str(config)]) == 2
+    assert f"{name}: it should be a table: [{name}]" in capsys.readouterr().err

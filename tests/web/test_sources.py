@@ -80,6 +80,24 @@ def test_hints_name_the_configuration(config: Path, board: Noticeboard) -> None:
     assert heard.snapshot.hint == f"samesky check --online {config}"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", "station = 3"),
+        ("a.toml", "broker = 1\n[station.serve]\ninstance = 'a'"),
+        ("a.toml", "push = 3"),
+        ("a.conf", "MQTTReplicate = 3"),
+        ("a.conf", "DatabaseTypes = 3\n[MQTTReplicate]\n[[Responder]]\ninstance_name = a"),
+    ],
+)
+def test_what_should_be_a_table_and_is_not_hides_no_other_configuration(
+    config: Path, board: Noticeboard, tmp_path: Path, name: str, text: str
+) -> None:
+    write(config.parent / "state", COPY)
+    (tmp_path / name).write_text(text)
+    assert STREAM in [each.snapshot.stream for each in Sources([tmp_path / name, config], board).read(NOW)]
+
+
 def test_a_configuration_that_cannot_be_read_hides_no_other(config: Path, board: Noticeboard, tmp_path: Path) -> None:
     write(config.parent / "state", COPY)
     broken, gone = tmp_path / "broken.toml", tmp_path / "gone.toml"

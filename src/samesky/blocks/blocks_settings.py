@@ -28,7 +28,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
-from ..config import Findings, Options
+from ..config import Findings, Options, find_table
 from ..core.strict import Refused, check_topic_level
 from ..errors import ConfigError
 from ..link.amqp_settings import AmqpSettings
@@ -96,10 +96,7 @@ def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping
 
     What is ``given`` (on the command line) is in place of what the file says.
     """
-    section = tables.get("blocks", {})
-    if not isinstance(section, Mapping):
-        findings.error("blocks", "it should be a table: [blocks]")
-        section = {}
+    section = find_table(tables, "blocks", findings)
     options = Options({**section, **given}, "blocks", findings)
     options.warn_unknown(KNOWN)
     told = {**section, **given}

@@ -11,18 +11,17 @@ from .location import Location, MysqlLocation, SqliteLocation
 
 def read_weewx_location(config: Mapping[str, Any], binding: str, findings: Findings) -> Location | None:
     """Location of ``binding`` by [DataBindings], [Databases], [DatabaseTypes]; None when a mistake was noted."""
-    section = config.get("DataBindings", {}).get(binding)
+    section = _section(config, "DataBindings").get(binding)
     if not isinstance(section, Mapping):
-        known = ", ".join(config.get("DataBindings", {})) or "none"
+        known = ", ".join(_section(config, "DataBindings")) or "none"
         findings.error("[DataBindings]", f"there is no binding {binding}; those there are: {known}")
         return None
     name = str(section.get("database", "archive_sqlite"))
-    database = config.get("Databases", {}).get(name)
+    database = _section(config, "Databases").get(name)
     if not isinstance(database, Mapping):
         findings.error(f"[DataBindings] [[{binding}]]", f"database = {name} isn't in [Databases]")
         return None
-    kind = database.get("database_type")
-    merged = {**(config.get("DatabaseTypes", {}).get(kind, {}) if kind else {}), **database}
+    merged = {**_section(config, "DatabaseTypes", str(database.get("database_type"))), **database}
     table = str(section.get("table_name", "archive"))
     return _location(merged, table, config, Options(merged, f"[Databases] [[{name}]]", findings))
 
@@ -76,5 +75,13 @@ def weewx_root(config: Mapping[str, Any]) -> Path:
 
 def state_directory(config: Mapping[str, Any]) -> Path:
     """Where what we remember is kept by default: the folder of WeeWX's SQLite databases."""
-    sqlite = config.get("DatabaseTypes", {}).get("SQLite", {})
+    sqlite = _section(config, "DatabaseTypes", "SQLite")
     return weewx_root(config) / os.path.expanduser(str(sqlite.get("SQLITE_ROOT", "archive")))
+
+
+def _section(config: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The section that ``names`` lead to, one in the other; empty when there is none."""
+    for name in names:
+        found = config.get(name)
+        config = found if isinstance(found, Mapping) else {}
+    return config

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import Findings, Options, read_toml
+from ..config import Findings, Options, find_table, read_toml
 from ..core.status import Snapshot
 from ..errors import ConfigError, SetupError
 from .databases import state_directory
@@ -39,8 +39,8 @@ def read_tables(path: Path, findings: Findings) -> tuple[dict[str, Any], bool]:
 
 def find_state_directories(path: Path, tables: Mapping[str, Any], *, is_weewx: bool) -> list[Path]:
     """Where the stations of the configuration at ``path`` keep how they are doing; where there are none, nowhere."""
-    around = Options(tables.get("MQTTReplicate" if is_weewx else "broker", {}), "", Findings())
-    sections = tables.get("MQTTReplicate" if is_weewx else "station", {})
+    around = Options(find_table(tables, "MQTTReplicate" if is_weewx else "broker", Findings()), "", Findings())
+    sections = find_table(tables, "MQTTReplicate" if is_weewx else "station", Findings())
     names = ("Responder", "Requester") if is_weewx else ("serve", "follow")
     roles = [
         Options(sections[name], name, Findings(), around) for name in names if isinstance(sections.get(name), Mapping)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from ..config import Findings, Options
+from ..config import Findings, Options, find_table
 from ..core.strict import Refused, check_topic_level
 from ..link.mqtt import MqttSettings
 from ..link.tls import TlsSettings
@@ -374,9 +374,9 @@ def read_toml_requester(tables: Mapping[str, Any], findings: Findings) -> Reques
 
 
 def _toml_section(tables: Mapping[str, Any], name: str, findings: Findings) -> Options | None:
-    broker = Options(tables.get("broker", {}), "broker", findings)
+    broker = Options(find_table(tables, "broker", findings), "broker", findings)
     broker.warn_unknown(_LINK)
-    section = tables.get("station", {}).get(name)
+    section = find_table(tables, "station", findings).get(name)
     if not isinstance(section, Mapping):
         findings.error("station", f"the table [station.{name}] is missing")
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..config import Findings
+from ..config import Findings, find_table
 from ..errors import SameskyError
 from ..station.databases import read_weewx_location, state_directory
 from ..station.location import Location
@@ -101,7 +101,7 @@ def read_roles(config: Path) -> tuple[ResponderConfig | None, RequesterConfig | 
         serve = read_responder(served, locate) if served is not None else None
         follow = read_requester(followed, locate, own_days=True) if followed is not None else None
     else:
-        station, usual = tables.get("station", {}), config.absolute().parent
+        station, usual = find_table(tables, "station", Findings()), config.absolute().parent
         serve = read_toml_responder(tables, Findings()) if "serve" in station else None
         follow = read_toml_requester(tables, Findings()) if "follow" in station else None
     return serve, follow, usual

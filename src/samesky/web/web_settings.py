@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..config import Findings, Options
+from ..config import Findings, Options, find_table
 from ..link.urls import is_loopback
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
@@ -49,10 +49,7 @@ def read_web(tables: Mapping[str, Any], findings: Findings, *, given: Mapping[st
 
     What is ``given`` (on the command line) is in place of what the file says.
     """
-    section = tables.get("web", {})
-    if not isinstance(section, Mapping):
-        findings.error("web", "it should be a table: [web]")
-        section = {}
+    section = find_table(tables, "web", findings)
     options = Options({**section, **given}, "web", findings)
     options.warn_unknown(KNOWN)
     listen = options.text("listen", DEFAULT_LISTEN)
