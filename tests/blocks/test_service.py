@@ -342,3 +342,48 @@ async def test_a_link_that_is_added_is_heard_by_those_who_heard_nothing_before(
         a.blocks["sensor"] = {"value": 2.0}
         await wait_until(lambda: b.values_of("dummy") == [1.0, 2.0], 20, what="the second value")
         assert b.values_of("other") == [1.0]
+
+
+@on_a_loop
+async def test_a_stale_value_is_fresh_nowhere_in_a_chain(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+    a, b, c = (
+        BlocksInMemory(sensor={"value": 1.0}),
+        BlocksInMemory(dummy={"value": 0}),
+        BlocksInMemory(end={"value": 0}),
+    )
+    async with running_service(tmp_path, rabbitmq.url, a=a, b=b, c=c) as service:
+        await service.add(SENSOR)
+        await service.add(DUMMY)
+        await service.add(decode_primary("b", {"id": "dummy", "interval": 0.2}))
+        await service.add(decode_replica("c", {"id": "end", "key": "b.dummy", "ttl": 2}))
+        await wait_until(lambda: c.blocks["end"] == {"value": 1.0}, 20, what="the value at the end of the chain")
+        await service.remove(SENSOR)
+
+        def freshness() -> dict[str, str]:
+            return {each.id: each.freshness for each in service.status()[1]}
+
+        await wait_until(lambda: freshness() == {"dummy": "stale", "end": "stale"}, 20, what="a chain that is stale")
+        (middle,) = service.status()[0]
+        assert (middle.health, "follows a.sensor, which is stale" in middle.last_error) == ("failing", True)
+        said = middle.published
+        await service.add(SENSOR)
+        await wait_until(lambda: freshness() == {"dummy": "fresh", "end": "fresh"}, 20, what="a chain that is fresh")
+        middle = next(each for each in service.status()[0] if each.id == "dummy")
+        assert (middle.health, middle.published > said, middle.last_error) == ("ok", True, "")
+
+
+@on_a_loop
+async def test_a_fallback_goes_on_along_the_chain(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+    a, b, c = (
+        BlocksInMemory(sensor={"value": 1.0}),
+        BlocksInMemory(dummy={"value": 0}),
+        BlocksInMemory(end={"value": 0}),
+    )
+    async with running_service(tmp_path, rabbitmq.url, a=a, b=b, c=c) as service:
+        await service.add(SENSOR)
+        await service.add(decode_replica("b", {"id": "dummy", "key": KEY, "fallback": {"value": 5.0}}))
+        await service.add(decode_primary("b", {"id": "dummy", "interval": 0.2}))
+        await service.add(decode_replica("c", {"id": "end", "key": "b.dummy"}))
+        await wait_until(lambda: c.blocks["end"] == {"value": 1.0}, 20, what="the value at the end of the chain")
+        await service.remove(SENSOR)
+        await wait_until(lambda: c.blocks["end"] == {"value": 5.0}, 20, what="the fallback at the end of the chain")

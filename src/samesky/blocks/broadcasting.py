@@ -70,7 +70,13 @@ class Broadcasting:
 
     async def _broadcast(self) -> None:
         brain = self.brain
-        brain.begin_reading(time.monotonic())
+        now = time.monotonic()
+        brain.begin_reading(now)
+        followings = self._find_followings(self.link)
+        stale = next((each for each in followings if each.brain.is_stale(now)), None)
+        if stale is not None:
+            brain.on_source_stale(stale.link.key)
+            return
         try:
             async with asyncio.timeout(CONTROLLER_TIMEOUT_S):
                 block = await self._objects.read(self.link.id)
@@ -81,7 +87,6 @@ class Broadcasting:
         except SameskyError as error:
             brain.on_read_failed(str(error), error.hint)
             return
-        followings = self._find_followings(self.link)
         lineage = next((each.brain.lineage for each in followings if each.brain.lineage), None)
         broadcast = brain.on_read(block.data, time.monotonic(), wall_s=time.time(), lineage=lineage)
         if broadcast is not None:

@@ -77,6 +77,14 @@ class PrimaryBrain:
         self._is_reading = False
         self._fail("read", words, hint)
 
+    def on_source_stale(self, key: str) -> None:
+        """The block follows ``key``, which is stale: nothing is published, or an old value would be fresh elsewhere."""
+        self._is_reading = False
+        words = f"nothing is broadcast, because the block follows {key}, which is stale"
+        self._fail(
+            "stale", words, f"look whether the service behind {key} runs, give that link a fallback, or remove it"
+        )
+
     def on_published(self, now: float) -> None:
         """The broker has taken the last message."""
         self._published_at = now

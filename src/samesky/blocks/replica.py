@@ -85,6 +85,10 @@ class ReplicaBrain:
         """Whether a message is still to be dealt with."""
         return self._pending is not None or self._working is not None
 
+    def is_stale(self, now: float) -> bool:
+        """Whether what was written to the block is no longer true, as far as is known: not when a fallback stands there."""
+        return not self._has_fallen_back and self._freshness.state(now) == "stale"
+
     # ------------------------------------------------------------------ messages
 
     def on_message(self, message: BlockMessage, now: float, *, wall_s: float) -> Taken:
