@@ -80,9 +80,7 @@ def worded(name: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name not in ("pymysql", "psycopg"):
             raise
-        raise SetupError(
-            f"Database {name}: {error.name} isn't installed", hint="pip install 'samesky[push]'"
-        ) from error
+        raise SetupError(f"Database {name}: {error.name} isn't installed", hint=_INSTALL) from error
     except RuntimeError as error:  # PyMySQL's way to say so, before MySQL 8's way to log in
         if "cryptography" not in str(error):
             raise
