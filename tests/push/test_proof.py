@@ -110,6 +110,12 @@ def test_a_proof_without_what_it_proves_is_refused() -> None:
         assert refused.value.reason is reason
 
 
+def test_one_row_is_no_rows() -> None:
+    one = replace(SAME, rows=1)
+    assert one.describe().startswith("the same: 1 row, digest ")
+    assert ", of 1 row" in replace(one, same=False, different_groups=1).describe()
+
+
 def test_words_of_figures() -> None:
     assert describe_group(19_675, 69) == "2023-11-14 69"
     assert moment(1_700_000_000) == "2023-11-14 22:13 UTC"

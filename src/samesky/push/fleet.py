@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from ..core.counts import count_of
 from .central_tables import SITE_COLUMN, CentralTables
 
 HEARTBEATS_KEPT_S = 90 * 86_400
@@ -65,7 +66,7 @@ class SiteStatus:
         """One line for a person."""
         if self.heartbeat_s is None:
             return f"{self.site}: never heard of"
-        rows = f"{self.backlog:,} rows to push" if self.backlog else "nothing left to push"
+        rows = f"{count_of(self.backlog, 'row')} to push" if self.backlog else "nothing left to push"
         different = sum(not proof.get("same") for proof in self.proofs)
         differ = f"{different} table{' differs' if different == 1 else 's differ'}"
         proven = differ if different else "the same" if self.proofs else "not compared yet"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..core.counts import count_of
 from .catalogue_plan import CataloguePlan
 from .centre_client import CentreClient
 from .databases import Database
@@ -23,7 +24,7 @@ class PushPlan:
     def describe(self) -> list[str]:
         """Lines for a person."""
         rows = [
-            f"{table}: {count:,} rows to send" if count else f"{table}: nothing to send"
+            f"{table}: {count_of(count, 'row')} to send" if count else f"{table}: nothing to send"
             for table, count in self.rows.items()
         ]
         return [*self.catalogue.describe(), *rows]

@@ -56,9 +56,9 @@ class Proof:
         sent = f"{count_of(self.resent_rows, 'row')} sent again; " if self.resent_rows else ""
         more = f"; the centre has {self.extra_at_centre:,} more" if self.extra_at_centre else ""
         if self.same:
-            return f"{sent}the same: {self.rows:,} rows, digest {self.digest}{more}"
+            return f"{sent}the same: {count_of(self.rows, 'row')}, digest {self.digest}{more}"
         examples = f" ({', '.join(self.examples)})" if self.examples else ""
-        return f"{sent}different: {', '.join(self._differences())}{examples}, of {self.rows:,} rows{more}"
+        return f"{sent}different: {', '.join(self._differences())}{examples}, of {count_of(self.rows, 'row')}{more}"
 
     def as_dict(self) -> dict[str, object]:
         """The proof as JSON has it, and `from_dict` takes it back."""

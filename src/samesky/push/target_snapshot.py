@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+from ..core.counts import count_of
 from ..core.status import Detail, Snapshot, take_snapshot
 from ..core.status import State as StreamState
 from .proof import moment
@@ -58,7 +59,7 @@ def _find_trouble(status: PushStatus, command: Callable[[str], str]) -> tuple[st
     for table in status.tables:
         if table.quarantined:
             count = sum(table.quarantined.values())
-            return f"{table.table}: the centre refused {count:,} rows", f"{command('status')} --quarantine"
+            return f"{table.table}: the centre refused {count_of(count, 'row')}", f"{command('status')} --quarantine"
         if table.proof is not None and not table.proof.same:
             return f"{table.table}: {table.proof.describe()}", f"{command('verify')} --repair"
     if status.refused_dimensions:
