@@ -357,6 +357,24 @@ def test_what_the_broker_has_acknowledged_is_told_when_asked_for(mosquitto, open
     assert quiet.seen.of(Published) == []
 
 
+@pytest.mark.parametrize("topic", ["ours/a", "theirs/a"])
+def test_what_became_of_a_message_is_told_before_it_counts_as_drained(guarded, open_link, topic) -> None:
+    going_on, inside = threading.Event(), list[bool]()
+
+    def take(event: Event) -> None:
+        if isinstance(event, Published | Denied):
+            inside.append(link.drain(0))
+            assert going_on.wait(60)
+
+    link = open_link(guarded.port, username="station", password="right", tell_published=True, on_event=take)
+    assert link.publish(Message(topic, b""))
+    wait_for(lambda: inside, 60)
+    assert not link.drain(0)
+    going_on.set()
+    assert link.drain(60)
+    assert inside == [True], "who asks there has been told"
+
+
 def test_what_is_published_and_acknowledged_together_goes_out_at_its_end(private, open_link) -> None:
     link = open_link(private.port, "together/#", receive_maximum=4)
     sender = open_link(private.port)

@@ -15,7 +15,6 @@ from ..config import Findings
 from ..link.message import Arrived, Connected, Denied, Disconnected, Event, Message, Subscription
 from ..link.mqtt import MqttLink, MqttSettings
 from ..link.reasons import is_ours_to_mend
-from ..station.messages import encode_error
 from ..station.requests import spell_reply_topic
 from ..station.status_message import spell_presence_topic
 from ..station.status_settings import StatusSettings
@@ -71,18 +70,15 @@ class Probe:
     def publish(self, message: Message, timeout_s: float) -> str:
         """Publish and wait for the broker's word; returns why it was not taken, empty when it was.
 
-        Always at QoS 1, for at QoS 0 the broker says nothing. A message to ourselves follows: a denial is reported a
-        moment after the window is empty, but before the broker's word on the next message is looked at.
+        Always at QoS 1, for at QoS 0 the broker says nothing.
         """
-        marker = encode_error(self.reply_to, b"check-marker", "check/marker", code="check", retry_after_s=0, qos=1)
-        for each in (replace(message, qos=1), marker):
-            try:
-                if not self._link.publish(each, timeout_s=timeout_s):
-                    return "the connection has ended"
-            except ValueError as error:  # a topic that is none; said already
-                return str(error)
-            if not self._link.drain(timeout_s):
-                return "the broker didn't acknowledge it"
+        try:
+            if not self._link.publish(replace(message, qos=1), timeout_s=timeout_s):
+                return "the connection has ended"
+        except ValueError as error:  # a topic that is none; said already
+            return str(error)
+        if not self._link.drain(timeout_s):
+            return "the broker didn't acknowledge it"
         return self.denied(message.topic, "publish")
 
     def find(self, wanted: Callable[[Message], bool], timeout_s: float = 0.0) -> Message | None:

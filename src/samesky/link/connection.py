@@ -223,12 +223,15 @@ class Connection:
             self._wire.send(encode_puback(first))
 
     def _take_puback(self, mid: int, code: int) -> None:
-        message = self._outbox.acknowledged(mid)
+        tells = code >= 128 or self._settings.tell_published
+        message = self._outbox.acknowledged(mid, tells=tells)
         self._log_mqtt("Received PUBACK mid=%d code=%d", mid, code)
         if message and code >= 128:
             self._emit(Denied(message.topic, "publish", describe_puback(code)))
-        elif message and self._settings.tell_published:
+        elif message and tells:
             self._emit(Published(message))
+        if tells:
+            self._outbox.told()
 
     def _take_publish(self, command: int, body: Body) -> None:
         mid, qos, message, fault = decode_publish(command, body, self._generation)
@@ -288,6 +291,7 @@ class Connection:
             self._emit(Denied(topic, "subscribe", why))
         for message in too_large:
             self._emit(Denied(message.topic, "publish", f"the broker takes no more than {most} bytes"))
+        self._outbox.told()
 
     def _on_disconnect(self, _client: Any, _userdata: Any, *rest: Any) -> None:
         # paho 2: flags, reason, properties; paho 1.6.1: reason or error number, properties

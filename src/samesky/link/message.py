@@ -130,7 +130,10 @@ class Link(Protocol):
         """
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until the broker has acknowledged everything published at QoS 1; whether it has."""
+        """Wait until the broker has acknowledged everything published at QoS 1; whether it has.
+
+        What there is to tell of that (`Published`, `Denied`) has been told then: `on_event` has returned.
+        """
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that ``message`` is safe with us. Any thread; harmless twice, or after a reconnection."""

@@ -153,7 +153,7 @@ class MqttLink:
         return self._outbox.together()
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until nothing published at QoS 1 is unacknowledged; whether that came true."""
+        """Wait until nothing published at QoS 1 is unacknowledged, and that was told; whether that came true."""
         return self._outbox.drain(timeout_s)
 
     def acknowledge(self, message: Message) -> None:
@@ -206,6 +206,7 @@ class MqttLink:
         dropped = self._outbox.end()
         if dropped:
             self._emit(Denied(dropped.topic, "publish", "the connection ended each time this message was sent"))
+            self._outbox.told()
         return reason, connection.refusal
 
     def _judge(self, lasted_s: float) -> str:

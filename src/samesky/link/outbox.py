@@ -30,6 +30,8 @@ class Outbox:
         self._receipts: deque[Receipt] = deque()
         self._network_thread = 0
         self._closed = False
+        self._telling = False
+        """Whether what became of a message is being told to the application."""
         self._holding: set[int] = set()
 
     # The application's side.
@@ -73,10 +75,10 @@ class Outbox:
             self._wake()
 
     def drain(self, timeout_s: float) -> bool:
-        """Wait until the window is empty; whether it is."""
+        """Wait until the window is empty and all events of that have been told; whether that came true."""
         with self._changed:
-            self._changed.wait_for(lambda: not len(self._window) or self._closed, timeout_s)
-            return not len(self._window)
+            self._changed.wait_for(lambda: self._is_drained() or self._closed, timeout_s)
+            return self._is_drained()
 
     def close(self) -> None:
         """Take nothing more, and let nobody wait."""
@@ -98,6 +100,10 @@ class Outbox:
             return True
         return len(self._qos0_sizes) < QOS0_MOST_MESSAGES and sum(self._qos0_sizes) + size_bytes <= QOS0_MOST_BYTES
 
+    def _is_drained(self) -> bool:
+        # Who asks inside of an event has been told.
+        return not len(self._window) and (not self._telling or self._on_network_thread())
+
     def _wake(self) -> None:
         thread = threading.get_ident()
         if thread != self._network_thread and thread not in self._holding:
@@ -113,19 +119,27 @@ class Outbox:
         self._network_thread = threading.get_ident()
 
     def begin(self, *, receive_maximum: int, max_packet_bytes: int) -> list[Message]:
-        """A connection is ready: take messages, and send the window again. Returns what is too large for the broker."""
+        """A connection is ready: take messages, and send the window again.
+
+        Returns what is too large for the broker; `told` is to be called when that was told.
+        """
         with self._changed:
             too_large = self._window.connection_began(receive_maximum, max_packet_bytes)
+            self._telling = bool(too_large)
             self.max_packet_bytes = max_packet_bytes
             self.open = not self._closed
             self._changed.notify_all()
         return [parcel.message for parcel in too_large]
 
     def end(self) -> Message | None:
-        """The connection is over. Returns a message that is dropped because it ends every connection."""
+        """The connection is over. Returns a message that is dropped because it ends every connection.
+
+        `told` is to be called when that was told.
+        """
         with self._changed:
             self.open = False
             dropped = self._window.connection_ended()
+            self._telling = dropped is not None
             self._qos0.clear()
             self._qos0_sizes.clear()
             self._receipts.clear()
@@ -167,12 +181,23 @@ class Outbox:
                 while len(self._qos0_sizes) > len(self._qos0):
                     self._qos0_sizes.popleft()
 
-    def acknowledged(self, mid: int) -> Message | None:
-        """Packet ``mid`` is done with: free its slot and return its message, None when we sent no such packet."""
+    def acknowledged(self, mid: int, *, tells: bool) -> Message | None:
+        """Packet ``mid`` is done with: free its slot and return its message, None when we sent no such packet.
+
+        ``tells``: there is an event of that, and `told` is called behind it.
+        """
         with self._changed:
             parcel = self._window.acknowledged(mid)
+            self._telling = tells
             # A thread that waits for a slot is let go on when it can take several: two threads that take turns
             # at every message cost more than all the rest.
             if self._window.is_roomy:
                 self._changed.notify_all()
         return parcel.message if parcel else None
+
+    def told(self) -> None:
+        """The application knows what became of the messages that are out of the window."""
+        with self._changed:
+            self._telling = False
+            if not len(self._window):
+                self._changed.notify_all()

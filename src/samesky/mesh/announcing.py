@@ -41,6 +41,8 @@ class Announcing:
         self._waiting: deque[_Ready] = deque()
         self._under_way: dict[int, _Ready] = {}
         self._gathering = False
+        self.is_refused = False
+        """Whether the broker has refused something."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._under_way)
@@ -105,11 +107,15 @@ class Announcing:
         self.send()
 
     def on_refused(self, reason: str) -> None:
-        """The broker refuses to take announcements: say so, and keep nothing in memory that it won't acknowledge."""
+        """The broker refuses to take announcements: say so."""
         self.trouble = reason
-        if self._under_way and self._link.drain(0):
-            refused = [ready.row_id for ready in self._under_way.values()]
-            self._under_way.clear()
+        self.is_refused = True
+
+    def forget_refused(self) -> None:
+        """The broker has answered everything: keep nothing in memory that it hasn't taken."""
+        refused = [ready.row_id for ready in self._under_way.values()]
+        self._under_way.clear()
+        if refused:
             self._on_done(refused)
         self.send()
 

@@ -240,6 +240,15 @@ class Peering:
                 if self._working.announcing is not None:
                     self._working.announcing.on_refused(self._post_trouble)
 
+    def _forget_refused(self) -> None:
+        """Now and then, for a refusal is told once a minute, whatever else is under way at that moment."""
+        announcing, link = self._working.announcing, self._post_link
+        if announcing is None or link is None or not announcing.is_refused:
+            return
+        # In this order: all that the link has told before it was drained is among the arrivals, or was dealt with.
+        if link.connected and link.drain(0) and not self._arrivals:
+            announcing.forget_refused()
+
     def _answer(self, message: Message) -> None:
         assert self._post_link is not None
         answer = self._answering.on_ask(message) if self._answering is not None else None
@@ -309,6 +318,7 @@ class Peering:
             self._scan_due = now + self.settings.scan_interval_s
             self._scanning = self._loop.create_task(self._scan(), name="samesky-mesh-scan")
         self._working.refill()
+        self._forget_refused()
         for followed in self.followed:
             followed.note_state(time())
             if followed.comparison is not None:

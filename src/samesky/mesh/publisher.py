@@ -12,8 +12,6 @@ from ..link.mqtt import MqttLink, MqttSettings
 from ..link.packet import packet_bytes
 from ..link.reasons import is_ours_to_mend
 
-SETTLE_S = 0.5
-"""The link tells us of an acknowledgement a moment after it has noted it."""
 _LATE = "it didn't answer in time"
 
 
@@ -31,7 +29,6 @@ class Publisher:
         self._link = MqttLink(replace(settings, tell_published=True), (), self._on_event)
         self._changed = threading.Condition()
         self._connected = False
-        self._settled_at: float | None = None
         self._trouble = ""
         self._under_way: dict[int, Message] = {}
         self._acknowledged: list[Message] = []
@@ -76,9 +73,8 @@ class Publisher:
 
         Raises `Unreachable` when it hasn't in ``timeout_s``, or has refused some; the others are announced.
         """
-        drained = self._link.drain(timeout_s)
+        self._link.drain(timeout_s)
         with self._changed:
-            self._changed.wait_for(lambda: not self._under_way, SETTLE_S if drained else 0)
             if self._under_way:
                 raise Unreachable(
                     f"the broker at {self._settings.address} didn't take {len(self._under_way)} of "
@@ -115,14 +111,14 @@ class Publisher:
             collected, self._acknowledged = self._acknowledged, []
         return collected
 
+    def wait_for_answers(self, timeout_s: float) -> None:
+        """Wait until the broker has answered what was handed on; without a connection there is nothing to wait for."""
+        if self._link.connected:
+            self._link.drain(timeout_s)
+
     def collect_refused(self) -> list[Message]:
         """The messages that the broker has answered and not taken: nothing is under way any more, and they remain."""
         if not self._under_way or not self._link.connected or not self._link.drain(0):
-            self._settled_at = None
-            return []
-        now = time.monotonic()
-        self._settled_at = self._settled_at or now
-        if now - self._settled_at < SETTLE_S:
             return []
         with self._changed:
             refused = list(self._under_way.values())
