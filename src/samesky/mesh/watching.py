@@ -56,6 +56,8 @@ MOST_PENDING, MOST_QUEUED = 4 * BATCH, 8 * BATCH
 """When so many files are to be read, or to be announced, no further are looked for: they won't go away."""
 IDLE_S = 1.0
 RETRY_S = 5.0
+END_S = 5.0
+"""How long our end waits for the broker's word on what is under way."""
 POLL_INTERVAL_S = 10.0
 MOST_GONE, MOST_GONE_SHARE = 100, 0.01
 """So many files, or so large a part of the tree, aren't announced as removed when a look finds them gone (row 30)."""
@@ -123,6 +125,7 @@ class Watching:
 
     def __exit__(self, *exc_info: object) -> None:
         try:
+            self._publisher.wait_for_answers(END_S)  # else the next run announces what the broker has once more
             self._outgoing.note_taken()
         finally:
             self._stack.close()
