@@ -44,42 +44,50 @@ class Told:
     def __init__(self) -> None:
         self.reports: list[tuple[str, RunReport]] = []
         self.progress: list[Progress] = []
+        self.on_progress: Callable[[Progress], None] = lambda _: None
+
+    def note(self, progress: Progress) -> None:
+        self.progress.append(progress)
+        self.on_progress(progress)
 
     def add(self, target: TargetSettings, report: RunReport) -> None:
         self.reports.append((target.name, report))
 
 
 @contextmanager
-def running(pair: PushPair) -> Iterator[Told]:
-    """The daemon of a site, which is stopped at the end."""
-    told, stop = Told(), threading.Event()
+def running(pair: PushPair, stop: threading.Event | None = None) -> Iterator[Told]:
+    """The daemon of a site, which is stopped by ``stop``, at the end at the latest."""
+    told, stop = Told(), stop or threading.Event()
     with pair.cache() as cache:
         targets = pair.settings.targets
-        daemon = Daemon(pair.settings, targets, cache, stop=stop, on_report=told.add, on_progress=told.progress.append)
+        daemon = Daemon(pair.settings, targets, cache, stop=stop, on_report=told.add, on_progress=told.note)
         thread = threading.Thread(target=daemon.run, name="daemon")
         thread.start()
         try:
             yield told
         finally:
             stop.set()
-            thread.join(20)
+            thread.join(60)
             assert not thread.is_alive(), "the daemon doesn't end"
 
 
 def test_what_comes_later_is_pushed_in_the_next_run(pair: PushPair) -> None:
     with running(pair) as told:
-        wait_for(lambda: told.reports, 20, what="the first run")
+        wait_for(lambda: told.reports, 60, what="the first run")
         pair.site.insert("Reading", {"time": DAY + 900_000, "nodeId": 69, "type": 0, "locationId": 1, "value": 1.0})
-        wait_for(lambda: pair.count_at_centre() == 91, 20, what="the new row")
+        wait_for(lambda: pair.count_at_centre() == 91, 60, what="the new row")
 
 
 def test_a_target_that_is_down_stops_no_other(pair: PushPair) -> None:
     down = replace(pair.target, name="down", url=f"http://127.0.0.1:{free_port()}")
     pair.settings = replace(pair.settings, targets=(down, pair.target))
     with running(pair) as told:
-        wait_for(lambda: len(told.reports) >= 2, 30, what="two runs of the target that works")
-        waits = [each for each in told.progress if each.target == "down" and "waiting" in each.doing]
-    assert waits
+        wait_for(lambda: len(told.reports) >= 2, 60, what="two runs of the target that works")
+        wait_for(
+            lambda: [each for each in told.progress if each.target == "down" and "waiting" in each.doing],
+            60,
+            what="a try of the one that is down",
+        )
     assert {name for name, _ in told.reports} == {"centre"}
     with pair.cache() as cache:
         waiting, well = cache.read_status("down"), cache.read_status("centre")
@@ -92,23 +100,24 @@ def test_a_target_that_is_down_stops_no_other(pair: PushPair) -> None:
 
 def test_it_compares_as_often_as_it_was_told_to(pair: PushPair) -> None:
     with running(pair) as told:
-        wait_for(lambda: len(told.reports) >= 2, 30, what="two runs")
+        wait_for(lambda: len(told.reports) >= 2, 60, what="two runs")
     proofs = [report.tables["Reading"].proof for _, report in told.reports]
     assert proofs[0] is not None
     assert proofs[1] is None
     pair.settings = replace(pair.settings, compare_period_s=0)
     with running(pair) as told:
-        wait_for(lambda: len(told.reports) >= 2, 30, what="two more runs")
+        wait_for(lambda: len(told.reports) >= 2, 60, what="two more runs")
     assert all(report.tables["Reading"].proof for _, report in told.reports)
 
 
 def test_a_stopped_daemon_has_stored_whole_pages(pair: PushPair) -> None:
     pair.site.fill(9000, start_s=DAY + 900_000)
     pair.adjust(page_rows=100)
-    with running(pair) as told:
-        wait_for(lambda: any(each.done >= 200 for each in told.progress), 20, what="some pages", every_s=0.001)
-    assert pair.count_at_centre() % 100 == 0
-    assert 200 <= pair.count_at_centre() < 9090
+    stop = threading.Event()
+    with running(pair, stop) as told:
+        told.on_progress = lambda progress: stop.set() if progress.done >= 200 else None
+        assert stop.wait(60)
+    assert pair.count_at_centre() == 200
 
 
 def test_failures_are_logged_at_first_then_now_and_then_and_when_they_end(caplog: pytest.LogCaptureFixture) -> None:
@@ -139,11 +148,11 @@ def test_each_target_s_loop_turns_while_it_waits_for_the_next_run(pair: PushPair
         thread = threading.Thread(target=daemon.run, name="daemon")
         thread.start()
         try:
-            wait_for(lambda: pair.count_at_centre() == 90, 20, what="the first run")
-            wait_for(lambda: turns["push-centre"] > 100, 20, what="turns between two runs")
+            wait_for(lambda: pair.count_at_centre() == 90, 60, what="the first run")
+            wait_for(lambda: turns["push-centre"] > 100, 60, what="turns between two runs")
         finally:
             stop.set()
-            thread.join(20)
+            thread.join(60)
     assert not thread.is_alive()
     assert turns.keys() == {"push-centre"}
 

@@ -188,7 +188,8 @@ class Pushing:
             except SameskyError as failure:
                 outcome, error = None, failure
             else:
-                self._waits_for = None
+                if not isinstance(step, Wait):  # who has waited knows no more than before
+                    self._waits_for = None
 
     def _do(self, step: Step) -> Any:
         match step:
