@@ -384,7 +384,7 @@ def test_what_was_remembered_may_be_lost() -> None:
 
 
 def test_both_ends_may_be_asked_at_the_same_time() -> None:
-    meeting = threading.Barrier(2, timeout=10)
+    meeting = threading.Barrier(2, timeout=60)
 
     def answer(value: int) -> Callable[[], int]:
         return lambda: (meeting.wait(), value)[1]

@@ -169,7 +169,7 @@ def test_of_two_who_wait_for_each_other_one_is_told_to_do_it_again(database: Dat
         try:
             with database.writing() as connection:
                 connection.exec_driver_sql(f"UPDATE thing SET number = 7 WHERE id = {first}")
-                both_hold_one.wait(20)
+                both_hold_one.wait(60)
                 connection.exec_driver_sql(f"UPDATE thing SET number = 7 WHERE id = {second}")
         except SameskyError as error:
             caught.append(error)

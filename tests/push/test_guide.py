@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 GUIDE = Path(__file__).parents[2] / "docs" / "push.md"
 ROWS = 3_000
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 
 def read_blocks(section: str, language: str) -> list[str]:

@@ -20,21 +20,33 @@ HEAD = b"POST /sync/v1/heartbeat HTTP/1.1\r\nHost: centre\r\nContent-Type: appli
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushServer]:
-    limits = {"body_idle_s": 0.2, "body_total_s": 1.0, "requests_per_s": 1000.0}
-    with PushServer(f"sqlite:///{tmp_path_factory.mktemp('serving') / 'central.db'}", limits=limits) as running:
+    yield from serve(tmp_path_factory.mktemp("serving"), requests_per_s=1000.0)
+
+
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PushServer]:
+    yield from serve(tmp_path_factory.mktemp("impatient"), body_idle_s=0.2, body_total_s=1.0)
+
+
+def serve(folder: Path, **limits: float) -> Iterator[PushServer]:
+    with PushServer(f"sqlite:///{folder / 'central.db'}", limits=limits) as running:
         running.central.sites.add("hill")
         yield running
 
 
-@pytest.fixture(scope="module")
-def head(server: PushServer) -> bytes:
+def make_head(server: PushServer) -> bytes:
     """The first headers of a request with a good key."""
     return HEAD + server.make_key("hill").encode() + b"\r\n"
 
 
+@pytest.fixture(scope="module")
+def head(server: PushServer) -> bytes:
+    return make_head(server)
+
+
 def read_answer(connection: socket.socket) -> tuple[int, bytes]:
     """The status and all that comes until the connection ends or pauses."""
-    connection.settimeout(10)
+    connection.settimeout(60)
     answer = b""
     while b"\r\n\r\n" not in answer and (piece := connection.recv(65_536)):
         answer += piece
@@ -71,15 +83,15 @@ def test_a_body_in_chunks_ends_where_it_becomes_too_long(server: PushServer, hea
         assert read_answer(connection)[0] == 413
 
 
-def test_a_body_that_stops_coming_is_408(server: PushServer, head: bytes) -> None:
-    with server.connect() as connection:
-        connection.sendall(head + b"Content-Length: 100\r\n\r\n{")
+def test_a_body_that_stops_coming_is_408(impatient: PushServer) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(make_head(impatient) + b"Content-Length: 100\r\n\r\n{")
         assert read_answer(connection)[0] == 408
 
 
-def test_a_body_that_drips_is_408(server: PushServer, head: bytes) -> None:
-    with server.connect() as connection:
-        connection.sendall(head + b"Content-Length: 100000\r\n\r\n")
+def test_a_body_that_drips_is_408(impatient: PushServer) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(make_head(impatient) + b"Content-Length: 100000\r\n\r\n")
         enough = threading.Event()
 
         def drip() -> None:
@@ -112,16 +124,16 @@ def test_what_is_no_http_is_a_bad_request(server: PushServer) -> None:
 
 
 def test_the_head_of_a_request_must_come_in_time(server: PushServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web_server, "HEAD_S", 0.1)
-    for begun in (b"", b"GET / HTTP/1.1\r\n"):
-        with server.connect() as connection:
-            connection.sendall(begun)
-            assert connection.recv(65_536) == b""
-    with server.connect() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert read_answer(connection)[0] == 200
-        connection.sendall(b"GET / HTTP/1.1\r\n")
-        while connection.recv(65_536):
+    with server.connect() as asked_before:
+        asked_before.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert read_answer(asked_before)[0] == 200
+        monkeypatch.setattr(web_server, "HEAD_S", 0.1)
+        for begun in (b"", b"GET / HTTP/1.1\r\n"):
+            with server.connect() as connection:
+                connection.sendall(begun)
+                assert connection.recv(65_536) == b""
+        asked_before.sendall(b"GET / HTTP/1.1\r\n")
+        while asked_before.recv(65_536):
             pass  # the rest of the answer, then the end
 
 
@@ -167,12 +179,12 @@ def test_what_is_under_way_is_finished_at_the_end(tmp_path: Path) -> None:
     with PushServer(f"sqlite:///{tmp_path / 'central.db'}") as server:
         server.central.sites.add("hill")
         body = b'{"hostname": "h", "localtime": 1, "version": "1", "backlog": 0, "proofs": []}'
-        connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
         request = HEAD + server.make_key("hill").encode() + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
         connection.sendall(request + body[:10])
-        wait_for(lambda: server.server.server_state.tasks, 5, what="the request", every_s=0.01)
+        wait_for(lambda: server.server.server_state.tasks, 60, what="the request", every_s=0.01)
         server.server.should_exit = True
-        wait_for(lambda: not server.server.servers or not server.server.servers[0].is_serving(), 5, what="the end")
+        wait_for(lambda: not server.server.servers or not server.server.servers[0].is_serving(), 60, what="the end")
         connection.sendall(body[10:])
         assert read_answer(connection)[0] == 200
         connection.close()

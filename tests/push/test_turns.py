@@ -31,7 +31,7 @@ def test_what_the_work_returns_or_raises_comes_back() -> None:
 def test_no_more_work_is_done_at_once_than_allowed() -> None:
     under_way, most = [0], [0]
     lock = threading.Lock()
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
 
     def work() -> None:
         with lock:
@@ -52,7 +52,7 @@ def test_who_waits_too_long_is_told_to_come_again() -> None:
     free = threading.Event()
 
     async def two(turns: Turns) -> Problem:
-        first = asyncio.ensure_future(turns.run(lambda: free.wait(10)))
+        first = asyncio.ensure_future(turns.run(lambda: free.wait(60)))
         await asyncio.sleep(0)
         with pytest.raises(Problem) as problem:
             await turns.run(lambda: None)

@@ -1,4 +1,4 @@
-"""A way between a site and its centre: counts what goes over it, slows it down, and cuts it in the middle of a body."""
+"""A way between a site and its centre: counts what goes over it, slows it down, holds it up, and cuts it in a body."""
 
 import asyncio
 import threading
@@ -7,7 +7,7 @@ from typing import Any, Self
 
 HOST = "127.0.0.1"
 READ_BYTES = 1 << 14
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 
 
 class PushProxy:
@@ -25,10 +25,13 @@ class PushProxy:
         self.bytes_down = 0
         self.connections = 0
         self.cuts = 0
+        self.holds = 0
+        """How often it was held up."""
         self._delay_s = delay_s
         self._rate_bytes_s = rate_bytes_s
         self._free_at = {"up": 0.0, "down": 0.0}
         self._cut_at: int | None = None
+        self._hold_at: int | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ready = threading.Event()
@@ -58,6 +61,14 @@ class PushProxy:
         """Once: end all connections, without a word, as soon as so many more bytes have come from the sites."""
         self._cut_at = self.bytes_up + more_bytes
 
+    def hold_after(self, more_bytes: int) -> None:
+        """Once: let nothing through to the centre, when so many more bytes have come from the sites, until `go_on`."""
+        self._hold_at = self.bytes_up + more_bytes
+
+    def go_on(self) -> None:
+        """Let everything through again."""
+        self._loop.call_soon_threadsafe(self._passable.set)
+
     def cut(self) -> None:
         """End all connections now, without a word."""
         self._loop.call_soon_threadsafe(self._cut)
@@ -72,12 +83,14 @@ class PushProxy:
             self._loop.close()
 
     async def _serve(self) -> None:
-        self._ended = asyncio.Event()
+        self._ended, self._passable = asyncio.Event(), asyncio.Event()
+        self._passable.set()
         server = await asyncio.start_server(self._join, HOST, 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._ended.wait()
         server.close()
+        self._passable.set()
         self._cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -114,6 +127,8 @@ class PushProxy:
             while data:
                 data = await reader.read(READ_BYTES)
                 count(len(data))
+                if way == "up":
+                    await self._passable.wait()
                 await under_way.put((self._plan_arrival(way, len(data)), data))
 
     async def _deliver(self, under_way: "asyncio.Queue[tuple[float, bytes]]", writer: asyncio.StreamWriter) -> None:
@@ -144,6 +159,10 @@ class PushProxy:
             self.cuts += 1
             self._cut()
             raise ConnectionAbortedError("cut")
+        if self._hold_at is not None and self.bytes_up >= self._hold_at:
+            self._hold_at = None
+            self.holds += 1
+            self._passable.clear()
 
     def _count_down(self, size: int) -> None:
         self.bytes_down += size

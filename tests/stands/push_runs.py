@@ -102,7 +102,7 @@ class RunningPush:
 
     def wait(self, deadline_s: float) -> Finished:
         """Wait for its end; fails, with what it said, when that doesn't come in time."""
-        end, peak_mib, cpu_s = self.began + deadline_s, 0.0, 0.0
+        end, peak_mib, cpu_s = time.monotonic() + deadline_s, 0.0, 0.0
         while (status := self.process.poll()) is None:
             peak_mib, cpu_s = read_peak_mib(self.process.pid) or peak_mib, read_cpu_s(self.process.pid) or cpu_s
             if time.monotonic() > end:

@@ -20,6 +20,8 @@ from samesky.push.model import Model
 from stands.push_centre import open_centre
 from stands.waiting import wait_for
 
+SEND_BUFFER_BYTES = 1 << 16
+
 
 class PushServer:
     """Serves the database at ``url`` while its ``with`` block runs; makes keys, and speaks HTTP with them."""
@@ -38,6 +40,8 @@ class PushServer:
     def __enter__(self) -> Self:
         self.central = self._stack.enter_context(open_centre(self.settings.database, self.model))
         listening = listen("127.0.0.1", 0)
+        # The system keeps little of an answer, so that a long one is under way until it is read.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.server = make_server(make_app(self.central, self.settings))
@@ -46,7 +50,7 @@ class PushServer:
         self._stack.callback(listening.close)
         self._stack.callback(serving.join)
         self._stack.callback(setattr, self.server, "should_exit", True)
-        wait_for(lambda: self.server.started, 10, what="the server", every_s=0.01)
+        wait_for(lambda: self.server.started, 60, what="the server", every_s=0.01)
         return self
 
     def __exit__(

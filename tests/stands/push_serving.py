@@ -22,8 +22,8 @@ from .ports import free_port
 from .waiting import wait_for
 
 HOST = "127.0.0.1"
-START_DEADLINE_S = 60
-END_DEADLINE_S = 20
+START_DEADLINE_S = 180
+END_DEADLINE_S = 60
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
