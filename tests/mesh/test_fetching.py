@@ -50,7 +50,7 @@ def fetch_all(
                     job.add_source(f"{web.url}/{announcement.path}")
             outcomes = []
             for future in futures:
-                outcomes.append(await asyncio.wait_for(future, 20))
+                outcomes.append(await asyncio.wait_for(future, 60))
                 if isinstance(outcomes[-1], Fetched):
                     fetching.release(outcomes[-1])
             assert len(fetching) == 0

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 GUIDE = Path(__file__).parents[2] / "docs" / "mesh.md"
 MOSQUITTO = "/usr/sbin/mosquitto"
-DEADLINE_S = 60
+DEADLINE_S = 120
 
 
 def read_blocks(section: str, language: str) -> list[str]:

@@ -98,7 +98,7 @@ def test_workers_run_while_the_block_lasts_and_each_has_its_log(program: Path, t
     with Supervisor([worker("a"), worker("b")], log_folder=tmp_path / "log") as supervisor:
         pids = supervisor.pids
         assert set(pids) == {"a", "b"}
-        wait_for(lambda: sorted(starts(program)) == ["a", "b"], 20)
+        wait_for(lambda: sorted(starts(program)) == ["a", "b"], 60)
     assert not any(map(alive, pids.values()))
     assert {each.name for each in (tmp_path / "log").iterdir()} == {"a.log", "b.log"}
 
@@ -106,7 +106,7 @@ def test_workers_run_while_the_block_lasts_and_each_has_its_log(program: Path, t
 def test_a_worker_that_ends_is_started_again_under_its_name_and_the_others_go_on(program: Path) -> None:
     with Supervisor([worker("a"), worker("b")]) as supervisor:
         before = supervisor.pids
-        wait_for(lambda: len(starts(program)) == 2, 20)
+        wait_for(lambda: len(starts(program)) == 2, 60)
         os.kill(before["a"], signal.SIGKILL)
         supervisor.run(lambda: len(starts(program)) < 3)
         assert starts(program)[-1] == "a"

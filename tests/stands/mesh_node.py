@@ -72,7 +72,7 @@ class MeshNode:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(20), "the node didn't start"
+        assert self._ready.wait(60), "the node didn't start"
         if self._failure:
             raise self._failure
         return self
@@ -80,7 +80,7 @@ class MeshNode:
     def __exit__(self, *exc_info: object) -> None:
         if self._thread.is_alive() and self._ending is not None:
             self._loop.call_soon_threadsafe(self._ending.set)
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive(), "the node doesn't end"
 
     def status(self) -> MeshStatus:
@@ -94,7 +94,7 @@ class MeshNode:
             assert self.peering is not None
             return function(self.peering)
 
-        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(60)
 
     def describe(self) -> str:
         """The same in words, for a test that fails."""
@@ -133,14 +133,11 @@ class Announcer:
 
     def __enter__(self) -> Self:
         self.link.start()
-        deadline = time.monotonic() + 10
-        while not self.link.connected:
-            assert time.monotonic() < deadline, "the announcer doesn't connect"
-            time.sleep(0.01)
+        wait_for(lambda: self.link.connected, 60, what="the announcer's connection", every_s=0.01)
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        assert self.link.drain(20), "the broker doesn't take what is announced"
+        assert self.link.drain(60), "the broker doesn't take what is announced"
         self.link.close()
 
     def announce(self, announcement: Announcement) -> None:
@@ -149,7 +146,7 @@ class Announcer:
 
     def send(self, topic: str, payload: bytes) -> None:
         """Send any message."""
-        assert self.link.publish(Message(topic, payload, content_type=CONTENT_TYPE), timeout_s=20)
+        assert self.link.publish(Message(topic, payload, content_type=CONTENT_TYPE), timeout_s=60)
 
     def put(self, node: MeshNode, path: str, content: bytes) -> Announcement:
         """Put a file into a node's tree, as a user does, and announce it."""
@@ -169,7 +166,7 @@ def wait_until_connected(*nodes: MeshNode) -> None:
         return status.post_state == "live" and all(each.state != "disconnected" for each in status.neighbours)
 
     for node in nodes:
-        wait_for(lambda node=node: connected(node), 20, what="the connections", explain=node.describe)
+        wait_for(lambda node=node: connected(node), 60, what="the connections", explain=node.describe)
 
 
 def read_tree(folder: Path) -> dict[str, bytes]:

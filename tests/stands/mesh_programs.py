@@ -82,7 +82,7 @@ class Running:
         if self.running:
             self._process.send_signal(signal.SIGTERM)
 
-    def stop(self, deadline_s: float = 10) -> int:
+    def stop(self, deadline_s: float = 20) -> int:
         """Send SIGTERM, after ``deadline_s`` SIGKILL; returns the exit status. Harmless when it has ended."""
         self.ask_to_stop()
         try:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from samesky.mesh.serve import Page, WebServer
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 
 
 class Answered(NamedTuple):
@@ -59,12 +59,19 @@ class RunningWebServer:
         return self._server.port
 
     @property
+    def sockets(self) -> list[socket.socket]:
+        """The server's ends of the connections that there are."""
+        assert self._server._runner is not None
+        handlers = self._server._runner.server.connections
+        return [handler.transport.get_extra_info("socket") for handler in handlers]
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/"
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> Answered:
         """One request on a connection of its own; ``If_Range`` is the header If-Range."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
             return read_answer(connection.getresponse())
@@ -73,10 +80,10 @@ class RunningWebServer:
 
     def send(self, request: bytes) -> bytes:
         """All that comes back for these octets, until the server ends the connection."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(request)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
             received = b""
             try:
+                connection.sendall(request)
                 while piece := connection.recv(65_536):
                     received += piece
             except ConnectionResetError:
