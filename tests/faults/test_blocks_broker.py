@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 INTERVAL_S = 0.5
 RIGHT_AGAIN_S = INTERVAL_S + 5.0
 """So soon after the broker is back a replica is right: the bar of the design."""
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 KILLS = 5
 OBJECTS = 200
 UPDATES_PER_S = 20
@@ -106,7 +106,9 @@ def test_a_replica_is_right_soon_after_its_broker_is_and_nothing_old_was_written
             await ends.wait_for_value(3.0, RIGHT_AGAIN_S, "the value after the broker's return")
             await ends.wait_for_messages(5)
             assert ends.b.values_of("dummy") == [1.0, 3.0]
-            assert (ends.leader.troubles(), ends.follower.troubles()) == ({}, {})
+            await wait_until(
+                lambda: (ends.leader.troubles(), ends.follower.troubles()) == ({}, {}), DEADLINE_S, what="no trouble"
+            )
 
     run(rabbitmq, tmp_path)
 
@@ -185,7 +187,7 @@ async def test_two_hundred_blocks_are_the_same_soon_after_their_broker_was_kille
             rabbitmq.kill()
             await asyncio.to_thread(rabbitmq.start)
         updating.cancel()
-        await wait_until(lambda: count_equal(a, b) == OBJECTS, 10.0, what="the same values everywhere")
+        await wait_until(lambda: count_equal(a, b) == OBJECTS, DEADLINE_S, what="the same values everywhere")
     for name in names:
         values = b.values_of(name)
         assert values == sorted(values), f"{name} went back: {values}"

@@ -14,6 +14,7 @@ import pytest
 
 from samesky.demo.year import write_year
 from samesky.link.broker import MosquittoBroker
+from stands.children import die_with_parent
 from stands.databases import SqliteDatabase, query
 from stands.rows import read_count, wait_until_same
 from stands.waiting import wait_for
@@ -35,7 +36,9 @@ class Half:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.PIPE, stdout=log, stderr=log, preexec_fn=die_with_parent()
+            )
 
     def kill(self) -> None:
         self.process.kill()
@@ -70,7 +73,7 @@ def test_nothing_is_lost_when_either_side_or_the_broker_is_killed_again_and_agai
             archive_one(primary)
             kill(chance.choice(("serve", "follow", "follow", "broker")), halves, broker)
             check_sound(copy)
-        wait_until_same(primary, copy, 60)
+        wait_until_same(primary, copy, 120)
     finally:
         for half in halves.values():
             half.kill()
@@ -86,7 +89,7 @@ def kill(whom: str, halves: dict[str, Half], broker: MosquittoBroker) -> None:
 
 
 def wait_for_count(copy: SqliteDatabase, count: int) -> None:
-    wait_for(lambda: read_count(copy) >= count, 30, what=f"{count} records", every_s=0.01)
+    wait_for(lambda: read_count(copy) >= count, 60, what=f"{count} records", every_s=0.01)
 
 
 def check_sound(copy: SqliteDatabase) -> None:

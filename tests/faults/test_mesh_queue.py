@@ -37,7 +37,7 @@ def test_who_was_away_while_the_broker_lost_nearly_all_announcements_gets_every_
             away.start()
             (probe,) = write_files(home, Random(0), 1, prefix="probe")
             home.publish([probe])
-            wait_until_there(away, [probe], 30)
+            wait_until_there(away, [probe], 60)
 
             away.peer.kill()
             paths = write_files(home, Random(1), FILES, size_bytes=100)
@@ -46,7 +46,7 @@ def test_who_was_away_while_the_broker_lost_nearly_all_announcements_gets_every_
 
             away.start()
             wait_until_there(away, paths, DEADLINE_S)
-            wait_until_same([home, away], FILES + 1, 30)
+            wait_until_same([home, away], FILES + 1, 120)
             twice = {path: count for path, count in fetched.items() if count > 1}
             assert twice == {}
             assert len(fetched) == FILES + 1

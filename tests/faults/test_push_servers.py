@@ -19,7 +19,9 @@ pytestmark = pytest.mark.slow
 
 ROWS = 200_000
 PAGE_ROWS = 2_000
-DEADLINE_S = 120
+DEADLINE_S = 180
+SOME_BYTES, FEW_BYTES = 50_000, 20_000
+"""A part of what the readings take on their way: some 3.5 bytes each."""
 
 
 @pytest.fixture(scope="module")
@@ -51,27 +53,24 @@ def test_every_row_arrives_once_though_the_server_is_killed_twice_and_the_way_is
         site = SiteCommands(
             tmp_path / "site", site_url, centre_url=proxy.url, key=key, target_options=f"page_rows = {PAGE_ROWS}"
         )
+        proxy.hold_after(SOME_BYTES)
         running = site.launch("run")
 
-        def wait_for_rows(share: float) -> None:
-            wait_for(
-                lambda: count_rows(centre.database_url, "Reading") > share * ROWS,
-                DEADLINE_S,
-                what=f"{share:.0%} of the rows",
-                every_s=0.02,
-                explain=lambda: running.text + centre.log_text[-2000:],
-            )
+        def explain() -> str:
+            return running.text + centre.log_text[-2000:]
 
-        wait_for_rows(0.05)
+        wait_for(lambda: proxy.holds == 1, DEADLINE_S, what="the first pages", explain=explain)
         centre.kill()
         centre.start()
-        wait_for_rows(0.3)
-        proxy.cut_after(PAGE_ROWS)  # some bytes a reading: within the body of the page that is on its way, or the next
-        wait_for(lambda: proxy.cuts == 1, DEADLINE_S, what="the cut", explain=lambda: running.text)
-        wait_for_rows(0.5)
-        assert count_rows(centre.database_url, "Reading") < ROWS, "it was over before the second kill"
+        proxy.cut_after(SOME_BYTES)
+        proxy.hold_after(2 * SOME_BYTES)
+        proxy.go_on()
+        wait_for(lambda: proxy.cuts == 1, DEADLINE_S, what="the cut", explain=explain)
+        wait_for(lambda: proxy.holds == 2, DEADLINE_S, what="further pages", explain=explain)
+        assert 0 < count_rows(centre.database_url, "Reading") < ROWS
         centre.kill()
         centre.start()
+        proxy.go_on()
         finished = running.wait(DEADLINE_S)
         verified = site.call("verify")
     assert finished.status == 0, str(finished) + centre.log_text[-2000:]
@@ -86,24 +85,21 @@ def test_a_centre_waits_for_its_database_that_was_killed(tmp_path: Path) -> None
     with (
         PostgresqlServer(tmp_path / "postgresql") as postgresql,
         ServedCentre(tmp_path / "centre", postgresql.create_database().url) as centre,
+        PushProxy(centre.port) as proxy,
     ):
         key = centre.add_site("field")
         site = SiteCommands(
             tmp_path / "site",
             f"sqlite:///{path}",
-            centre_url=centre.url,
+            centre_url=proxy.url,
             key=key,
             target_options="page_rows = 500",
         )
+        proxy.hold_after(FEW_BYTES)
         running = site.launch("run")
-        wait_for(
-            lambda: count_rows(centre.database_url, "Reading") > 0,
-            DEADLINE_S,
-            every_s=0.02,
-            explain=lambda: running.text,
-        )
+        wait_for(lambda: proxy.holds == 1, DEADLINE_S, what="the first pages", explain=lambda: running.text)
         postgresql.kill()
-        assert running.process.poll() is None, "it was over before the kill"
+        proxy.go_on()
         postgresql.start()
         finished = running.wait(DEADLINE_S)
         assert finished.status == 0, str(finished) + centre.log_text[-2000:]

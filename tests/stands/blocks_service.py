@@ -18,7 +18,7 @@ from samesky.link.amqp_url import read_amqp_url
 
 from .rabbitmq import RabbitmqNode
 
-TEST_DEADLINE_S = 180.0
+TEST_DEADLINE_S = 480.0
 
 
 class BlocksInMemory:

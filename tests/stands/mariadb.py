@@ -17,8 +17,8 @@ from .databases import MariaDatabase, SqliteDatabase
 from .ports import free_port
 from .waiting import wait_for
 
-_START_DEADLINE_S = 60
-_END_DEADLINE_S = 30
+_START_DEADLINE_S = 180
+_END_DEADLINE_S = 60
 _SEARCH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/usr/libexec"
 # Nothing here must survive a crash, and two cores are all there is.
 _FAST = (

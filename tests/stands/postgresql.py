@@ -19,8 +19,8 @@ from .children import die_with_parent
 from .ports import free_port
 from .waiting import wait_for
 
-_START_DEADLINE_S = 60
-_END_DEADLINE_S = 30
+_START_DEADLINE_S = 180
+_END_DEADLINE_S = 60
 _ROOT = "postgres"
 # Nothing here must survive a power cut, and two cores are all there is. What was committed does survive `kill`.
 _FAST = ("fsync=off", "full_page_writes=off", "shared_buffers=128MB", "max_wal_size=256MB")

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 HOST = "127.0.0.1"
 READ_BYTES = 1 << 14
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 10.0
 
 
 class PushProxy:
@@ -44,6 +44,7 @@ class PushProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.go_on()
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(START_TIMEOUT_S)
 
@@ -90,7 +91,6 @@ class PushProxy:
         self._ready.set()
         await self._ended.wait()
         server.close()
-        self._passable.set()
         self._cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
