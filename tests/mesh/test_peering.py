@@ -46,11 +46,7 @@ def test_a_file_that_one_announces_goes_on_to_all_with_the_checksum_and_the_time
     announcer = stack.enter_context(Announcer(ports[0]))
     told = announcer.put(first, PATH, b"content")
     wait_until_has(third, PATH, b"content")
-<<<<<<< HEAD
-    wait_for(lambda: third.status().announced == 1, 20)
-=======
     wait_for(lambda: third.status().announced == 1, 25)
->>>>>>> Count a message as drained only when what became of it was told
     entries = [node.call(lambda peering: peering.index.read(PATH)) for node in (second, third)]
     assert [(entry.pub_time, entry.integrity) for entry in entries] == [(told.pub_time, told.integrity)] * 2
     assert third.status().neighbours[0].lag.count == 1
@@ -74,17 +70,10 @@ def test_an_empty_file_is_a_file(tmp_path: Path, brokers: list[MosquittoBroker],
     wait_until_connected(first, second)
     announcer = stack.enter_context(Announcer(brokers[0].port))
     announcer.put(first, PATH, b"")
-<<<<<<< HEAD
     wait_until_has(second, PATH, b"")
-    wait_for(lambda: second.status().announced == 1, 20, explain=second.describe)  # until then it is still pending
+    wait_for(lambda: second.status().announced == 1, 25, explain=second.describe)  # until then it is still pending
     announcer.put(first, PATH, b"")
     wait_for(lambda: second.status().neighbours[0].skipped.get("same"), 20)
-=======
-    wait_for(lambda: second.status().neighbours[0].fetched == 1, 25, explain=second.describe)
-    assert has(second, PATH, b"")
-    announcer.put(first, PATH, b"")
-    wait_for(lambda: second.status().neighbours[0].skipped.get("same"), 25, explain=second.describe)
->>>>>>> Count a message as drained only when what became of it was told
     assert second.status().neighbours[0].fetched == 1
 
 
@@ -294,11 +283,7 @@ def test_removals_and_renames_are_done_where_they_are_wanted_and_stay_done(
     assert taking.read_files() == {"a/after.txt": b"2"}
     wait_for(lambda: len(keeping.read_files()) == 3, 25, explain=keeping.describe)
     announcer.announce(old)
-<<<<<<< HEAD
-    wait_for(lambda: taking.status().neighbours[0].skipped.get("removed"), 20)
-=======
     wait_for(lambda: taking.status().neighbours[0].skipped.get("removed"), 25)
->>>>>>> Count a message as drained only when what became of it was told
     assert list(taking.read_files()) == ["a/after.txt"]
 
 
@@ -347,7 +332,6 @@ def test_what_is_announced_again_while_it_is_fetched_is_fetched_once_and_has_the
     assert len(asked) == 1
 
 
-<<<<<<< HEAD
 def test_who_announces_a_file_while_it_is_fetched_is_another_place_to_fetch_it_from(
     tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
 ) -> None:
@@ -410,7 +394,8 @@ def test_what_matters_more_is_fetched_before_what_came_first(
     wait_for(lambda: node.status().files == 401, 20, explain=node.describe)
     assert before < 200
     assert asked.index("/first") < 300
-=======
+
+
 def test_what_the_own_broker_refuses_is_kept_here_and_not_in_memory(
     tmp_path: Path, brokers: list[MosquittoBroker], stack: ExitStack
 ) -> None:
@@ -426,7 +411,6 @@ def test_what_the_own_broker_refuses_is_kept_here_and_not_in_memory(
     wait_for(lambda: second.status().to_announce == 0, 25, explain=second.describe)
     assert second.status().files == 20
     assert second.status().announced == 10
->>>>>>> Count a message as drained only when what became of it was told
 
 
 def test_a_thousand_announcements_of_what_is_here_are_neither_fetched_nor_said_again(

@@ -86,7 +86,7 @@ class ReplicaBrain:
         return self._pending is not None or self._working is not None
 
     def is_stale(self, now: float) -> bool:
-        """Whether what was written to the block is no longer true, as far as is known: not when a fallback stands there."""
+        """Whether what stands in the block came from elsewhere, and may be true no longer; a fallback is true."""
         return not self._has_fallen_back and self._freshness.state(now) == "stale"
 
     # ------------------------------------------------------------------ messages
