@@ -73,7 +73,8 @@ class AmqpConnection:
     async def close(self) -> None:
         """End the connection; takes no longer than `CLOSE_TIMEOUT_S` even when the broker doesn't answer."""
         try:
-            await asyncio.wait_for(self.raw.close(), CLOSE_TIMEOUT_S)
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):  # unlike wait_for, it loses no cancellation
+                await self.raw.close()
         except (*_TROUBLES, asyncio.InvalidStateError):
             pass  # it is gone already, or doesn't answer
 

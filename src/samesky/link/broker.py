@@ -25,8 +25,8 @@ from ..errors import SetupError
 from .child_process import accepts, find_free_port, make_die_with_parent, wait_or_kill
 from .tls import TlsSettings
 
-START_TIMEOUT_S = 10.0
-STOP_TIMEOUT_S = 5.0
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
 MOSQUITTO_PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "/opt/homebrew/opt/mosquitto/sbin")
 INSTALL_HINT = "apt install mosquitto (the service needn't run), or pip install 'samesky[broker]'"
 LARGEST_PAYLOAD_BYTES = 4 << 20
