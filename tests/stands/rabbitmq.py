@@ -20,8 +20,8 @@ from samesky.link.rabbitmq_broker import Epmd, RabbitmqBroker
 from .ports import free_port
 from .waiting import wait_for
 
-_CONTROL_DEADLINE_S = 60
-_DEADLINE_S = 30
+_CONTROL_DEADLINE_S = 120
+_DEADLINE_S = 60
 _NO_MEMORY = "0.000001"
 _MEMORY = "{absolute, 1000000000}"
 # A resource is a record of four; what isn't text is written as Erlang writes it.
@@ -105,6 +105,18 @@ class RabbitmqNode(RabbitmqBroker):
     def count_connections(self) -> int:
         """How many clients are connected to this node."""
         return int(self.evaluate("length(rabbit_networking:connections_local())"))
+
+    def forget(self) -> bool:
+        """Delete all exchanges but RabbitMQ's own, and all queues; whether there were none any more.
+
+        An exchange that goes with its last queue stays when it never had one, and queues go a moment after the
+        connection that they belong to.
+        """
+        self.evaluate('[catch rabbit_amqqueue:delete(Q, false, false, <<"test">>) || Q <- rabbit_amqqueue:list()]')
+        for exchange in (left := self.list_exchanges()):
+            resource = f'rabbit_misc:r(<<"/">>, exchange, <<"{exchange.name}">>)'
+            self.evaluate(f'rabbit_exchange:delete({resource}, false, <<"test">>)')
+        return not left and self.evaluate("length(rabbit_amqqueue:list())") == "0"
 
     def list_exchanges(self) -> list[Exchange]:
         """The exchanges of the vhost ``/`` but RabbitMQ's own, by name."""
@@ -203,9 +215,10 @@ class RabbitmqCluster:
 
 @contextmanager
 def healed(node: RabbitmqNode) -> Iterator[RabbitmqNode]:
-    """The node, in health before and after, and with no connections left over before."""
+    """The node, in health before and after, and before with nothing on it of tests that it had before."""
     node.heal()
     wait_for(lambda: node.count_connections() == 0, _DEADLINE_S, what="the end of connections of tests before")
+    wait_for(node.forget, _DEADLINE_S, what="the end of what tests before have left")
     try:
         yield node
     finally:
