@@ -31,14 +31,14 @@ class Record:
     def of(self, kind: type[Kind]) -> list[Kind]:
         return [event for event in self.events if isinstance(event, kind)]
 
-    def wait_for(self, kind: type[Kind], *, count: int = 1, deadline_s: float = 10.0) -> Kind:
+    def wait_for(self, kind: type[Kind], *, count: int = 1, deadline_s: float = 60.0) -> Kind:
         """Return the ``count``-th event of ``kind``, when it has come."""
         with self._changed:
             came = self._changed.wait_for(lambda: len(self.of(kind)) >= count, deadline_s)
         assert came, f"no {count}. {kind.__name__} within {deadline_s} s, only {self.events}"
         return self.of(kind)[count - 1]
 
-    def wait_for_messages(self, count: int, *, deadline_s: float = 10.0) -> list[Message]:
+    def wait_for_messages(self, count: int, *, deadline_s: float = 60.0) -> list[Message]:
         self.wait_for(Arrived, count=count, deadline_s=deadline_s)
         return [event.message for event in self.of(Arrived)]
 

@@ -32,7 +32,7 @@ def ask(requests: Sequence[Get], *, rules: UrlRules = LOCAL, **settings: object)
                 client.get(request)
             assert client.waiting == len(requests)
             assert not replies, "answered from within get"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await finished.wait()
             assert client.waiting == 0
         return [replies[request] for request in requests]

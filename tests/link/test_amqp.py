@@ -108,7 +108,7 @@ async def test_what_is_acknowledged_is_forgotten_and_what_is_not_comes_no_faster
         for arrived in replica.of(AmqpArrived) * 2:  # twice does no harm
             await replica.acknowledge(arrived)
         await replica.acknowledge(await replica.wait_for(AmqpArrived, count=3))
-        await wait_until(lambda: rabbitmq.count_messages() == 0, 5, what="the broker's forgetting")
+        await wait_until(lambda: rabbitmq.count_messages() == 0, 30, what="the broker's forgetting")
 
 
 @on_a_loop
@@ -123,7 +123,7 @@ async def test_what_is_rejected_goes_to_the_dead_letters(rabbitmq: RabbitmqNode)
         await replica.wait_for(AmqpConnected)
         await primary.publish("a.b", b"no good")
         await replica.reject(await replica.wait_for(AmqpArrived))
-        message = await anext(aiter(dead.iterator(timeout=5)))
+        message = await anext(aiter(dead.iterator(timeout=30)))
         assert (message.body, message.headers["x-first-death-reason"]) == (b"no good", "rejected")
     await dead_connection.close()
 
@@ -142,11 +142,11 @@ async def test_a_message_that_the_application_fails_on_is_rejected_and_the_next_
     settings = AmqpSettings(urls=(read_amqp_url(rabbitmq.url),), prefetch=1)
     async with AmqpLink(settings, fail) as replica, open_links(1, rabbitmq.url) as (primary,):
         await replica.subscribe("#")
-        await wait_until(lambda: rabbitmq.list_bindings("syncast") == ["#"], 5)
+        await wait_until(lambda: rabbitmq.list_bindings("syncast") == ["#"], 30)
         await primary.publish("a", b"1")
         await primary.publish("a", b"2")
-        await wait_until(lambda: seen == [b"1", b"2"], 5)
-        await wait_until(lambda: rabbitmq.count_messages() == 0, 5)
+        await wait_until(lambda: seen == [b"1", b"2"], 30)
+        await wait_until(lambda: rabbitmq.count_messages() == 0, 30)
     assert caplog.text.count("amqp_event_failed event=AmqpArrived") == 1
 
 
@@ -174,7 +174,7 @@ async def test_messages_that_no_library_makes_are_rejected_and_the_next_good_one
         assert late.properties.timestamp_s == 1_800_000_000
         assert [each.body for each in replica.of(AmqpUnreadable)] == [b"1"] * len(BAD_MESSAGES)
         assert not replica.of(AmqpDisconnected)
-        await wait_until(lambda: rabbitmq.count_messages() == 0, 5)
+        await wait_until(lambda: rabbitmq.count_messages() == 0, 30)
     await other.close()
 
 

@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("make", [MosquittoBroker, IotcoreBroker], ids=["m
 def is_running(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter when it ends while that is read
         return False
     return state != "Z"
 
@@ -48,8 +48,8 @@ def test_a_question_and_a_megabyte_of_answer_with_all_properties(make, open_link
         assert asking.publish(question)
         assert asking.seen.wait_for(Arrived).message == answer
         assert answering.seen.of(Arrived)[0].message == question
-        assert asking.drain(5)
-        assert answering.drain(5)
+        assert asking.drain(30)
+        assert answering.drain(30)
 
 
 @BOTH
@@ -59,7 +59,7 @@ def test_many_messages_are_acknowledged_out_of_order_without_trouble(make, open_
         held: list[Message] = []
         for start in range(0, 200, 10):
             for number in range(start, start + 10):
-                assert link.publish(Message("many", b"%d" % number), timeout_s=5)
+                assert link.publish(Message("many", b"%d" % number), timeout_s=30)
             held = (
                 [event.message for event in link.seen.of(Arrived)]
                 if link.seen.wait_for(Arrived, count=start + 10)
@@ -68,7 +68,7 @@ def test_many_messages_are_acknowledged_out_of_order_without_trouble(make, open_
             for message in reversed(held[start:]):
                 link.acknowledge(message)
         assert [int(message.payload) for message in held] == list(range(200))
-        assert link.drain(5)
+        assert link.drain(30)
 
 
 @BOTH
@@ -80,7 +80,7 @@ def test_a_broker_that_was_killed_can_be_started_again_on_its_port(make, open_li
         assert broker.pid is None
         broker.start()
         assert broker.pid not in (None, first)
-        wait_for(lambda: link.connected and link.publish(Message("a", b"")), 20)
+        wait_for(lambda: link.connected and link.publish(Message("a", b"")), 30)
         link.seen.wait_for(Arrived)
 
 
@@ -114,7 +114,7 @@ def test_the_broker_ends_when_the_program_that_started_it_does(make, how, tmp_pa
         pid = int(parent.stdout.readline())
         assert is_running(pid)
         parent.send_signal(how)
-    wait_for(lambda: not is_running(pid), 5, what="the end of the broker")
+    wait_for(lambda: not is_running(pid), 30, what="the end of the broker")
 
 
 @BOTH

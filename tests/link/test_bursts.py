@@ -56,10 +56,10 @@ def test_thousands_of_all_sizes_arrive_whole_and_in_order(over, open_link) -> No
     sizes = [0, 1, 117, 118, 119, 400, 16_370, 16_380, 65_500, 65_530, 65_540, 200_000] * 20 + [400] * 3000
     sent = [(b"%06d" % number * (size // 6 + 1))[:size] for number, size in enumerate(sizes)]
     for payload in sent:
-        assert link.publish(Message("a", payload), timeout_s=20)
-    came = link.seen.wait_for_messages(len(sent), deadline_s=30)
+        assert link.publish(Message("a", payload), timeout_s=30)
+    came = link.seen.wait_for_messages(len(sent), deadline_s=60)
     assert [message.payload for message in came] == sent
-    assert link.drain(10)
+    assert link.drain(30)
     assert not link.seen.of(Disconnected)
 
 
@@ -75,10 +75,10 @@ def test_a_broker_that_reads_nothing_for_a_while_gets_all_in_order(over, open_li
         taken += 1
     assert taken
     os.kill(broker.pid, signal.SIGCONT)
-    came = link.seen.wait_for_messages(len(sent), deadline_s=30)
+    came = link.seen.wait_for_messages(len(sent), deadline_s=60)
     assert [message.payload for message in came] == sent
-    assert link.drain(10)
-    wait_for(lambda: link.publish(Message("b", b"", qos=0)), 10, what="room for QoS 0")
+    assert link.drain(30)
+    wait_for(lambda: link.publish(Message("b", b"", qos=0)), 30, what="room for QoS 0")
     assert not link.seen.of(Disconnected)
 
 
@@ -90,8 +90,10 @@ def test_a_thousand_in_flight_are_each_told_once_or_denied_once(open_link) -> No
         )
         messages = [Message("theirs/a" if number % 100 == 7 else f"ours/{number}", b"") for number in range(3000)]
         for message in messages:
-            assert link.publish(message, timeout_s=20)
-        assert link.drain(20)
+            assert link.publish(message, timeout_s=30)
+        assert link.drain(30)
+        # Of the last one the network's thread tells a moment after the broker has settled it.
+        link.seen.wait_for(Published, count=2970)
         told = [event.message for event in link.seen.of(Published)]
         assert told == [message for message in messages if message.topic != "theirs/a"]
         assert link.seen.of(Denied) == [Denied("theirs/a", "publish", "the broker refused it: Not authorized")]
@@ -110,7 +112,7 @@ def test_closing_at_the_first_of_many_is_the_end_of_events_and_the_others_come_a
 
         link = MqttLink(MqttSettings("late", port=broker.port), [Subscription("a")], close)
         link.start()
-        wait_for(lambda: came and isinstance(came[-1], Disconnected), 10)
+        wait_for(lambda: came and isinstance(came[-1], Disconnected), 30)
         assert [type(event) for event in came] == [Connected, Arrived, Disconnected]
         again = open_link(broker.port, "a", client_id="late")
         payloads = [message.payload for message in again.seen.wait_for_messages(49)]
@@ -122,8 +124,8 @@ def keep_fifty(broker: MosquittoBroker, open_link) -> None:
     open_link(broker.port, "a", client_id="late").close()
     sender = open_link(broker.port, client_id="sender")
     for number in range(50):
-        assert sender.publish(Message("a", b"%d" % number), timeout_s=10)
-    assert sender.drain(10)
+        assert sender.publish(Message("a", b"%d" % number), timeout_s=30)
+    assert sender.drain(30)
 
 
 def test_what_was_answered_goes_out_while_the_application_is_slow_with_what_came_with_it(open_link) -> None:
@@ -131,20 +133,23 @@ def test_what_was_answered_goes_out_while_the_application_is_slow_with_what_came
     with MosquittoBroker(options=OPTIONS) as broker:
         keep_fifty(broker, open_link)
         watcher = open_link(broker.port, "answer", client_id="watcher")
-        is_answered = threading.Event()
-        turns: list[bool] = []
+        slowness = threading.Event()
+        turns: list[int] = []
 
         def answer(event: Event) -> None:
             if isinstance(event, Arrived):
                 link.publish(Message("answer", event.message.payload))
                 link.acknowledge(event.message)
-                turns.append(is_answered.wait(0.01) or bool(watcher.seen.of(Arrived)))
+                slowness.wait(0.01)
+                if len(turns) == 40:  # what went out by then may have a while to get there
+                    watcher.seen.wait_for(Arrived)
+                turns.append(len(watcher.seen.of(Arrived)))
 
         link = MqttLink(MqttSettings("late", port=broker.port), [Subscription("a")], answer)
         with link:
-            wait_for(lambda: len(turns) == 50, 20)
-            assert link.drain(10)
-        assert any(turns[:40])
+            wait_for(lambda: len(turns) == 50, 30)
+            assert link.drain(30)
+        assert 0 < turns[40] <= 41
 
 
 def test_what_one_thread_holds_together_holds_up_no_other_thread(open_link, monkeypatch) -> None:
@@ -157,7 +162,7 @@ def test_what_one_thread_holds_together_holds_up_no_other_thread(open_link, monk
             other = threading.Thread(target=link.publish, args=(Message("a", b"at once"),))
             other.start()
             assert len(link.seen.wait_for_messages(2)) == 2
-            other.join(10)
+            other.join(30)
 
 
 def test_a_full_window_inside_of_together_is_sent_to_make_room(open_link, monkeypatch) -> None:
@@ -165,8 +170,8 @@ def test_a_full_window_inside_of_together_is_sent_to_make_room(open_link, monkey
     with MosquittoBroker(options=OPTIONS) as broker:
         link = open_link(broker.port, "a", window=2)
         with link.together():
-            assert all(link.publish(Message("a", b"%d" % number), timeout_s=10) for number in range(7))
-        assert link.drain(10)
+            assert all(link.publish(Message("a", b"%d" % number), timeout_s=30) for number in range(7))
+        assert link.drain(30)
         link.seen.wait_for_messages(7)
 
 
@@ -174,7 +179,7 @@ def test_a_silent_link_keeps_itself_alive(open_link, caplog) -> None:
     caplog.set_level("DEBUG", logger="samesky")
     with MosquittoBroker() as broker:
         link = open_link(broker.port, keepalive_s=1, log_mqtt=True)
-        wait_for(lambda: caplog.text.count("Received PINGRESP") >= 2, 10)
+        wait_for(lambda: caplog.text.count("Received PINGRESP") >= 2, 30)
         assert not link.seen.of(Disconnected)
 
 

@@ -54,7 +54,7 @@ def test_a_large_file_waits_for_no_other_and_lets_none_wait_behind_it() -> None:
     def script(visitor: Visitor) -> None:
         while request := visitor.read_request():
             if target_of(request) == "/large":
-                assert last_is_asked.wait(10)
+                assert last_is_asked.wait(30)
             visitor.send(echo(request))
             if target_of(request) == "/last":
                 last_is_asked.set()
@@ -184,7 +184,7 @@ def test_a_host_with_endless_work_leaves_connections_to_others() -> None:
             for _ in range(100):
                 client.get(Get(f"{busy.url}/a", 10, go_on))
             client.get(Get(f"{other.url}/a", 10, end))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await finished.wait()
 
     with ScriptedWeb(answering(echo)) as busy, ScriptedWeb(answering(echo)) as other:
@@ -202,7 +202,7 @@ def test_a_connection_that_is_idle_for_long_is_closed() -> None:
     async def run() -> None:
         async with HttpClient(LOCAL, timeouts=Timeouts(idle_s=0.1)) as client:
             client.get(Get(f"{web.url}/a", 10, ignore))
-            assert await asyncio.to_thread(ended.wait, 10)
+            assert await asyncio.to_thread(ended.wait, 30)
 
     with ScriptedWeb(script) as web:
         asyncio.run(run())
@@ -227,7 +227,7 @@ def test_what_is_cancelled_isnt_told_and_the_others_are() -> None:
             client.cancel(gets[3])
             client.cancel(gets[3])
             assert client.waiting == 9
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await finished.wait()
             client.cancel(gets[0])
 
@@ -250,7 +250,7 @@ def test_a_long_download_that_is_cancelled_ends_its_connection() -> None:
         async with HttpClient(LOCAL) as client:
             get = Get(f"{web.url}/a", 999_999_999, ignore, lambda piece: client.cancel(get))
             client.get(get)
-            assert await asyncio.to_thread(ended.wait, 10)
+            assert await asyncio.to_thread(ended.wait, 30)
             assert client.waiting == 0
 
     with ScriptedWeb(script) as web:
@@ -276,7 +276,7 @@ def test_closing_ends_everything_and_tells_nobody() -> None:
         client.get(Get("file:///etc/passwd", 10, fail))
         with pytest.raises(RuntimeError, match="under way"):
             client.get(get)
-        assert await asyncio.to_thread(asked.wait, 10)
+        assert await asyncio.to_thread(asked.wait, 30)
         await client.close()
         with pytest.raises(RuntimeError, match="closed"):
             client.get(get)
@@ -299,7 +299,7 @@ def test_more_can_be_asked_for_when_one_is_told() -> None:
 
         async with HttpClient(LOCAL) as client:
             client.get(Get(f"{web.url}/0", 10, go_on))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await finished.wait()
         return web.visits
 
@@ -323,7 +323,7 @@ def test_what_the_caller_raises_is_logged_and_stops_nothing_else(caplog: pytest.
         async with HttpClient(LOCAL, connections_per_host=1) as client:
             client.get(Get(f"{web.url}/a", 10, fail))
             client.get(Get(f"{web.url}/b", 10, end))
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await finished.wait()
 
     with ScriptedWeb(answering(echo)) as web, caplog.at_level(logging.ERROR):

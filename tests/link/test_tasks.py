@@ -34,7 +34,7 @@ def test_tasks_end_though_a_cancellation_was_lost(monkeypatch: pytest.MonkeyPatc
         assert (first, second) == ([1], [1, 2, 3])
         assert all(each.done() for each in begun)
 
-    asyncio.run(asyncio.wait_for(run(), 10))
+    asyncio.run(asyncio.wait_for(run(), 30))
 
 
 def test_tasks_that_failed_or_were_never_there_are_no_trouble() -> None:

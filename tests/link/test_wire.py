@@ -41,6 +41,12 @@ def receive(far: socket.socket, size_bytes: int) -> bytes:
     return octets
 
 
+def wait_to_read(wire: Wire) -> None:
+    with selectors.DefaultSelector() as selector:
+        selector.register(wire, selectors.EVENT_READ)
+        assert selector.select(10)
+
+
 def flush_all(wire: Wire) -> None:
     with selectors.DefaultSelector() as selector:
         selector.register(wire, selectors.EVENT_WRITE)
@@ -62,7 +68,7 @@ def test_a_slow_reader_neither_loses_nor_reorders_nor_gets_packets_into_each_oth
     writing = threading.Thread(target=flush_all, args=(wire,))
     writing.start()
     assert receive(far, len(sent)) == sent
-    writing.join(10)
+    writing.join(30)
     assert not wire.blocked
     assert wire.wanted == selectors.EVENT_READ
 
@@ -79,6 +85,7 @@ def test_all_that_waits_goes_in_one_piece(pair) -> None:
 def test_paho_reads_what_it_is_shown_and_nothing_else(pair) -> None:
     wire, far = pair
     far.sendall(b"for us")
+    wait_to_read(wire)
     wire.show_paho(b"\x20\x01\x02")
     assert [wire.recv(1), wire.recv(100)] == [b"\x20", b"\x01\x02"]
     with pytest.raises(BlockingIOError):
@@ -96,9 +103,7 @@ def test_the_end_of_the_stream_is_none_left_to_read_and_paho_closes_nothing(pair
     assert wire.flush()
     assert far.recv(10) == b"\xe0\x00"
     far.close()
-    with selectors.DefaultSelector() as selector:
-        selector.register(wire, selectors.EVENT_READ)
-        assert selector.select(10)
+    wait_to_read(wire)
     assert wire.read(memoryview(bytearray(10))) == 0
 
 
@@ -114,7 +119,7 @@ def test_tls_records_are_read_as_many_as_there_are_and_written_again_where_they_
     accepting.start()
     wire.open(client.wrap_socket(near, server_hostname="localhost"))
     wire._sock.setblocking(False)
-    accepting.join(10)
+    accepting.join(30)
     [peer] = shaken
     with peer:
         sent = b""
@@ -126,7 +131,7 @@ def test_tls_records_are_read_as_many_as_there_are_and_written_again_where_they_
         writing = threading.Thread(target=flush_all, args=(wire,))
         writing.start()
         assert receive(peer, len(sent)) == sent
-        writing.join(10)
+        writing.join(30)
         for _ in range(20):
             peer.sendall(b"one record")
         peer.sendall(b"!")

@@ -33,7 +33,7 @@ class RecordedLink(AmqpLink):
         """The bodies that arrived so far."""
         return [event.body for event in self.of(AmqpArrived)]
 
-    async def wait_for(self, kind: type[Kind], *, count: int = 1, deadline_s: float = 10.0) -> Kind:
+    async def wait_for(self, kind: type[Kind], *, count: int = 1, deadline_s: float = 60.0) -> Kind:
         """Wait for the ``count``-th event of ``kind``, and return it."""
         await wait_until(
             lambda: len(self.of(kind)) >= count,

@@ -88,6 +88,7 @@ class ScriptedWeb:
         self._closing = True
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._threads[0].join(10)  # there are no more visits after that
         for connection in self._open:
             try:
                 connection.shutdown(socket.SHUT_RDWR)
