@@ -29,6 +29,7 @@ from stands.amqp_ends import wait_until
 from stands.blocks_brewcast import BrewcastStand
 from stands.blocks_objects import run
 from stands.ports import free_port
+from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ def broker() -> Iterator[MosquittoBroker]:
 
 
 @contextmanager
-def opened(port: int, name: str, *, timeout_s: float = 8.0) -> Iterator[Brewcast]:
+def opened(port: int, name: str, *, timeout_s: float = 30.0) -> Iterator[Brewcast]:
     """The blocks of the service ``name``; asked on a loop each time."""
     objects = Brewcast(MqttSettings(f"test-{next(numbers)}", host="127.0.0.1", port=port), name, timeout_s=timeout_s)
     try:
@@ -74,6 +75,20 @@ def change(objects: Brewcast, data: dict[str, Any]) -> object:
     return run(do)
 
 
+def read_patiently(objects: Brewcast) -> Block:
+    """The block, though what is asked for isn't waited for as long as a busy machine may take."""
+
+    def read() -> Block | None:
+        try:
+            return run(lambda: objects.read(BLOCK.id))
+        except Unreachable:
+            return None
+
+    block = wait_for(read, 60, what="the block", explain=lambda: objects.trouble)
+    assert block is not None
+    return block
+
+
 def test_only_what_differs_is_sent(broker: MosquittoBroker, spark: BrewcastStand) -> None:
     with opened(broker.port, spark.service) as objects:
         assert change(objects, with_setting(21.5)) == with_setting(21.5)
@@ -91,7 +106,8 @@ def test_what_the_controller_makes_of_a_write_is_told(broker: MosquittoBroker, s
 def test_a_write_that_no_event_shows_has_failed(broker: MosquittoBroker, spark: BrewcastStand) -> None:
     """Though the service tells its blocks again and again, and one of them moves."""
     spark.takes_writes = False
-    with opened(broker.port, spark.service, timeout_s=1.0) as objects:
+    with opened(broker.port, spark.service, timeout_s=2.0) as objects:
+        block = read_patiently(objects)
 
         async def move() -> None:
             for number in range(5):
@@ -99,10 +115,9 @@ def test_a_write_that_no_event_shows_has_failed(broker: MosquittoBroker, spark: 
                 spark.put(Block(BLOCK.id, {**BLOCK.data, "seen": {"now": number, "wanted": 2}}, BLOCK.type))
 
         async def do() -> None:
-            block = await objects.read(BLOCK.id)
             await asyncio.gather(objects.write(block, with_setting(21.5)), move())
 
-        with pytest.raises(DataError, match="setpoint hasn't become what was written within 1 s") as raised:
+        with pytest.raises(DataError, match="setpoint hasn't become what was written within 2 s") as raised:
             run(do)
         assert "its log says why" in raised.value.hint
 
@@ -119,18 +134,18 @@ def test_a_service_that_is_silent_is_told_and_a_retained_state_is_never_read(bro
             with pytest.raises(Unreachable):
                 run(objects.list)
             stand.tells = True
-            assert run(lambda: objects.read(BLOCK.id)).data == BLOCK.data
+            assert read_patiently(objects).data == BLOCK.data
 
 
 def test_a_service_that_has_died_is_told_at_once(broker: MosquittoBroker, spark: BrewcastStand) -> None:
     with opened(broker.port, spark.service) as objects:
         run(lambda: objects.read(BLOCK.id))
         spark.tell_will()
-        run(lambda: wait_until(lambda: "died" in objects.trouble, 5, what="the will"))
+        run(lambda: wait_until(lambda: "died" in objects.trouble, 30, what="the will"))
         with pytest.raises(Unreachable, match="it has died, says its will"):
             change(objects, with_setting(1.0))
         spark.tells = True
-        run(lambda: wait_until(lambda: objects.trouble == "", 5, what="the next state"))
+        run(lambda: wait_until(lambda: objects.trouble == "", 30, what="the next state"))
 
 
 def test_a_controller_that_is_not_connected_to_its_service_is_told(
@@ -156,9 +171,9 @@ def test_a_broker_that_is_away_is_told_and_then_used_again(tmp_path: Path) -> No
         assert run(lambda: objects.read(BLOCK.id)).data == BLOCK.data
         stand.tells = False
         broker.kill()
-        run(lambda: wait_until(lambda: objects.trouble != "", 10, what="the end of the connection"))
+        run(lambda: wait_until(lambda: objects.trouble != "", 30, what="the end of the connection"))
         broker.start()
-        run(lambda: wait_until(lambda: stand.is_connected and objects.trouble == "", 20, what="the connections"))
+        run(lambda: wait_until(lambda: stand.is_connected and objects.trouble == "", 30, what="the connections"))
         stand.tells = True
         assert run(lambda: objects.read(BLOCK.id)).data == BLOCK.data
 
@@ -175,11 +190,12 @@ def test_a_broker_that_lets_nobody_write_is_told(tmp_path: Path) -> None:
     with (
         MosquittoBroker(dir=tmp_path / "broker", acl=rights) as broker,
         BrewcastStand(broker.port) as stand,
-        opened(broker.port, stand.service, timeout_s=1.0) as objects,
+        opened(broker.port, stand.service, timeout_s=2.0) as objects,
     ):
         stand.put(BLOCK)
+        block = read_patiently(objects)
         with pytest.raises(Unreachable, match="refuses what is published on brewcast/spark/blocks/patch") as raised:
-            change(objects, with_setting(21.5))
+            run(lambda: objects.write(block, with_setting(21.5)))
         assert "rights" in raised.value.hint
 
 
@@ -242,9 +258,9 @@ def test_a_sensor_over_mqtt_drives_a_setting_over_mqtt(broker: MosquittoBroker, 
                     link = {"id": "setpoint", "key": "one.sensor", "link": "mqtt"}
                     translations = {"value/value": "setting/value"}
                     await service.add(decode_replica("other", {**link, "translations": translations}))
-                    await wait_until(lambda: value_of(two) == 18.25, 20, what="the first value")
+                    await wait_until(lambda: value_of(two) == 18.25, 30, what="the first value")
                     one.put(Block("sensor", {"value": {**DEGREES, "value": 19.5}}, "TempSensorOneWire"))
-                    await wait_until(lambda: value_of(two) == 19.5, 20, what="the second value")
+                    await wait_until(lambda: value_of(two) == 19.5, 30, what="the second value")
 
         run(test)
         assert two.blocks["setpoint"]["data"] == with_setting(19.5)

@@ -83,7 +83,7 @@ def test_plain_functions_are_called_one_by_one_and_never_hold_up_the_loop() -> N
     def read(id: str) -> Mapping[str, Any]:
         assert busy.acquire(blocking=False)
         loops.append(threading.current_thread() is threading.main_thread())
-        release.wait(10)
+        release.wait(30)
         busy.release()
         return {"value": id}
 
@@ -106,7 +106,7 @@ def test_a_write_that_was_given_up_before_its_turn_is_not_done() -> None:
     written: list[object] = []
 
     def write(id: str, data: Mapping[str, Any]) -> None:
-        release.wait(10)
+        release.wait(30)
         written.append(data["value"])
 
     async def change() -> None:

@@ -1,8 +1,8 @@
 """Controllers over HTTP that are slow, away or something else (blocks/controller.py, spark_2018.py, spark.py)."""
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from stands.blocks_objects import run
 
 pytestmark = pytest.mark.slow
 
-SOON = RestTimeouts(connect_s=2.0, idle_s=0.4, total_s=0.5)
+PATIENT = RestTimeouts(connect_s=30, idle_s=30, total_s=30)
 BLOCK = Block("dummy", {"value": 1, "other": 1}, "Mock", (0,))
 JSON = "application/json"
 SECRET = "s3cret"
@@ -34,7 +34,7 @@ def stand(request: pytest.FixtureRequest) -> Iterator[ControllerStand]:
         yield stand
 
 
-def connect(stand: ControllerStand, *, url: str | None = None, timeouts: RestTimeouts = SOON) -> Objects:
+def connect(stand: ControllerStand, *, url: str | None = None, timeouts: RestTimeouts = PATIENT) -> Objects:
     make = Spark2018 if isinstance(stand, Controller2018) else Spark
     return make(url or stand.url, stand.service, timeouts=timeouts)
 
@@ -199,12 +199,10 @@ def test_a_controller_that_is_away_is_told_and_used_again_when_it_is_back(stand:
 
 def test_a_controller_that_never_answers_is_waited_for_no_longer_than_it_may_take(stand: ControllerStand) -> None:
     async def read() -> None:
-        objects = connect(stand)
+        objects = connect(stand, timeouts=replace(PATIENT, total_s=0.5))
         stand.answers.clear()
-        began = time.monotonic()
-        with pytest.raises(Unreachable):
+        with pytest.raises(Unreachable, match=r"took longer than 0\.5 s"):
             await objects.read(BLOCK.id)
-        assert time.monotonic() - began < 5
         stand.answers.set()
         await objects.close()
 
@@ -213,17 +211,16 @@ def test_a_controller_that_never_answers_is_waited_for_no_longer_than_it_may_tak
 
 def test_a_value_that_nobody_waits_for_any_more_never_comes_after_a_newer_one(stand: ControllerStand) -> None:
     """The controller is slow: one write is under way, the next is given up before its turn, the third is wanted."""
-    patient = RestTimeouts(connect_s=5, idle_s=10, total_s=10)
 
     async def change() -> None:
-        objects = connect(stand, timeouts=patient)
+        objects = connect(stand)
         block = await objects.read(BLOCK.id)
         stand.answers.clear()
         first, second, third = (
             asyncio.create_task(given)
             for given in [objects.write(block, {"value": number, "other": 1}) for number in (10, 20, 30)]
         )
-        await wait_until(lambda: stand.begun == 2, 10, what="the first write")
+        await wait_until(lambda: stand.begun == 2, 30, what="the first write")
         first.cancel()
         second.cancel()
         await asyncio.gather(first, second, return_exceptions=True)
@@ -239,10 +236,10 @@ def test_a_block_that_takes_long_delays_few_others(stand: ControllerStand) -> No
     ids = [f"block-{number}" for number in range(12)]
 
     async def read() -> None:
-        objects = connect(stand, timeouts=RestTimeouts(connect_s=5, idle_s=10, total_s=10))
+        objects = connect(stand)
         stand.answers.clear()
         tasks = [asyncio.create_task(objects.read(id)) for id in ids]
-        await wait_until(lambda: stand.begun == 4, 10, what="a request in each lane")
+        await wait_until(lambda: stand.begun == 4, 30, what="a request in each lane")
         stand.answers.set()
         await asyncio.gather(*tasks)
         await objects.close()

@@ -62,12 +62,12 @@ def test_a_sensor_of_2018_drives_a_setting_of_today_and_that_a_block_over_mqtt(
                 async with Synchronising(registry, objects=objects, carriers={"amqp": amqp, "mqtt": mqtt}) as service:
                     for link in links:
                         assert await service.add(link)
-                    await wait_until(lambda: value_of("mirror") == 20.5, 20, what="the first value")
+                    await wait_until(lambda: value_of("mirror") == 20.5, 30, what="the first value")
                     old.put(Block("sensor", {"value[degC]": 21.5, "valid": True}, "TempSensorOneWire", (0,)))
-                    await wait_until(lambda: value_of("mirror") == 21.5, 20, what="the second value")
+                    await wait_until(lambda: value_of("mirror") == 21.5, 30, what="the second value")
                     old.put(Block("sensor", {"value[degC]": None, "valid": False}, "TempSensorOneWire", (0,)))
                     await wait_until(
-                        lambda: any(each.dropped.get("null") for each in service.status()[1]), 20, what="the null"
+                        lambda: any(each.dropped.get("null") for each in service.status()[1]), 30, what="the null"
                     )
 
         run(test)

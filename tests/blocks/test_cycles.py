@@ -123,10 +123,10 @@ def reaches_itself(links: list[PrimaryLink | ReplicaLink], new: PrimaryLink | Re
 @pytest.mark.slow
 def test_thousands_of_links_are_searched_in_a_moment() -> None:
     graph = LinkGraph()
-    began = time.perf_counter()
+    began = time.process_time()
     for number in range(5000):
         for link in (primary(f"s.{number}"), replica(f"s.{number + 1}", f"s.{number}")):
             graph.put(link)
     assert graph.find_cycle(replica("s.0", "s.5000")) == []
     assert len(graph.find_cycle(replica("s.0", "s.4999"))) == 5000
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5

@@ -71,7 +71,7 @@ def test_two_processes_lose_nothing_of_each_other(tmp_path: Path) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(30)
+        process.join(120)
         assert process.exitcode == 0
     assert {name: asyncio.run(store.read(name)).data for name in ("one", "other")} == {
         "one": {"value": 50},

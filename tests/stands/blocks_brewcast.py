@@ -35,8 +35,7 @@ class BrewcastStand:
         """What the controller makes of data that are written."""
         self.takes_writes = True
         self.connection_status = "SYNCHRONIZED"
-        self.tells = True
-        """Whether it tells anything."""
+        self._tells = True
         self._every_s, self._deep, self._tells_writes = every_s, deep, tells_writes
         self._lock = threading.RLock()
         self._ended = threading.Event()
@@ -49,7 +48,7 @@ class BrewcastStand:
 
     def __enter__(self) -> Self:
         self._link.start()
-        assert self._connected.wait(10), "the broker doesn't answer"
+        assert self._connected.wait(60), "the broker doesn't answer"
         self._thread.start()
         return self
 
@@ -62,6 +61,16 @@ class BrewcastStand:
     def is_connected(self) -> bool:
         """Whether the broker hears it."""
         return self._link.connected
+
+    @property
+    def tells(self) -> bool:
+        """Whether it tells anything; set to False, nothing more comes of what it is about to tell."""
+        return self._tells
+
+    @tells.setter
+    def tells(self, value: bool) -> None:
+        with self._lock:
+            self._tells = value
 
     def put(self, block: Block) -> None:
         """Make a block, as somebody at the controller would; its service tells of it."""
@@ -92,14 +101,16 @@ class BrewcastStand:
 
     def tell_will(self) -> None:
         """Tell what the broker tells when the service has died; it tells no more then."""
-        self.tell(self._topic, {"key": self.service, "type": "Spark.state", "data": None})
-        self.tells = False
+        with self._lock:  # nothing it tells may come behind its will
+            self.tell(self._topic, {"key": self.service, "type": "Spark.state", "data": None})
+            self.tells = False
 
     def tell(self, topic: str, document: object, *, retain: bool = False) -> None:
         """Publish anything as this service."""
         payload = document if isinstance(document, bytes) else json.dumps(document).encode()
-        if self.tells:
-            assert self._link.publish(Message(topic, payload, retain=retain), timeout_s=5)
+        with self._lock:
+            if self.tells:
+                assert self._link.publish(Message(topic, payload, retain=retain), timeout_s=5)
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_s):

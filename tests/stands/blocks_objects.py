@@ -23,7 +23,7 @@ from stands.waiting import wait_for
 
 Data = dict[str, Any]
 Result = TypeVar("Result")
-DEADLINE_S = 30.0
+DEADLINE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _make_brewcast(stack: ExitStack, folder: Path, *, tells_writes: bool) -> Obj
 
     def put(block: Block) -> None:
         stand.put(block)
-        wait_for(lambda: read(block.id) == block.data, 10, what="the block's being told")
+        wait_for(lambda: read(block.id) == block.data, 60, what="the block's being told")
 
     def read(id: str) -> Mapping[str, Any] | None:
         try:

@@ -56,7 +56,9 @@ class ServedBlocks:
     def put(self, service: str, **blocks: dict[str, Any]) -> None:
         """Write the whole store of ``service``: blocks by id, with these data."""
         told = {id: {"type": "Mock", "profiles": [0], "data": data} for id, data in blocks.items()}
-        (self.folder / f"{service}.json").write_text(json.dumps(told))
+        new = self.folder / f"{service}.new"
+        new.write_text(json.dumps(told))
+        new.replace(self.folder / f"{service}.json")  # at once: the service may read at any time
 
     def data_of(self, service: str, id: str) -> Any:
         """The data of a block as they are in the store."""
@@ -64,7 +66,7 @@ class ServedBlocks:
 
     def ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Told:
         """One request over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body=body, headers=dict(headers or {}))
             response = connection.getresponse()

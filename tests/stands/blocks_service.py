@@ -68,7 +68,7 @@ class CountedReadings(BlocksInMemory):
 
     async def read(self, id: str) -> Block:
         """As of `Objects`."""
-        self.blocks[id] = {"value": self.blocks[id]["value"] + 1}
+        self.blocks[id] = {**self.blocks[id], "value": self.blocks[id]["value"] + 1}
         return await super().read(id)
 
 

@@ -11,7 +11,7 @@ from typing import Self
 from .children import die_with_parent
 from .waiting import wait_for
 
-END_TIMEOUT_S = 25.0
+END_TIMEOUT_S = 60.0
 
 
 class RunningCommand:
@@ -82,5 +82,5 @@ class RunningCommand:
             self.status = self._process.wait()
             raise AssertionError(f"the command went on for {deadline_s} s: {self.errors}") from None
         for reader in self._readers:
-            reader.join(5)
+            reader.join(20)
         return self.status

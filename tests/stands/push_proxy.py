@@ -7,7 +7,7 @@ from typing import Any, Self
 
 HOST = "127.0.0.1"
 READ_BYTES = 1 << 14
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 
 
 class PushProxy:
@@ -92,6 +92,8 @@ class PushProxy:
         await self._ended.wait()
         server.close()
         self._cut()
+        for task in self._tasks:
+            task.cancel()  # what was about to be connected isn't among those that were cut
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
