@@ -138,7 +138,7 @@ def test_a_copy_that_was_changed_by_hand_answers_no_checks(bench: Bench) -> None
     second.request_check(STREAM)
     wait_for(
         lambda: second.check_counts(STREAM).get("busy", 0) >= 1,
-        20,
+        30,
         what="the refusal",
         explain=lambda: f"{second.check_counts(STREAM)}",
     )

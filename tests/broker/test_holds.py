@@ -73,7 +73,7 @@ class Pair:
             sums=TreeStore(self.folder / "primary-state"),
         )
         self.serving.start()
-        wait_for(lambda: self.serving.snapshots()[0].state == "live", 10, what="a primary that is connected")
+        wait_for(lambda: self.serving.snapshots()[0].state == "live", 30, what="a primary that is connected")
 
     def start_copy(self) -> None:
         settings = FollowSettings(
@@ -144,7 +144,7 @@ class Pair:
 
     def wait_until_same(self) -> None:
         """The copy goes on, takes what comes, and is proven the same."""
-        wait_for(lambda: self.snapshot.state == "live", 20, what="the copy to go on", explain=self.describe)
+        wait_for(lambda: self.snapshot.state == "live", 30, what="the copy to go on", explain=self.describe)
         self.append()
         wait_until_same(self.primary, self.copy, 60, explain=self.describe)
         wait_for(self._is_proven, 60, what="the proof", explain=self.describe, every_s=1)
