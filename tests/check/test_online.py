@@ -48,7 +48,9 @@ topic read replicate/response/copy
 topic write replicate/request/home
 topic write replicate/request
 """
-PATIENCE_S = 0.7
+PATIENCE_S = 10.0
+WITHOUT_ANSWER_S = 1.5
+"""Where an answer is waited for in vain, several times over."""
 FOLLOW = """
 [broker]
 host = "127.0.0.1"
@@ -86,7 +88,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
         ) -> MosquittoBroker:
             broker = stack.enter_context(MosquittoBroker(users=USERS, acl=acl, options=options, persistence=False))
             if serve:
-                stack.enter_context(make_serving(broker.port, tmp_path))
+                serving = stack.enter_context(make_serving(broker.port, tmp_path))
+                wait_for(lambda: serving.snapshots()[0].state == "live", 30, what="a primary that hears")
             return broker
 
         yield start_
@@ -135,7 +138,7 @@ class Peer:
 
     def __enter__(self) -> "Peer":
         self.link.start()
-        wait_for(lambda: self._connected, 10)
+        wait_for(lambda: self._connected, 30)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -192,7 +195,7 @@ def test_a_wrong_password_is_a_mistake(tmp_path: Path, start: Start) -> None:
 
 
 def test_a_primary_that_does_not_answer_is_status_3_and_says_what_to_look_at(tmp_path: Path, start: Start) -> None:
-    report = check(tmp_path, FOLLOW, start(serve=False).port)
+    report = check(tmp_path, FOLLOW, start(serve=False).port, patience_s=WITHOUT_ANSWER_S)
     assert report.exit_status == 3, report.lines()
     assert find(report, "error", "nobody answers for home/wx_binding", "is it called home", "replicate/response/copy")
     assert find(report, "info", "the right to read replicate/response/copy isn't proven")
@@ -217,16 +220,17 @@ def test_a_response_topic_that_the_copy_may_not_read_is_found_though_the_broker_
     tmp_path: Path, start: Start
 ) -> None:
     rights = COPY_RIGHTS.replace("response/copy", "response/copy/copy-check")
-    report = check(tmp_path, FOLLOW, start(HOME_RIGHTS + rights).port)
+    report = check(tmp_path, FOLLOW, start(HOME_RIGHTS + rights).port, patience_s=WITHOUT_ANSWER_S)
     assert report.exit_status == 2
     assert find(report, "error", "answers don't come on replicate/response/copy", "allow this user to read it")
 
 
 def test_an_echo_proves_or_disproves_the_response_topic_where_nobody_answers(tmp_path: Path, start: Start) -> None:
     may_write = COPY_RIGHTS + "topic write replicate/response/copy\n"
-    report = check(tmp_path, FOLLOW, start(may_write, serve=False).port)
+    report = check(tmp_path, FOLLOW, start(may_write, serve=False).port, patience_s=WITHOUT_ANSWER_S)
     assert find(report, "info", "may read replicate/response/copy: an echo came back"), report.lines()
-    report = check(tmp_path, FOLLOW, start(may_write.replace("topic read replicate/response", "#"), serve=False).port)
+    deaf = start(may_write.replace("topic read replicate/response", "#"), serve=False)
+    report = check(tmp_path, FOLLOW, deaf.port, patience_s=WITHOUT_ANSWER_S)
     assert report.exit_status == 2
     assert find(report, "error", "doesn't come", "topic read replicate/response/copy")
 
@@ -294,7 +298,7 @@ def test_a_version_1_primary_is_recognized_and_hears_nothing_but_a_request_it_su
     rights = COPY_RIGHTS + "topic read replicate/response/copy/copy-check\n"
     broker = start(HOME_RIGHTS + rights, serve=False)
     with Peer(broker.port, "replicate/request/home", answer=answer) as primary:
-        report = check(tmp_path, FOLLOW, broker.port)
+        report = check(tmp_path, FOLLOW, broker.port, patience_s=WITHOUT_ANSWER_S)
         assert report.exit_status == 0, report.lines()
         assert find(report, "info", "home/wx_binding: the primary speaks version 1")
         to_copy = [message for message in primary.heard if message.response_topic == "replicate/response/copy"]
@@ -303,12 +307,17 @@ def test_a_version_1_primary_is_recognized_and_hears_nothing_but_a_request_it_su
 
 
 def test_live_packets_prove_the_right_to_read_their_topic(tmp_path: Path, start: Start) -> None:
-    def send(peer: Peer, _: Message) -> None:
-        peer.link.publish(encode_loop("replicate/loop", "home/wx_binding", {"dateTime": 1, "usUnits": 1}))
+    with open_archive(SqliteLocation(write_database(tmp_path / "primary.sdb"))) as archive:
+        description = archive.read_description((COLUMNS_TYPE,), now=time.time())
 
-    broker = start()
+    def send(peer: Peer, message: Message) -> None:
+        """A packet first: with the answer the check is nearly over."""
+        peer.link.publish(encode_loop("replicate/loop", "home/wx_binding", {"dateTime": 1, "usUnits": 1}))
+        peer.link.publish(encode_description(decode_request(message), description, qos=1))
+
+    broker = start(serve=False)
     with Peer(broker.port, "replicate/request/home", answer=send):
-        report = check(tmp_path, FOLLOW, broker.port, patience_s=2)
+        report = check(tmp_path, FOLLOW, broker.port, patience_s=PATIENCE_S)
     assert find(report, "info", "may read replicate/loop: a message came")
     assert report.exit_status == 0
 
@@ -340,7 +349,7 @@ def test_a_bridge_that_strips_properties_is_found(tmp_path: Path, version: str) 
             primary.link.publish(encode_record("replicate/archive", "home/wx_binding", record, qos=1))
 
         primary._answer = live
-        report = check(tmp_path, FOLLOW, local.port)
+        report = check(tmp_path, FOLLOW, local.port, patience_s=WITHOUT_ANSWER_S)
     stripped = find(report, "error", "without user properties", "bridge_protocol_version mqttv50")
     assert bool(stripped) == (version == "mqttv311"), report.lines()
 
@@ -388,9 +397,10 @@ def test_a_right_that_a_primary_lacks_is_named_with_the_line_to_write(
 def test_an_echo_proves_or_disproves_that_a_primary_may_read_requests(tmp_path: Path, start: Start) -> None:
     write_database(tmp_path / "primary.sdb")
     rights = HOME_RIGHTS + "topic write replicate/request/#\n"
-    report = check(tmp_path, SERVE, start(rights, serve=False).port)
+    report = check(tmp_path, SERVE, start(rights, serve=False).port, patience_s=WITHOUT_ANSWER_S)
     assert find(report, "info", "may read replicate/request/home"), report.lines()
-    report = check(tmp_path, SERVE, start(rights.replace("topic read replicate/request/#\n", ""), serve=False).port)
+    deaf = start(rights.replace("topic read replicate/request/#\n", ""), serve=False)
+    report = check(tmp_path, SERVE, deaf.port, patience_s=WITHOUT_ANSWER_S)
     assert report.exit_status == 2
     assert find(report, "error", "requests on replicate/request/home don't come", "topic read")
 
@@ -409,7 +419,7 @@ def test_a_client_of_the_same_name_is_not_thrown_out(tmp_path: Path, start: Star
     reasons: list[Event] = []
     link = MqttLink(MqttSettings("copy", port=broker.port, username="copy", password="c"), [], reasons.append)
     with link:
-        wait_for(lambda: link.connected, 10)
+        wait_for(lambda: link.connected, 30)
         check(tmp_path, FOLLOW, broker.port)
         assert link.connected
         assert [type(event) for event in reasons] == [Connected]
