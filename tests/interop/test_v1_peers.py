@@ -51,12 +51,12 @@ def test_a_v1_copy_catches_up_with_a_v1_primary_and_follows_it(tmp_path: Path, b
         responder.wait_for_event("listening")
         with Peer(HERE / "v1_requester.py", arguments(broker, "copy", copies), folder=tmp_path) as requester:
             for primary, copy in zip(primaries, copies, strict=True):
-                wait_until_same(primary, copy, 30, summaries=False)
+                wait_until_same(primary, copy, 60, summaries=False)
             with primaries[1].connect() as connection:
                 connection.execute(
                     "INSERT INTO archive (dateTime, usUnits, interval, outTemp) VALUES (?, 1, 5, 7.5)", (END,)
                 )
-            wait_until_same(primaries[1], copies[1], 20, summaries=False)
+            wait_until_same(primaries[1], copies[1], 60, summaries=False)
             counts = requester.stop()
         assert counts == {
             "received": 601,
@@ -80,7 +80,7 @@ def test_the_two_seeds_request_topics_miss_each_other(tmp_path: Path, broker: Mo
             requester.wait_for_event("asked")
             with primaries[1].connect() as connection:
                 connection.execute("INSERT INTO archive (dateTime, usUnits, interval) VALUES (?, 1, 5)", (END,))
-            wait_for(lambda: read_count(copies[1]) == 1, 20, what="the live record")
+            wait_for(lambda: read_count(copies[1]) == 1, 30, what="the live record")
         assert responder.stop()["requests"] == 0
 
 
@@ -89,5 +89,5 @@ def test_a_v1_responder_falls_over_what_is_not_a_number(tmp_path: Path, broker: 
     with Peer(HERE / "v1_responder.py", arguments(broker, "primary", primaries), folder=tmp_path) as responder:
         responder.wait_for_event("listening")
         send_request(broker.port, b"samesky=2")
-        wait_for(lambda: not responder.running, 10, what="the end of the responder")
+        wait_for(lambda: not responder.running, 30, what="the end of the responder")
         assert "invalid literal for int()" in responder.error_text

@@ -15,7 +15,6 @@ import os
 import queue
 import signal
 import sqlite3
-import sys
 import threading
 import time
 import traceback
@@ -55,7 +54,7 @@ class Requester:
         self._copies = {f"{options.instance}/{name}": Copy(path) for name, path in pairs}
         self._response_topic = f"{options.response_topic}/{options.client_id}"
         self._main = next(reversed(self._copies))
-        self._records: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._records: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._asked = False
         self.counts = {"received": 0, "catchup": 0, "live": 0, "stored": 0, "duplicates": 0, "others": 0, "requests": 0}
         self.client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=options.client_id, protocol=mqtt.MQTTv5)
@@ -66,13 +65,16 @@ class Requester:
         self.client.on_message = self._on_message
 
     def run(self) -> None:
-        """Store the main binding's records as they come; never returns."""
+        """Store the main binding's records as they come, until `end`."""
         self.client.connect(self._options.host, self._options.port, clean_start=True)
         threading.Thread(target=self._loop, name="loop", daemon=True).start()
-        while True:
-            record = self._records.get()
+        while (record := self._records.get()) is not None:
             time.sleep(self._options.store_delay)
             self._store(self._main, record)
+
+    def end(self) -> None:
+        """Have `run` return once the record that is being stored is counted; a signal handler may call it."""
+        self._records.put(None)
 
     def _loop(self) -> None:
         try:
@@ -138,12 +140,9 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     requester = Requester(read_options())
 
-    def end(*_: Any) -> None:
-        print(json.dumps(requester.counts), flush=True)
-        sys.exit(0)
-
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, lambda *_: requester.end())
     requester.run()
+    print(json.dumps(requester.counts), flush=True)
 
 
 if __name__ == "__main__":

@@ -80,8 +80,8 @@ class Responder:
             time.sleep(self._options.poll)
             for name, path in self._paths.items():
                 for record in read_records(path, newest[name]):
+                    COUNTS["live"] += 1  # not afterwards: who has got it may end us
                     self._publish(self._live, self._options.archive_topic, name, record)
-                    COUNTS["live"] += 1
                     newest[name] = record["dateTime"]
 
     def _start_thread(self, name: str, work: Any) -> None:
@@ -96,8 +96,9 @@ class Responder:
 
     def _on_request(self, client: mqtt.Client, userdata: Any, message: mqtt.MQTTMessage) -> None:
         stream = dict(message.properties.UserProperty)["data_binding"]
-        self._requests.put((message.properties.ResponseTopic, stream.split("/")[1], int(message.payload)))
+        request = (message.properties.ResponseTopic, stream.split("/")[1], int(message.payload))
         COUNTS["requests"] += 1
+        self._requests.put(request)
 
     def _answer_requests(self) -> None:
         number = 0
@@ -114,8 +115,8 @@ class Responder:
     def _answer(self, client: mqtt.Client, topic: str, name: str, after: int) -> None:
         last = None
         for number, record in enumerate(read_records(self._paths[name], after), start=1):
-            last = self._publish(client, topic, name, record)
             COUNTS["catchup"] += 1
+            last = self._publish(client, topic, name, record)
             if self._options.throttle_count and number % self._options.throttle_count == 0:
                 time.sleep(self._options.throttle_sleep)
         if last:

@@ -59,7 +59,7 @@ class Peer:
         complete = self._out.read_text().rpartition("\n")[0]
         return [json.loads(line) for line in complete.splitlines()]
 
-    def wait_for_event(self, event: str, deadline_s: float = 20) -> dict[str, Any]:
+    def wait_for_event(self, event: str, deadline_s: float = 60) -> dict[str, Any]:
         """The first line whose ``event`` is this one."""
 
         def find() -> dict[str, Any] | None:
@@ -74,7 +74,7 @@ class Peer:
         """Send SIGTERM; returns its last JSON line. Fails when it had ended by itself or ends badly."""
         assert self.running, f"{self._name} ended by itself: {self.error_text[-2000:]}"
         self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(20) == 0, self.error_text[-2000:]
+        assert self._process.wait(60) == 0, self.error_text[-2000:]
         return self.read_lines()[-1]
 
     def kill(self) -> None:
