@@ -229,11 +229,7 @@ class Checks:
             self.different = True
             return
         # The root is of records alone: a difference in summaries that couldn't be mended is there as before.
-        different = self.different if self.checker.trouble else False
-        self._note_proof(root.until, root.count)
-        self.different = different
-        if not different:
-            self._mend_found()
+        self._note_proof(root.until, root.count, different=self.different if self.checker.trouble else False)
 
     def _begin(self, trees: StreamTrees) -> None:
         until = self._copy.read_settled_position(self._clock())
@@ -335,12 +331,14 @@ class Checks:
             self.checker.on_changed(self._timer())
             return
         self._note_proof(through, count)
-        self._mend_found()
 
-    def _note_proof(self, through: int, count: int) -> None:
+    def _note_proof(self, through: int, count: int, *, different: bool | None = False) -> None:
+        """The records are the primary's. Who sees from another thread that all is, finds what was found mended."""
         assert self._trees is not None
         root = self._trees.view("archive", through).root()
-        self.proof, self.different = Proof(through, count, root, self._clock()), False
+        if not different:
+            self._mend_found()
+        self.proof, self.different = Proof(through, count, root, self._clock()), different
 
     def _note_found(self, kind: FoundKind, times: Iterable[int]) -> None:
         """Keep what this check has found, day by day."""

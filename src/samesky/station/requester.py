@@ -201,7 +201,7 @@ class Requester:
 
     def stop(self, reason: str) -> None:
         """Do nothing more until a person has decided."""
-        self.phase, self.trouble = "stopped", reason
+        self.trouble, self.phase = reason, "stopped"  # who sees from another thread that it stopped wants to know why
         self._waiting = None
 
     def resume(self) -> None:
