@@ -19,7 +19,7 @@ from typing import Self
 from ..errors import SetupError
 from .child_process import accepts, find_free_port, make_die_with_parent, wait_or_kill
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 20.0
 RABBITMQ_PLACES = ("/usr/lib/rabbitmq/bin", "/usr/local/sbin", "/opt/homebrew/sbin")
 INSTALL_HINT = "apt install rabbitmq-server (the service needn't run)"
@@ -50,7 +50,7 @@ class Epmd:
             preexec_fn=make_die_with_parent(),
         )
         atexit.register(self.stop)
-        _wait_until(lambda: accepts(self.port), 10, "epmd didn't listen")
+        _wait_until(lambda: accepts(self.port), 30, "epmd didn't listen")
 
     def stop(self) -> None:
         """End it; nothing if it isn't running. Nodes that still run lose sight of each other."""
