@@ -135,7 +135,8 @@ def test_our_peer_takes_what_sr3_post_announces(ours: Node, theirs: Node, sarrac
         post(sarracenia, theirs, write_files(theirs))
         held = wait_until_same(theirs.data, ours.data, explain=peer)
         assert len(held) == len(FILES)
-        wait_for(lambda: all(at_ours.announced(path) for path in FILES), 60, what="every announcement")
+        heard = (at_theirs, at_ours)
+        wait_for(lambda: all(each.announced(path) for each in heard for path in FILES), 60, what="every announcement")
         for path in FILES:
             (told,), (again,) = at_theirs.announced(path), at_ours.announced(path)
             # What Sarracenia says of a file travels along, to the last digit of its times.
@@ -224,7 +225,8 @@ def test_sarracenia_is_a_hop_between_two_of_our_nodes(
         ours.start_peer(third, name="back")
         ours.publish(*write_files(ours))
         wait_until_same(ours.data, theirs.data, third.data, explain=peer)
-        wait_for(lambda: all(at_third.announced(path) for path in FILES), 60, what="every announcement")
+        heard = (at_ours, at_third)
+        wait_for(lambda: all(each.announced(path) for each in heard for path in FILES), 60, what="every announcement")
         for path in FILES:
             assert at_third.announced(path)[0]["pubTime"] == at_ours.announced(path)[0]["pubTime"]
         # A second round would be of the same files; one more file goes all the way round, and behind it is nothing.

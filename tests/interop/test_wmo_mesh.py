@@ -57,7 +57,8 @@ def test_a_file_that_is_published_is_at_the_peer_and_announced_there(blacklab: N
         hello = blacklab.write("hello.txt", "hello\n")
         blacklab.publish(hello)
         wait_for_file(awzz, "hello.txt", "hello\n", peer)
-        wait_for(lambda: at_awzz.announced("hello.txt"), 60, what="the announcement")
+        both = (at_blacklab, at_awzz)
+        wait_for(lambda: all(each.announced("hello.txt") for each in both), 60, what="both announcements")
         (first,), (second,) = at_blacklab.announced("hello.txt"), at_awzz.announced("hello.txt")
         assert second["pubTime"] == first["pubTime"]
         assert (first["baseUrl"].rstrip("/"), second["baseUrl"].rstrip("/")) == (blacklab.base_url, awzz.base_url)
@@ -95,6 +96,8 @@ def test_a_file_within_an_announcement_needs_no_web_server(blacklab: Node, awzz:
         wait_for_file(awzz, "small.txt", "é\n", peer)
         peer.wait_for(lambda: (awzz.data / "binary.bufr").exists(), what="the binary file")
         assert (awzz.data / "binary.bufr").read_bytes() == b"BUFR\xff\x00"
+        names = ("small.txt", "binary.bufr", "large.txt")
+        wait_for(lambda: all(at_blacklab.announced(name) for name in names), 60, what="what was announced")
         (text,), (octets,) = at_blacklab.announced("small.txt"), at_blacklab.announced("binary.bufr")
         assert text["content"] == {"encoding": "utf-8", "value": "é\n"}
         assert octets["content"] == {"encoding": "base64", "value": base64.b64encode(b"BUFR\xff\x00").decode()}
