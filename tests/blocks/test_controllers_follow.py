@@ -52,7 +52,7 @@ def test_a_sensor_of_2018_drives_a_setting_of_today_and_that_a_block_over_mqtt(
             return new.blocks[id]["data"]["storedSetting"]["value"]
 
         async def test() -> None:
-            amqp = AmqpCarrier(AmqpSettings(urls=(read_amqp_url(rabbitmq.url, environment={}),), heartbeat_s=4))
+            amqp = AmqpCarrier(AmqpSettings(urls=(read_amqp_url(rabbitmq.url, environment={}),)))
             mqtt = MqttCarrier(MqttSettings("samesky-blocks", port=mosquitto.port))
             objects = {
                 "old": open_objects(ServiceSettings("old", "2018", old.url)),

@@ -68,8 +68,8 @@ async def running_ends(folder: Path, leaders: list[str], followers: list[str]) -
     """Two services at the brokers of these URLs, with 1.0 at both ends."""
     a, b = BlocksInMemory(sensor={"value": 1.0}), BlocksInMemory(dummy={"value": 0.5})
     async with (
-        running_service(folder / "b", *followers, b=b) as follower,
-        running_service(folder / "a", *leaders, a=a) as leader,
+        running_service(folder / "b", *followers, heartbeat_s=4, b=b) as follower,
+        running_service(folder / "a", *leaders, heartbeat_s=4, a=a) as leader,
     ):
         await follower.add(decode_replica("b", {"id": "dummy", "key": "a.sensor"}))
         await leader.add(decode_primary("a", {"id": "sensor", "interval": INTERVAL_S}))

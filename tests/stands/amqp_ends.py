@@ -53,7 +53,11 @@ class RecordedLink(AmqpLink):
 
 @asynccontextmanager
 async def open_links(count: int, *urls: str, **settings: object) -> AsyncIterator[list[RecordedLink]]:
-    """``count`` links to the broker at ``urls``, started, and closed at the end; ``settings`` are of `AmqpSettings`."""
+    """``count`` links to the broker at ``urls``, started, and closed at the end; ``settings`` are of `AmqpSettings`.
+
+    Heartbeats are far apart: the loop of a test stands still while the broker is asked what it holds.
+    """
+    settings = {"heartbeat_s": 60, **settings}
     made = AmqpSettings(urls=tuple(read_amqp_url(url, environment={}) for url in urls), **settings)  # type: ignore[arg-type]
     links = [RecordedLink(made) for _ in range(count)]
     try:

@@ -78,11 +78,15 @@ async def running_service(
     *urls: str,
     may_write: Callable[[str, str], bool] = lambda *_: True,
     exchange: str = "syncast",
+    heartbeat_s: int = 60,
     **services: Objects,
 ) -> AsyncIterator[Synchronising]:
-    """A service with its links in ``folder``, at the AMQP broker or cluster at ``urls``."""
+    """A service with its links in ``folder``, at the AMQP broker or cluster at ``urls``.
+
+    A broker gives up a service that was silent for ``heartbeat_s``, as one of a busy machine may be for seconds.
+    """
     made = tuple(read_amqp_url(url, environment={}) for url in urls)
-    carrier = AmqpCarrier(AmqpSettings(urls=made, heartbeat_s=4, exchange=exchange))
+    carrier = AmqpCarrier(AmqpSettings(urls=made, heartbeat_s=heartbeat_s, exchange=exchange))
     with Registry(folder / "links.sdb") as registry:
         async with Synchronising(
             registry, objects=services, carriers={"amqp": carrier}, may_write=may_write
