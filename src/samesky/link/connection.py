@@ -13,7 +13,7 @@ import selectors
 import socket
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -68,7 +68,8 @@ class Connection:
         self._connack: dict[str, Any] = {}
         self._asked: list[Subscription] = []
         self._early: deque[Arrived] = deque()
-        self._unacknowledged: dict[int, bool] = {}
+        # A plain dict looks for its first key past all that were deleted before it, thousands of them.
+        self._unacknowledged: OrderedDict[int, bool] = OrderedDict()
         self._settled = False
         self._heard = 0.0
         self._why = ""
