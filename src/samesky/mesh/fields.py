@@ -41,6 +41,11 @@ def decode_integrity(value: object) -> Integrity | None:
     method, digest = value.get("method"), value.get("value")
     if type(method) is not str or type(digest) is not str:
         raise Refused(Reason.TYPE, "a checksum must have a method and a value, both texts")
+    return decode_checksum(method, digest)
+
+
+def decode_checksum(method: str, digest: str) -> Integrity | None:
+    """As `decode_integrity`, of the two texts."""
     if method not in METHODS:
         method = _name_method(method)
         if method not in METHODS:

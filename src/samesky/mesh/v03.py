@@ -19,6 +19,7 @@ from .fields import (
     MAX_INLINE_BYTES,
     check_inline_size,
     check_url_text,
+    decode_checksum,
     decode_inline_text,
     decode_integrity,
     decode_size,
@@ -46,12 +47,13 @@ _SUM_OPERATIONS: dict[str, dict[str, object]] = {
 }
 _MOST_ESCAPED = 6  # bytes that JSON may take for one: \u0001
 _WITH_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# As `_encode_usual` writes it, where no text has anything that JSON escapes, or that isn't ASCII.
+# As `_encode_usual` writes it, or without `identity`, as the seed spells it; no text has anything that JSON escapes, or
+# that isn't ASCII.
 _USUAL = re.compile(
-    rb'\{"pubTime":"(?P<time>[0-9]{8}T[0-9]{6}\.[0-9]{6,9})","baseUrl":"(?P<url>[!#-\[\]-~]{0,1000})",'
-    rb'"relPath":"(?P<path>[!#-.0-\[\]-~][ !#-\[\]-~]{0,1023})","size":(?P<size>0|[1-9][0-9]{0,17}),'
-    rb'"integrity":\{"method":"(?P<method>[a-z0-9-]{1,16})","value":"(?P<value>[A-Za-z0-9+/=]{1,200})"\},'
-    rb'"identity":\{"method":"(?P=method)","value":"(?P=value)"\}\}'
+    r'\{"pubTime":"(?P<time>[0-9]{8}T[0-9]{6}\.[0-9]{6,9})","baseUrl":"(?P<url>[!#-\[\]-~]{0,1000})",'
+    r'"relPath":"(?P<path>[!#-.0-\[\]-~][ !#-\[\]-~]{0,1023})","size":(?P<size>0|[1-9][0-9]{0,17}),'
+    r'"integrity":\{"method":"(?P<method>[a-z0-9-]{1,16})","value":"(?P<value>[A-Za-z0-9+/=]{1,200})"\}'
+    r'(?:,"identity":\{"method":"(?P=method)","value":"(?P=value)"\})?\}'
 )
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
@@ -63,7 +65,7 @@ def decode_v03(payload: bytes, *, now_ns: int, inline_max_bytes: int = MAX_INLIN
     `encode_v03` would. ``integrity`` is None when there is none, or none by which content can be checked (Sarracenia's
     ``cod``, ``random`` …). Raises ``Refused`` and nothing else.
     """
-    usual = _USUAL.fullmatch(payload)
+    usual = _USUAL.fullmatch(payload.decode("latin-1"))
     if usual is not None:
         return _decode_usual(usual, now_ns)
     fields, extra = _parse_fields(payload, inline_max_bytes)
@@ -80,14 +82,13 @@ def decode_v03(payload: bytes, *, now_ns: int, inline_max_bytes: int = MAX_INLIN
     return Announcement(path, pub_time, integrity, size, base_url, retrieve, content, operation, target, extra)
 
 
-def _decode_usual(found: re.Match[bytes], now_ns: int) -> Announcement:
-    """What the rest of `decode_v03` returns of what `_encode_usual` wrote, in half the time: most of it is proven."""
-    time, base_url, path, size, method, value = found.group("time", "url", "path", "size", "method", "value")
-    pub_time, digits = decode_compact(time.decode(), now_ns=now_ns)
-    checked = check_path(path.decode())
-    integrity = decode_integrity({"method": method.decode(), "value": value.decode()})
+def _decode_usual(found: re.Match[str], now_ns: int) -> Announcement:
+    """What the rest of `decode_v03` returns of it, in half the time: most of it is proven."""
+    time, base_url, path, size, method, value = found.groups()
+    pub_time, digits = decode_compact(time, now_ns=now_ns)
+    checked, integrity = check_path(path), decode_checksum(method, value)
     extra: dict[str, object] = {"pubTime": digits} if digits else {}
-    return Announcement(checked, pub_time, integrity, int(size), base_url.decode(), "", None, "put", "", extra)
+    return Announcement(checked, pub_time, integrity, int(size), base_url, "", None, "put", "", extra)
 
 
 def encode_v03(announcement: Announcement, *, encoding: InlineEncoding = "guess") -> bytes:
