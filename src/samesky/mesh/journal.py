@@ -86,6 +86,11 @@ class Written:
     error: str = ""
     damage: DataError | None = None
 
+    @property
+    def has_all_rows(self) -> bool:
+        """Whether ``rows`` were asked for and are all that is due."""
+        return len(self.rows) < self.cycle.refill
+
 
 class Journal:
     """Writes for the peer ``consumer`` of the tree in ``folder``. All methods belong to the loop's thread."""
@@ -294,7 +299,7 @@ class Journal:
             written.to_announce = waiting.next_to_announce(cycle.refill_announcements)
         written.cycle.refill, cycle.refill = cycle.refill, 0
         written.cycle.refill_announcements, cycle.refill_announcements = cycle.refill_announcements, 0
-        if written.cycle.refill or written.cycle.postponed or written.cycle.kept:
+        if written.has_all_rows or written.cycle.postponed:
             written.next_due_ns = waiting.next_due()
 
     def _open(self) -> "_Opened":

@@ -139,8 +139,10 @@ class Working:
         self._forget_trouble(written)
         if written.next_due_ns is not None or written.cycle.refill:
             self._next_due_ns = written.next_due_ns
-        if written.cycle.refill and len(written.rows) < written.cycle.refill:
+        if written.has_all_rows:
             self._more_in_queue = False
+        if written.cycle.kept:  # perhaps while the rows were read
+            self._more_in_queue = True
         if written.rows:
             self.on_rows([(self._followed[self._numbers.get(row.neighbour, 0)], row) for row in written.rows])
         if written.cycle.refill_announcements:
@@ -234,11 +236,10 @@ class Working:
 
     def refill(self) -> None:
         """Take up what waits in the queue, when there is room."""
-        room = ROOM_FOR_MORE - len(self._works)
         due = self._next_due_ns is not None and self._next_due_ns <= time_ns()
-        if room > 0 and (self._more_in_queue or due):
+        if len(self._works) < ROOM_FOR_MORE and (self._more_in_queue or due):
             self._next_due_ns = None
-            self.journal.refill(min(room, REFILL))
+            self.journal.refill(REFILL)  # many at once: each time those that are under way are read over
         if self._more_to_announce and self.announcing is not None and not len(self.announcing):
             self.journal.refill_announcements(REFILL)
 
