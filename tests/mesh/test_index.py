@@ -58,6 +58,13 @@ def test_an_entry_is_read_back_as_it_was_applied(index: Index) -> None:
     ]
     index.apply(entries)
     assert [index.read(each.path) for each in entries] == entries
+
+
+def test_many_entries_are_read_at_once_whatever_their_names_are(index: Index) -> None:
+    paths = ["top.txt", "a/b.txt", 'a"b/c d', "it's/x", "日本/😀/f", "a/é.txt", "%/+#/x", "[1]/{}"]
+    index.apply([entry(path) for path in paths])
+    found = index.read_many([*paths, "not there", "a/not there", "nowhere/b.txt"])
+    assert found == {path: index.read(path) for path in paths}
     assert index.read("2026/a") is None
     assert index.read("nowhere/at/all") is None
 

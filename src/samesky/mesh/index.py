@@ -114,26 +114,25 @@ class Index:
         return decode_entry(directory, row) if row else self.read_many((path,)).get(path)
 
     def read_many(self, paths: Iterable[str]) -> dict[str, Entry]:
-        """As `read`, of many paths; those left out of which nothing is known. One query a directory."""
+        """As `read`, of many paths; those left out of which nothing is known; one query for all."""
         names: dict[str, list[str]] = {}
         for path in paths:
             directory, name = split_path(path)
             names.setdefault(directory, []).append(name)
-        query = (
-            f"SELECT {COLUMNS} FROM entry WHERE directory = (SELECT id FROM directory WHERE path = ?) "
-            "AND name IN (SELECT value FROM json_each(?))"
+        query = (  # each key a directory, its value the names there; CROSS, so that they are looked up and nothing else
+            f"SELECT directory.path, {COLUMNS} FROM json_each(?) AS asked "
+            "CROSS JOIN directory ON directory.path = asked.key "
+            "CROSS JOIN entry ON directory = directory.id AND name IN (SELECT value FROM json_each(asked.value))"
         )
         found = {}
         with self.file.errors():
-            pruned = self._read_pruned(names)
-            for directory, wanted in names.items():
-                if directory in pruned:
-                    for name in wanted:
-                        path = join_path(directory, name)
-                        found[path] = Entry(path, pruned[directory], None, 0, 0, state="pruned")
-                for row in self.file.connection.execute(query, (directory, json.dumps(wanted))):
-                    entry = decode_entry(directory, row)
-                    found[entry.path] = entry
+            for directory, before_ns in self._read_pruned(names).items():
+                for name in names[directory]:
+                    path = join_path(directory, name)
+                    found[path] = Entry(path, before_ns, None, 0, 0, state="pruned")
+            for directory, *row in self.file.connection.execute(query, (json.dumps(names),)):
+                entry = decode_entry(directory, row)
+                found[entry.path] = entry
         return found
 
     def is_pruned(self, path: str) -> bool:
@@ -215,8 +214,7 @@ class Index:
         if not changes:
             return
         with self.file.writing() as connection:
-            tallies = [change_entries(connection, directory, new, known) for directory, new in changes.items()]
-            save_tallies(connection, tallies)
+            save_tallies(connection, change_entries(connection, changes, known))
 
     def touch(self, newer: Iterable[tuple[Entry, int]]) -> None:
         """Note the later pub_time of a file that was announced again; passed over when the entry has changed since."""
@@ -242,7 +240,7 @@ class Index:
         below = "" if not directory else "WHERE path = :this OR (path > :this || '/' AND path < :this || '0')"
         with self.file.writing() as connection:
             found = connection.execute(f"SELECT path FROM directory {below}", {"this": directory}).fetchall()
-            tallies = [tally for (path,) in found if (tally := prune_entries(connection, path)).fewer]
+            tallies = prune_entries(connection, [path for (path,) in found])
             save_tallies(connection, tallies)
             if directory:
                 connection.execute("INSERT OR REPLACE INTO pruned VALUES (?, ?)", (directory, time_ns()))

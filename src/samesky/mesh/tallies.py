@@ -3,7 +3,7 @@
 import hashlib
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from ..core.timetree import MODULUS
@@ -40,14 +40,9 @@ def join_path(directory: str, name: str) -> str:
 class Tally:
     """The row of one directory, while its entries are changed."""
 
-    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
-        query = "SELECT id, count, total, files, bytes, newest FROM directory WHERE path = ?"
-        row = connection.execute(query, (path,)).fetchone()
-        if row is None:
-            made = connection.execute("INSERT INTO directory VALUES (NULL, ?, 0, ?, 0, 0, 0, 0)", (path, bytes(16)))
-            row = (made.lastrowid, 0, bytes(16), 0, 0, 0)
-        self.id, self.count, total, self.files, self.bytes, self.newest = row
-        self.path = path
+    def __init__(self, path: str, id: int, count: int, total: bytes, files: int, bytes: int, newest: int) -> None:
+        self.path, self.id = path, id
+        self.count, self.files, self.bytes, self.newest = count, files, bytes, newest
         self.total = self._total_before = int.from_bytes(total, "big")
         self._count_before = self.count
         self.fewer = 0
@@ -77,40 +72,63 @@ class Tally:
 
 def change_entries(
     connection: sqlite3.Connection,
-    directory: str,
-    new: dict[str, Entry | None],
+    changes: Mapping[str, Mapping[str, Entry | None]],
     known: Mapping[str, Entry | None],
-) -> Tally:
-    """Put ``new`` (by name; None: to be forgotten) into ``directory``, of which ``known`` may tell what was there."""
-    tally = Tally(connection, directory)
-    query = "SELECT state, content, size FROM entry WHERE directory = ? AND name = ?"
-    for name, entry in new.items():
-        path = join_path(directory, name)
-        if path not in known:
-            old = connection.execute(query, (tally.id, name)).fetchone()
-            if old is not None:
-                tally.add(name, *old, times=-1)
-        elif (was := known[path]) is not None:
-            tally.add(name, NUMBER_OF[was.state], was.content, was.size, times=-1)
-        if entry is not None:
-            tally.add(name, NUMBER_OF[entry.state], entry.content, entry.size)
-            tally.newest = max(tally.newest, entry.pub_time)
-    put = [_encode_entry(tally.id, name, entry) for name, entry in new.items() if entry is not None]
+) -> list[Tally]:
+    """Put ``changes`` (by directory and name; None: to be forgotten), of which ``known`` may tell what was there."""
+    tallies = _ensure_tallies(connection, changes)
+    put, forgotten = [], []
+    for tally in tallies:
+        for name, entry in changes[tally.path].items():
+            _take_out(connection, tally, name, known)
+            if entry is None:
+                forgotten.append((tally.id, name))
+            else:
+                tally.add(name, NUMBER_OF[entry.state], entry.content, entry.size)
+                tally.newest = max(tally.newest, entry.pub_time)
+                put.append(_encode_entry(tally.id, name, entry))
     connection.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", put)
-    if len(put) < len(new):
-        forgotten = [(tally.id, name) for name, entry in new.items() if entry is None]
-        connection.executemany("DELETE FROM entry WHERE directory = ? AND name = ?", forgotten)
-    return tally
+    connection.executemany("DELETE FROM entry WHERE directory = ? AND name = ?", forgotten)
+    return tallies
 
 
-def prune_entries(connection: sqlite3.Connection, directory: str) -> Tally:
-    """Let all files of ``directory`` itself be pruned."""
-    tally = Tally(connection, directory)
-    query = "SELECT name, state, content, size FROM entry WHERE directory = ? AND state = ?"
-    for row in connection.execute(query, (tally.id, HERE)):
-        tally.add(*row, times=-1)
-    connection.execute("UPDATE entry SET state = ? WHERE directory = ? AND state = ?", (PRUNED, tally.id, HERE))
-    return tally
+def _take_out(connection: sqlite3.Connection, tally: Tally, name: str, known: Mapping[str, Entry | None]) -> None:
+    """Take what was there under ``name`` out of the tally."""
+    path = join_path(tally.path, name)
+    if path not in known:
+        query = "SELECT state, content, size FROM entry WHERE directory = ? AND name = ?"
+        old = connection.execute(query, (tally.id, name)).fetchone()
+        if old is not None:
+            tally.add(name, *old, times=-1)
+    elif (was := known[path]) is not None:
+        tally.add(name, NUMBER_OF[was.state], was.content, was.size, times=-1)
+
+
+def _ensure_tallies(connection: sqlite3.Connection, directories: Iterable[str]) -> list[Tally]:
+    """The tallies of ``directories``, in one query: a batch has files of many."""
+    query = (
+        "SELECT path, id, count, total, files, bytes, newest FROM directory "
+        "WHERE path IN (SELECT value FROM json_each(?))"
+    )
+    wanted = list(directories)
+    found = {row[0]: Tally(*row) for row in connection.execute(query, (json.dumps(wanted),))}
+    for path in wanted:
+        if path not in found:
+            made = connection.execute("INSERT INTO directory VALUES (NULL, ?, 0, ?, 0, 0, 0, 0)", (path, bytes(16)))
+            assert made.lastrowid is not None
+            found[path] = Tally(path, made.lastrowid, 0, bytes(16), 0, 0, 0)
+    return list(found.values())
+
+
+def prune_entries(connection: sqlite3.Connection, directories: Sequence[str]) -> list[Tally]:
+    """Let all files of ``directories`` themselves be pruned; the tallies of those that had any."""
+    tallies = _ensure_tallies(connection, directories)
+    for tally in tallies:
+        query = "SELECT name, state, content, size FROM entry WHERE directory = ? AND state = ?"
+        for row in connection.execute(query, (tally.id, HERE)):
+            tally.add(*row, times=-1)
+        connection.execute("UPDATE entry SET state = ? WHERE directory = ? AND state = ?", (PRUNED, tally.id, HERE))
+    return [tally for tally in tallies if tally.fewer]
 
 
 def save_tallies(connection: sqlite3.Connection, tallies: list[Tally]) -> None:
