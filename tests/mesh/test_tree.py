@@ -106,6 +106,7 @@ def test_no_file_is_written_read_or_removed_through_a_symbolic_link(tree: Tree, 
     for act in (
         lambda: tree.place(name, "link/file"),
         lambda: tree.place(name, "link/new/file"),
+        lambda: tree.place_new(name, "link/file"),
         lambda: tree.remove("link/file"),
         lambda: tree.make_directory("link/new"),
     ):
@@ -125,6 +126,18 @@ def test_a_symbolic_link_in_the_place_of_a_file_is_replaced_not_followed(tree: T
     place(tree, "file", b"new")
     assert (tmp_path / "precious").read_text() == "precious"
     assert not (tree.folder / "file").is_symlink()
+
+
+def test_what_is_to_be_new_is_placed_only_where_nothing_is(tree: Tree) -> None:
+    place(tree, "a/file", b"first")
+    (tree.folder / "a/link").symlink_to("nowhere")
+    name = tree.write_incoming(b"second")
+    assert [tree.place_new(name, path) for path in ("a/file", "a/link", "a")] == [None, None, None]
+    assert (tree.folder / "a/file").read_bytes() == b"first"
+    found = tree.place_new(name, "b/new/file")
+    assert found is not None
+    assert found.st_size == 6
+    assert (tree.folder / "b/new/file").read_bytes() == b"second"
 
 
 def test_nothing_gets_out_while_somebody_swaps_a_directory_for_a_link(tree: Tree, tmp_path: Path) -> None:

@@ -176,6 +176,12 @@ class _Batch:
         if announcement.integrity is None and announcement.operation != "remove":
             announcement = replace(announcement, integrity=Integrity("sha512", item.sha512))
         known = self._changed.get(announcement.path) or self._known[announcement.path]
+        if known is None and announcement.operation != "remove":  # nearly always
+            found = self._tree.place_new(self._names[number], announcement.path)
+            if found is not None:
+                entry = _entry_of(announcement, item.sha512, found)
+                self._keep(entry)
+                return Outcome("stored", entry=entry)
         known = self._find_newer(item, known) or known
         if known is not None:
             if announcement.operation != "remove" and self._is_here(known, item):

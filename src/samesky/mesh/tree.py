@@ -97,19 +97,33 @@ class Tree:
         Returns what it is like. Raises ``Refused``: CONFLICT where a directory is in the way of the file, or a file
         in the way of a directory; PATH where a symbolic link is among the directories. Then nothing has changed.
         """
+        found = self._place(name, path)
+        assert found is not None
+        return found
+
+    def place_new(self, name: str, path: str) -> os.stat_result | None:
+        """As `place`, but nothing is done, and None returned, where something is already: one search for the directory.
+
+        To look first, with `read_stat`, takes two.
+        """
+        return self._place(name, path, only_new=True)
+
+    def _place(self, name: str, path: str, *, only_new: bool = False) -> os.stat_result | None:
         directory, file_name = _split(path)
         incoming = self.incoming.descriptor(name)
         with Trouble("a file can't be put in its place"):
             found = os.stat(name, dir_fd=incoming, follow_symlinks=False)
-            for last_try in (*[False] * (_TRIES - 1), True):
+            for tries_left in reversed(range(_TRIES)):
                 parent = self._open_directory(directory, make=True)
                 try:
+                    if only_new and _is_there(file_name, parent):
+                        return None
                     os.rename(name, file_name, src_dir_fd=incoming, dst_dir_fd=parent)
                     return found
                 except IsADirectoryError:
                     raise Refused(Reason.CONFLICT, "there is a directory where the file is due") from None
                 except FileNotFoundError:  # the directory was removed, empty as it was, since it was opened
-                    if last_try:
+                    if not tries_left:
                         raise
                 finally:
                     os.close(parent)
@@ -295,6 +309,14 @@ def _split(path: str) -> tuple[str, str]:
         raise Refused(Reason.RESERVED, "the path is where the tree's own state is kept")
     directory, _, name = path.rpartition("/")
     return directory, name
+
+
+def _is_there(name: str, parent: int) -> bool:
+    try:
+        os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _refuse_directory(error: OSError) -> NoReturn:
