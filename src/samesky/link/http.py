@@ -84,7 +84,8 @@ class HttpClient:
         """
         if self._closed or request in self._exchanges:
             raise RuntimeError("the client is closed" if self._closed else "this request is under way")
-        encode_get("/", b"", offset=request.offset, validator=request.validator)
+        if request.offset:
+            encode_get("/", b"", offset=request.offset, validator=request.validator)
         try:
             exchange = Exchange(request, self.rules.check_url(request.url))
         except Refused as refusal:

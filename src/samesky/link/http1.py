@@ -7,9 +7,8 @@ beside chunks.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..core.strict import Reason, Refused
 
@@ -29,9 +28,8 @@ class End(Enum):
 END: Final = End.END
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Status and fields of an answer; its body follows."""
+class Head(NamedTuple):
+    """Status and fields of an answer; its body follows. A named tuple is made in half the time of a frozen class."""
 
     status: int
     fields: Mapping[str, str]

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import urljoin
 
 from ..core.strict import Reason, Refused
@@ -57,8 +57,7 @@ class HttpFailure:
     """Whether the same question may be answered better later."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """How a download ended: well, unless there is a ``failure``."""
 
     status: int

@@ -23,7 +23,8 @@ class Outbox:
         self.max_packet_bytes = LARGEST_PACKET_BYTES
         self.retains = True
         """Whether the broker keeps retained messages."""
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()  # entered by itself: a condition's own ``with`` is Python, and slower
+        self._changed = threading.Condition(self._lock)
         self._window: Window[Parcel] = Window(window)
         self._qos0: deque[Parcel] = deque()
         self._qos0_sizes: deque[int] = deque()
@@ -39,7 +40,7 @@ class Outbox:
     def put(self, parcel: Parcel, timeout_s: float) -> bool:
         """Take ``parcel``, waiting for a slot if need be; False if it was not taken."""
         size_bytes = parcel.size_bytes
-        with self._changed:
+        with self._lock:
             if parcel.message.qos and timeout_s > 0 and not self._window.has_room and not self._on_network_thread():
                 self._wait_for_room(timeout_s)
             if not self.open or size_bytes > self.max_packet_bytes or not self._has_room(parcel.message, size_bytes):
@@ -76,13 +77,13 @@ class Outbox:
 
     def drain(self, timeout_s: float) -> bool:
         """Wait until the window is empty and all events of that have been told; whether that came true."""
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._is_drained() or self._closed, timeout_s)
             return self._is_drained()
 
     def close(self) -> None:
         """Take nothing more, and let nobody wait."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self.open = False
             self._changed.notify_all()
@@ -123,7 +124,7 @@ class Outbox:
 
         Returns what is too large for the broker; `told` is to be called when that was told.
         """
-        with self._changed:
+        with self._lock:
             too_large = self._window.connection_began(receive_maximum, max_packet_bytes)
             self._telling = bool(too_large)
             self.max_packet_bytes = max_packet_bytes
@@ -136,7 +137,7 @@ class Outbox:
 
         `told` is to be called when that was told.
         """
-        with self._changed:
+        with self._lock:
             self.open = False
             dropped = self._window.connection_ended()
             self._telling = dropped is not None
@@ -158,7 +159,7 @@ class Outbox:
         uses one, for its SUBSCRIBE, and that is answered before the first message is sent.
         """
         taken: list[tuple[int, Parcel]] = []
-        with self._changed:
+        with self._lock:
             while least_bytes > 0 and (parcel := self._next()):
                 taken.append(parcel)
                 least_bytes -= parcel[1].size_bytes
@@ -177,7 +178,7 @@ class Outbox:
     def written(self) -> None:
         """The network has all that was taken: there is room for other QoS 0 messages."""
         if len(self._qos0_sizes) > len(self._qos0):
-            with self._changed:
+            with self._lock:
                 while len(self._qos0_sizes) > len(self._qos0):
                     self._qos0_sizes.popleft()
 
@@ -186,7 +187,7 @@ class Outbox:
 
         ``tells``: there is an event of that, and `told` is called behind it.
         """
-        with self._changed:
+        with self._lock:
             parcel = self._window.acknowledged(mid)
             self._telling = tells
             # A thread that waits for a slot is let go on when it can take several: two threads that take turns
@@ -197,7 +198,7 @@ class Outbox:
 
     def told(self) -> None:
         """The application knows what became of the messages that are out of the window."""
-        with self._changed:
+        with self._lock:
             self._telling = False
             if not len(self._window):
                 self._changed.notify_all()

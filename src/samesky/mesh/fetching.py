@@ -98,8 +98,10 @@ class Fetching:
     def add(self, announcement: Announcement, level: int, on_done: Callable[[Job, Fetched | NotFetched], None]) -> Job:
         """Fetch this file when it is its turn."""
         job = Job(announcement, level, on_done, self._most_bytes)
-        self._waiting.push(level, job)
-        self._start_more()
+        if self._waiting or self._memory >= MOST_WHOLE_BYTES:
+            self._waiting.push(level, job)
+        else:
+            self._start_or_hold(job)
         return job
 
     def release(self, fetched: Fetched) -> None:
@@ -122,23 +124,24 @@ class Fetching:
 
     def _start_or_hold(self, job: Job) -> None:
         source = self._choose_source(job)
-        if self._shares.has_room(_host(source)):
+        host = _host(source)
+        if self._shares.has_room(host):
             self._memory += job.on_memory
-            self._start(job, source)
+            self._start(job, source, host)
         else:
-            self._shares.hold(_host(source), job.level, job)
+            self._shares.hold(host, job.level, job)
 
-    def _start(self, job: Job, source: str) -> None:
+    def _start(self, job: Job, source: str, host: str) -> None:
         job.tried.add(source)
-        self._shares.begin(_host(source), job.on_memory)
+        self._shares.begin(host, job.on_memory)
         began = self._clock()
         most = self._most_bytes if job.announcement.size is None else job.announcement.size
 
         def done(get: Get, reply: Reply) -> None:
             took_s = _PENALTY_S if reply.failure is not None else self._clock() - began
-            self._shares.end(_host(source), job.on_memory, took_s)
+            self._shares.end(host, job.on_memory, took_s)
             self._on_reply(job, source, reply)
-            self._start_held(_host(source))
+            self._start_held(host)
 
         try:
             get = Get(source, most, done)
@@ -147,7 +150,7 @@ class Fetching:
             self._client.get(get)
         except (OSError, SameskyError, ValueError) as error:  # ValueError: somebody changed the attribute
             failure = NotFetched("storage", str(error), hopeful=True)
-            self._shares.end(_host(source), job.on_memory, 0.0)
+            self._shares.end(host, job.on_memory, 0.0)
             asyncio.get_running_loop().call_soon(self._end, job, failure)
             return
         self._under_way[job] = get
@@ -168,7 +171,8 @@ class Fetching:
         if isinstance(outcome, NotFetched) and outcome.reason in (Reason.CHECKSUM, Reason.SIZE):
             self._client.ask_one_by_one(source)  # it may have mixed up its answers
         if isinstance(outcome, NotFetched) and any(url not in job.tried for url in job.sources):
-            self._start(job, self._choose_source(job))
+            source = self._choose_source(job)
+            self._start(job, source, _host(source))
         else:
             self._end(job, outcome)
 
@@ -176,7 +180,8 @@ class Fetching:
         """There may be room for those who wait for this host."""
         while self._memory < MOST_WHOLE_BYTES and (job := self._shares.take(host)) is not None:
             self._memory += job.on_memory
-            self._start(job, self._choose_source(job))
+            source = self._choose_source(job)
+            self._start(job, source, _host(source))
 
     def _end(self, job: Job, outcome: Fetched | NotFetched) -> None:
         self._under_way.pop(job, None)

@@ -149,7 +149,9 @@ class Taking:
                 self._skip(told, "same")
             case Take(late):
                 priority = followed.neighbour.priority - (LATE_PRIORITY if late else 0)
-                work = Work(announcement, followed.number, row._replace(priority=priority), message, row.id, late)
+                if priority != row.priority:
+                    row = row._replace(priority=priority)
+                work = Work(announcement, followed.number, row, message, row.id, late)
                 self._working.begin(work)
                 self._start(followed, work)
             case Remove():
