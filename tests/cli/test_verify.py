@@ -115,6 +115,16 @@ def test_mistakes_have_the_status_of_mistakes(pair: ServedCopy, capsys: pytest.C
     assert "[station.follow] is missing" in capsys.readouterr().err
 
 
+def test_a_primary_is_told_that_it_is_no_copy_though_the_extension_wrote_both_sections(
+    pair: ServedCopy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = pair.folder / "weewx.conf"
+    primary = WEEWX_CONF.format(root=pair.folder, port=1).replace("= MQTTReplicate", "= Simulator")
+    path.write_text(primary.replace("    [[Requester]]", "    [[Responder]]\n        [[[home]]]\n    [[Requester]]"))
+    assert main(["verify", "-c", str(path)]) == 2
+    assert "this station is no copy, its driver follows nobody: ask at a copy" in capsys.readouterr().err
+
+
 def test_a_broker_that_is_gone_is_status_three_and_a_damaged_copy_four(
     pair: ServedCopy, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from samesky.station.found import FoundDay
 from samesky.station.serving import Serving
 from samesky.web.chart import find_ticks
 from samesky.web.found_section import gather_findings
-from samesky.web.station_databases import read_roles
+from samesky.web.station_databases import read_roles, read_station_databases
 from samesky.web.station_pages import render_station
 from samesky.web.station_views import SHORT_FOR_S, Calendars
 from stands.web_station import WebStation, write_station
@@ -117,3 +117,26 @@ def test_the_values_of_an_axis_are_round_and_hold_all_there_is(low: float, high:
     assert found[-1] >= high
     assert 3 <= len(found) <= 8
     assert ticks is None or found == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("station_type", "enable", "roles"),
+    [
+        ("MQTTReplicate", "false", ["requester"]),
+        ("Simulator", "true", ["responder"]),
+        ("MQTTReplicate", "true", ["responder", "requester"]),
+    ],
+)
+def test_of_a_stanza_with_both_sections_only_those_in_use_have_a_database(
+    tmp_path: Path, station_type: str, enable: str, roles: list[str]
+) -> None:
+    """The extension writes both sections. A copy's own database is no primary's, nor the other way round."""
+    config = tmp_path / "weewx.conf"
+    sections = {"Responder": f"enable = {enable}\n", "Requester": ""}
+    stanza = "".join(f"[[{name}]]\n{more}[[[home]]]\n[[[[wx]]]]\ntype = main\n" for name, more in sections.items())
+    config.write_text(
+        f"WEEWX_ROOT = {tmp_path}\n[Station]\nstation_type = {station_type}\n[MQTTReplicate]\n{stanza}"
+        "[DataBindings]\n[[wx]]\ndatabase = wx\n[Databases]\n[[wx]]\ndatabase_name = weewx.sdb\n"
+        "database_type = SQLite\n[DatabaseTypes]\n[[SQLite]]\ndriver = weedb.sqlite\nSQLITE_ROOT = archive\n"
+    )
+    assert [each.role for each in read_station_databases(config)] == roles

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config import Findings
 from ..station.databases import weewx_root
+from ..station.stanza import has_copys_driver
 
 SERVICES, STATION = "[Engine] [[Services]]", "[Station]"
 DRIVER, SERVICE = "station.weewx_driver", "station.weewx_service.MQTTReplicateResponder"
@@ -34,6 +35,8 @@ class Engine:
         self.station_type = str(station.get("station_type", "")) if isinstance(station, Mapping) else ""
         section = config.get(self.station_type, {})
         self.driver = str(section.get("driver", "")) if isinstance(section, Mapping) else ""
+        self.wants_driver = has_copys_driver(config)
+        """Whether the station is meant to be a copy: ours, or another program's of the family."""
 
     @property
     def loads_service(self) -> bool:
@@ -44,11 +47,6 @@ class Engine:
     def loads_driver(self) -> bool:
         """Whether our driver is the station's."""
         return is_ours(self.driver, DRIVER)
-
-    @property
-    def wants_driver(self) -> bool:
-        """Whether the station is meant to be a copy: ours, or another program's of the family."""
-        return self.loads_driver or self.station_type == "MQTTReplicate" or "replicate" in self.driver.lower()
 
     def loads(self, service: str) -> bool:
         """Whether a service of WeeWX's own, such as ``StdCalibrate``, is loaded."""

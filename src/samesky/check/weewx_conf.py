@@ -7,7 +7,7 @@ from typing import Any
 from ..config import Findings, Options
 from ..station.databases import read_weewx_location
 from ..station.schema import UNIT_SYSTEMS
-from ..station.stanza import REQUESTER_OPTIONS, RESPONDER_OPTIONS, read_requester, read_responder
+from ..station.stanza import REQUESTER_OPTIONS, RESPONDER_OPTIONS, read_requester, read_responder, read_roles_in_use
 from .engine import Engine
 from .roles import RequesterRole, ResponderRole, Roles, check_lists
 
@@ -34,8 +34,7 @@ def check_weewx_conf(config: Mapping[str, Any], findings: Findings) -> Roles:
     if requester is None and engine.wants_driver:
         findings.error(STANZA, "the station is a copy by its driver, but the section [[Requester]] is missing: add it")
     target_unit = _read_target_unit(config, findings)
-    serves = responder is not None and responder.flag("enable", True)
-    follows = requester is not None and (engine.wants_driver or not serves)
+    serves, follows = (section is not None for section in read_roles_in_use(config, stanza))
     if responder is not None and not serves:
         findings.tell(RESPONDER, "enable = false: this station is no primary, and the section wasn't checked")
     if requester is not None and not follows:

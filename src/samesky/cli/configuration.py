@@ -91,14 +91,17 @@ def read_copy(given: Path | None) -> CopyConfig:
     from ..config import Findings
     from ..station.databases import read_weewx_location, state_directory
     from ..station.source import read_tables
-    from ..station.stanza import read_requester, read_stanza, read_toml_requester
+    from ..station.stanza import read_requester, read_roles_in_use, read_stanza, read_toml_requester
 
     path, findings = find_config(given), Findings()
     tables, is_weewx = read_tables(path, findings)
     if is_weewx:
-        section = read_stanza(tables, findings).section("Requester")
+        stanza = read_stanza(tables, findings)
+        _, section = read_roles_in_use(tables, stanza)
         if section is None:
-            findings.error("[MQTTReplicate]", "the section [[Requester]] is missing: this station is no copy")
+            is_there = stanza.section("Requester") is not None
+            why = "its driver follows nobody" if is_there else "the section [[Requester]] is missing"
+            findings.error("[MQTTReplicate]", f"this station is no copy, {why}: ask at a copy")
             findings.raise_errors(str(path))
         assert section is not None
         settings = read_requester(section, lambda name, _: read_weewx_location(tables, name, findings), own_days=True)

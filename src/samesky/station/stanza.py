@@ -356,6 +356,27 @@ def read_stanza(config: Mapping[str, Any], findings: Findings) -> Options:
     return Options(section, "[MQTTReplicate]", findings)
 
 
+def read_roles_in_use(config: Mapping[str, Any], stanza: Options) -> tuple[Options | None, Options | None]:
+    """``[[Responder]]`` and ``[[Requester]]`` of a weewx.conf, None where the section isn't there or stands unused.
+
+    The extension writes both: a copy's ``[[Responder]]`` says ``enable = false``, and at a primary, whose driver is an
+    instrument's, nothing follows what ``[[Requester]]`` names.
+    """
+    serve, follow = stanza.section("Responder"), stanza.section("Requester")
+    if serve is not None and not serve.flag("enable", True):
+        serve = None
+    return serve, follow if serve is None or has_copys_driver(config) else None
+
+
+def has_copys_driver(config: Mapping[str, Any]) -> bool:
+    """Whether the station of a weewx.conf is a copy by its driver: ours, or another program's of the family."""
+    station = config.get("Station")
+    station_type = str(station.get("station_type", "")) if isinstance(station, Mapping) else ""
+    section = config.get(station_type)
+    driver = str(section.get("driver", "")) if isinstance(section, Mapping) else ""
+    return station_type == "MQTTReplicate" or "replicate" in driver.lower() or driver.endswith(".station.weewx_driver")
+
+
 def read_toml_responder(tables: Mapping[str, Any], findings: Findings) -> ResponderConfig | None:
     """``[station.serve]`` of samesky.toml, with ``[broker]`` around it; None when mistakes were noted."""
     options = _toml_section(tables, "serve", findings)

@@ -16,6 +16,7 @@ from ..station.stanza import (
     ResponderConfig,
     read_requester,
     read_responder,
+    read_roles_in_use,
     read_stanza,
     read_toml_requester,
     read_toml_responder,
@@ -92,7 +93,7 @@ def read_roles(config: Path) -> tuple[ResponderConfig | None, RequesterConfig | 
     tables, is_weewx = read_tables(config, findings)
     if is_weewx:
         stanza = read_stanza(tables, findings)
-        served, followed = stanza.section("Responder"), stanza.section("Requester")
+        served, followed = read_roles_in_use(tables, stanza)
         usual = state_directory(tables)
 
         def locate(name: str, _: object) -> Location | None:
