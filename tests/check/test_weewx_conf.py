@@ -349,3 +349,18 @@ def test_a_private_key_that_everybody_can_read_is_a_warning(check_conf: Check, d
 def test_an_option_with_a_comma_that_may_have_one_is_taken_as_it_is(check_conf: Check, database: Path) -> None:
     report = check_conf(("enable = true", "extra_response_topics = a/b, c/d"))
     assert report.exit_status == 0, report.lines()
+
+
+def test_a_line_that_is_no_option_is_never_quoted_for_it_may_be_a_secret(check_conf: Check) -> None:
+    said = "\n".join(check_conf(("host = localhost", "host = localhost\n    password hunter2\nhunter2")).lines())
+    assert said.count("neither a [section] nor an option, NAME = VALUE") == 2
+    assert "hunter2" not in said
+
+
+def test_a_file_that_is_something_else_is_told_in_a_few_lines(tmp_path: Path) -> None:
+    key = tmp_path / "ca.key"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n" + "c2VjcmV0\n" * 1000 + "-----END PRIVATE KEY-----\n")
+    lines = check_file(key, online=False).lines()
+    assert "992 more lines can't be understood: is it a weewx.conf?" in "\n".join(lines)
+    assert len(lines) < 20
+    assert "c2VjcmV0" not in "\n".join(lines)

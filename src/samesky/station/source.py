@@ -16,6 +16,9 @@ from ..core.status import Snapshot
 from ..errors import ConfigError, SetupError
 from .databases import state_directory
 
+_MOST_LINES = 10
+"""Of a file that is something else every line would be a mistake."""
+
 
 def is_toml(path: Path) -> bool:
     """Whether ``path`` is named as a samesky.toml; everything else is taken for a weewx.conf."""
@@ -80,8 +83,11 @@ def _read_weewx_conf(path: Path, findings: Findings) -> dict[str, Any]:
     try:
         config = configobj.ConfigObj(str(path), file_error=True, encoding="utf-8", default_encoding="utf-8")
     except configobj.ConfigObjError as error:
-        for mistake in getattr(error, "errors", None) or [error]:
+        mistakes = getattr(error, "errors", None) or [error]
+        for mistake in mistakes[:_MOST_LINES]:
             findings.error(f"line {getattr(mistake, 'line_number', '?')}", f"can't be understood: {_words(mistake)}")
+        if len(mistakes) > _MOST_LINES:
+            findings.error("file", f"{len(mistakes) - _MOST_LINES} more lines can't be understood: is it a weewx.conf?")
         config = getattr(error, "config", None)
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror or error}") from error
@@ -105,6 +111,11 @@ def _plain(section: Mapping[str, Any], where: str, findings: Findings) -> dict[s
 
 
 def _words(mistake: Exception) -> str:
-    """configobj's sentence without the line number, which we say ourselves, and without the value: it may be secret."""
-    key = str(getattr(mistake, "line", "")).partition("=")[0].strip()
-    return f"{str(mistake).partition(' at line')[0].rstrip('.')}: {key!r}"
+    """configobj's sentence without the line number, which we say ourselves, and without the value: it may be secret.
+
+    A line without ``=`` may be nothing but a secret: one of a key's, or a password that was meant to be an option's.
+    """
+    key, equals, _ = str(getattr(mistake, "line", "")).strip().partition("=")
+    if not equals and not key.startswith("["):
+        return "it is neither a [section] nor an option, NAME = VALUE"
+    return f"{str(mistake).partition(' at line')[0].rstrip('.')}: {key.strip()!r}"
