@@ -12,7 +12,8 @@ import click
 import pytest
 
 from samesky import __version__
-from samesky.cli.main import run, samesky
+from samesky.cli.main import main, run, samesky
+from samesky.config import Findings
 from samesky.core.strict import Reason, Refused
 from samesky.errors import (
     ConfigError,
@@ -192,3 +193,22 @@ with contextlib.closing(sys.stderr), contextlib.ExitStack() as stack:
 """
     result = call(code=code)
     assert (result.returncode, result.stderr) == (128 + signal.SIGTERM, "closed\n")
+
+
+def test_a_mistake_of_a_configuration_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    findings, said = Findings(), "samesky: a.toml: web: port is missing\n"
+    for mistake, line in (("port is missing", ""), ("host is missing", "  - web: host is missing\n")):
+        findings.error("web", mistake)
+        with pytest.raises(ConfigError) as raised:
+            findings.raise_errors("a.toml")
+        fail_with(raised.value)
+        said += line
+        assert capsys.readouterr().err == said
+
+
+def test_a_command_that_was_mistyped_is_told_with_the_one_that_was_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, meant in ((("statsu",), "status"), (("mesh", "per"), "peer"), (("push", "key", "ad"), "add")):
+        assert main(words) == 2
+        assert f"No such command '{words[-1]}'. Did you mean '{meant}'?" in capsys.readouterr().err
+    assert main(["xyzzy"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err

@@ -91,8 +91,8 @@ def _invoke(arguments: Sequence[str]) -> object:
 
 def _tell(error: SameskyError) -> int:
     lines = [f"samesky: {error}"]
-    if isinstance(error, ConfigError) and error.problems != (str(error),):
-        lines += [f"  - {problem}" for problem in error.problems]
+    if isinstance(error, ConfigError):  # the sentence itself may hold one of them already
+        lines += [f"  - {problem}" for problem in error.problems if not str(error).endswith(problem)]
     if error.hint:
         lines.append(f"  what to do: {error.hint}")
     _print_error("\n".join(lines))
