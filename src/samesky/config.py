@@ -247,8 +247,11 @@ class Options:
         try:
             mode = file.stat().st_mode
             text = file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            self.findings.error(self.where, f"{name} = {file} can't be read: {error}")
+        except OSError as error:
+            self.findings.error(self.where, f"{name} = {file} can't be read: {error.strerror or error}")
+            return None
+        except UnicodeDecodeError:
+            self.findings.error(self.where, f"{name} = {file} can't be read: it isn't UTF-8")
             return None
         if mode & stat.S_IROTH:
             say = self.findings.error if self.flag("strict", False) else self.findings.warn
