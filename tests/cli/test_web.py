@@ -113,7 +113,7 @@ def test_a_port_that_is_taken_is_told_with_what_to_do(tmp_path: Path) -> None:
         port = urlsplit(read_address(process)).port
         ended = run(tmp_path, "web", "--listen", f"127.0.0.1:{port}")
         assert ended.returncode == 2
-        assert "choose another port" in ended.stderr
+        assert "choose another address or port" in ended.stderr
 
 
 def test_the_settings_are_those_of_the_file_and_every_mistake_is_told(tmp_path: Path) -> None:

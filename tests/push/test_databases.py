@@ -279,3 +279,13 @@ def test_what_a_driver_raises_by_itself_has_our_words_too(tmp_path: Path) -> Non
             raise sqlite3.OperationalError("no such table: x")
         with pytest.raises(ValueError, match="mine"), database.worded():
             raise ValueError("mine")
+
+
+def test_a_file_that_is_missing_is_told_as_a_file_though_a_servers_password_was_left(tmp_path: Path) -> None:
+    with (
+        Database(f"sqlite:///{tmp_path}/nothing.db", password="a server's", read_only=True) as site,
+        pytest.raises(ConfigError, match="unable to open") as caught,
+        site.reading(),
+    ):
+        pass
+    assert caught.value.hint == "Check that the file is there, and that this user may read it and its folder."

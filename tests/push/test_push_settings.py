@@ -214,5 +214,5 @@ def test_a_configuration_with_a_secret_is_for_its_owner_alone(
     config.chmod(0o644)
     words = [str(each) for each in read_push_settings(config)[1].found]
     assert words == (
-        [f"{config}: has a key or a password, and can be read by everybody: chmod 600 {config}"] if told else []
+        [f"file: it has a key or a password, and can be read by everybody: chmod 600 {config}"] if told else []
     )

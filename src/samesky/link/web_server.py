@@ -52,7 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
             listening.close()
         raise ConfigError(
             f"nothing can be served on {host or '*'}:{port}: {error.strerror or error}",
-            hint="choose another port, or end the program that uses this one",
+            hint="choose another address or port, or end the program that uses this one",
         ) from error
 
 

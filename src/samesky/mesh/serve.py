@@ -118,7 +118,7 @@ class WebServer:
         except OSError as error:
             raise ConfigError(
                 f"nothing can be served on {self.host or '*'}:{self.port}: {error.strerror or error}",
-                hint="choose another port, or end the program that uses this one",
+                hint="choose another address or port, or end the program that uses this one",
             ) from error
         self.port = self._runner.addresses[0][1]
 

@@ -75,7 +75,9 @@ def read_address(url: str, *, password: str = "") -> Address:
     if dialect == "sqlite" and given.host:
         raise ConfigError("The address of the SQLite database needs a third slash", hint=f"Write {_FORMS}.")
     ours = given.set(drivername=_DRIVERS[dialect], query={})
-    return Address(dialect, ours.set(password=password) if password else ours, _read_options(given, dialect))
+    if password and dialect != "sqlite":  # a file has none; what was left of a server's does no harm
+        ours = ours.set(password=password)
+    return Address(dialect, ours, _read_options(given, dialect))
 
 
 def describe_url(url: str) -> str:

@@ -62,6 +62,10 @@ _HINTS: dict[type[SameskyError], str] = {
     Locked: "Another program holds the rows or the file; try again.",
     ConfigError: "Check the address, the user, the password and the user's rights.",
 }
+_FILE_HINTS: dict[type[SameskyError], str] = {
+    Unreachable: "Check that its disk is there, that it is a file, and that there is room.",
+    ConfigError: "Check that the file is there, and that this user may read it and its folder.",
+}
 
 
 @contextmanager
@@ -93,7 +97,8 @@ def worded(name: str) -> Iterator[None]:
 
 def _word(name: str, error: BaseException, *, lost: bool = False) -> SameskyError:
     kind = Unreachable if lost else _kind_of(error)
-    return kind(f"Database {name}: {_text_of(error)}", hint=_HINTS.get(kind, ""))
+    hints = _HINTS | _FILE_HINTS if name.startswith("sqlite:") else _HINTS
+    return kind(f"Database {name}: {_text_of(error)}", hint=hints.get(kind, ""))
 
 
 def _kind_of(error: BaseException) -> type[SameskyError]:

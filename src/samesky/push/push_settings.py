@@ -129,7 +129,8 @@ def read_push(path: Path, findings: Findings) -> PushSettings:
     options, targets, model = read(path, findings)
     settings = _read_push(options, targets, read_model(model, findings), path.absolute().parent)
     if path.stat().st_mode & stat.S_IROTH and _has_secret([options, *(each for _, each in targets)]):
-        findings.warn(str(path), f"has a key or a password, and can be read by everybody: chmod 600 {path}")
+        say = findings.error if options.flag("strict", False) else findings.warn
+        say("file", f"it has a key or a password, and can be read by everybody: chmod 600 {path}")
     return settings
 
 
