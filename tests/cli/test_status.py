@@ -122,6 +122,8 @@ def test_json_and_one_stream_alone(config: Path, capsys: pytest.CaptureFixture[s
     (shown,) = json.loads(capsys.readouterr().out)["streams"]
     assert (shown["proven_count"], shown["level"]) == (105_120, "good")
     assert 1 <= shown["age_s"] < 60
+    assert status(config, "--stream", "home/wx_bind") == 3
+    assert f"no such stream here; those that are: home/other, {STREAM}" in capsys.readouterr().out
 
 
 def test_a_primary_and_a_copy_with_the_usual_state_directory_are_shown_together(

@@ -12,6 +12,7 @@ from ..errors import SameskyError
 from ..station.archive import open_archive
 from ..station.location import Location, SqliteLocation
 from ..station.schema import KEY_COLUMNS, UNIT_SYSTEMS
+from .raised import describe_raised
 from .roles import BindingRole, Roles
 
 LEAST_FREE_BYTES = 100 << 20
@@ -55,7 +56,7 @@ def _check_binding(binding: BindingRole, findings: Findings) -> None:
     try:
         facts = read_facts(location)
     except SameskyError as error:
-        findings.error(where, f"{error}{'. ' if error.hint else ''}{error.hint}")
+        findings.error(where, describe_raised(error))
         return
     if facts is None:
         _check_absent(binding, where, f"the database {location} has no table {location.table}", findings)

@@ -12,6 +12,7 @@ from ..errors import SetupError
 from ..station.archive_mysql import import_driver
 from ..station.location import MysqlLocation
 from ..station.page_file import is_supported
+from .raised import describe_raised
 from .roles import Roles
 
 OLDEST_PAHO = (1, 6, 1)
@@ -61,7 +62,7 @@ def _check_mysql_driver(findings: Findings) -> None:
     try:
         driver = import_driver()
     except SetupError as error:
-        findings.error(_WHERE, f"{error}. {error.hint}")
+        findings.error(_WHERE, describe_raised(error))
     else:
         findings.tell(_WHERE, f"MySQL driver {driver.__name__}")
 

@@ -20,6 +20,7 @@ from ..station.requests import Request, encode_request
 from ..station.signatures import Trust
 from .comparison import compare
 from .probe import Probe, check_connection, check_properties_arrive, check_status_rights
+from .raised import describe_raised
 from .roles import RequesterRole
 
 AFTER_EVERYTHING = 2**31 - 1
@@ -50,7 +51,7 @@ def check_copy_online(role: RequesterRole, findings: Findings, unreachable: Find
             if check_connection(probe, role.where, findings, unreachable):
                 _Inquiry(role, probe, findings, unreachable, patience_s).run()
     except SameskyError as error:
-        findings.error(role.where, f"{error}{'. ' if error.hint else ''}{error.hint}")
+        findings.error(role.where, describe_raised(error))
 
 
 class _Inquiry:

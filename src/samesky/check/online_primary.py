@@ -17,6 +17,7 @@ from ..station.requests import RESPONSE_PREFIX, Request, encode_request
 from ..station.serve_settings import ServeSettings
 from .online_copy import AFTER_EVERYTHING
 from .probe import Probe, check_connection, check_properties_arrive, check_status_rights
+from .raised import describe_raised
 from .roles import ResponderRole
 
 STALE_S = 7200
@@ -36,7 +37,7 @@ def check_primary_online(role: ResponderRole, findings: Findings, unreachable: F
             check_status_rights(probe, role.config.status, told, role.where, findings, patience_s)
             check_properties_arrive(probe, role.where, findings)
     except SameskyError as error:
-        findings.error(role.where, f"{error}{'. ' if error.hint else ''}{error.hint}")
+        findings.error(role.where, describe_raised(error))
 
 
 def _check_publishing(where: str, serve: ServeSettings, probe: Probe, findings: Findings, patience_s: float) -> None:

@@ -20,6 +20,7 @@ from .other_systems import (
     check_synchronise_conf,
     is_synchronise_conf,
 )
+from .raised import describe_raised
 from .roles import RequesterRole, ResponderRole, Roles, check_roles
 from .toml_file import check_toml
 from .weewx_conf import check_weewx_conf
@@ -75,7 +76,7 @@ def check_file(path: Path, *, online: bool = False, patience_s: float = PATIENCE
         try:
             config = read_source(path, findings)
         except ConfigError as error:
-            findings.error("file", f"{error}{' ' if error.hint else ''}{error.hint}")
+            findings.error("file", describe_raised(error))
             return Report(path, tuple(findings.found))
         roles, others = _check_contents(path, config, findings)
     unreachable = _check_online(roles, others, findings, patience_s) if online else ()

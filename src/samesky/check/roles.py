@@ -14,6 +14,7 @@ from ..link.packet import check_topic
 from ..station.location import Location
 from ..station.signatures import TrustSettings
 from ..station.stanza import RequesterConfig, ResponderConfig
+from .raised import describe_raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def _check_tls(where: str, mqtt: MqttSettings, findings: Findings) -> None:
         try:
             mqtt.tls.make_context()
         except ConfigError as error:
-            findings.error(where, f"{error}: {error.hint}")
+            findings.error(where, describe_raised(error))
 
 
 def _check_client_ids(roles: Roles, findings: Findings) -> None:

@@ -115,8 +115,9 @@ def _show(coverage: "Coverage", year: int | None, *, short: bool) -> None:
 
     console = open_console()
     days = _days_of(coverage, year)
+    count = f"{sum(each.count for each in days):,} records, " if days else ""
     name = f"{coverage.stream} ({ROLE_NAMES[coverage.role]})"
-    console.print(f"{name}: {sum(each.count for each in days):,} records, {summarize(days)}", soft_wrap=True)
+    console.print(f"{name}: {count}{summarize(days)}", soft_wrap=True)
     if coverage.trouble:
         console.print(coverage.trouble, style="bold red")
         console.print(coverage.todo.replace("`", ""), soft_wrap=True)

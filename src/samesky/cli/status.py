@@ -118,8 +118,15 @@ def _parts(
     if found:
         yield make_table(found, now, max_lag_s=max_lag, width=width)
     else:
-        configs = " and ".join(map(str, sources.configs))
-        started = f": has it been started with {configs}, and with this state_dir?" if configs else "; name a --config"
-        yield Text(f"nothing was written down in {sources.describe_places()}{started}")
+        yield Text(_why_nothing(sources, now))
     for line in (*make_lines(found, now, max_lag_s=max_lag), *sources.troubles):
         yield Text(line)
+
+
+def _why_nothing(sources: "Sources", now: float) -> str:
+    others = sorted({each.snapshot.stream for each in sources.read(now)})
+    if others:
+        return f"there is no such stream here; those that are: {', '.join(others)}"
+    configs = " and ".join(map(str, sources.configs))
+    started = f": has it been started with {configs}, and with this state_dir?" if configs else "; name a --config"
+    return f"nothing was written down in {sources.describe_places()}{started}"
