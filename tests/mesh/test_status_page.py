@@ -30,8 +30,8 @@ def test_a_neighbour_that_is_well_is_one_row() -> None:
         "1,234 files, the newest of 1970-01-01 00:16:39Z",
         "mqtt://guest@blacklab",
         '<span class="good">the same, proven 10 s ago</span>',
-        "<td>40, 7 of them late</td>",
-        "<td>1,234</td><td>2.5</td>",
+        '<td data-of="to fetch">40, 7 of them late</td>',
+        '<td data-of="files">1,234</td><td data-of="MB">2.5</td>',
         "checksum 20, failed 3, path 1",
         "mean 12 ms, 95 % 50 ms, most 61.0 s",
     ):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 _STYLE = "body{font:14px/1.5 monospace;margin:2em}table{border-spacing:0}td{padding-right:2em;white-space:nowrap}"
-_STYLE += "td:last-child{text-align:right}"
+_STYLE += "td:last-child{text-align:right}:root{color-scheme:light dark}"
+_STYLE += "@media(max-width:40em){body{margin:1em}td{white-space:normal;padding-right:1em}a{overflow-wrap:anywhere}}"
 
 
 class Listed(NamedTuple):
@@ -48,7 +49,8 @@ def render_listing(path: bytes, listed: Iterable[Listed]) -> bytes:
     rows = ['<tr><td><a href="../">../</a></td><td></td><td></td></tr>'] if path else []
     rows += [_render_row(each) for each in listed]
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
         f"</head>\n<body><h1>{title}</h1>\n<table>\n" + "\n".join(rows) + "\n</table></body></html>\n"
     ).encode()
 

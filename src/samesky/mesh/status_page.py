@@ -12,7 +12,12 @@ REFRESH_S = 5
 _STYLE = (
     "body{font:15px/1.5 sans-serif;margin:2em}table{border-collapse:collapse}"
     "th,td{padding:.3em 1em .3em 0;text-align:left;border-bottom:1px solid #ccc;vertical-align:top}"
-    ".bad{color:#b00}.good{color:#070}"
+    ".bad{color:#b00}.good{color:#070}h1{font-size:1.5em;overflow-wrap:anywhere}:root{color-scheme:light dark}"
+    "@media(prefers-color-scheme:dark){.bad{color:#f99}.good{color:#7d7}}"
+    # On a phone a neighbour is a list, not a row.
+    "@media(max-width:60em){body{margin:1em}tr:first-child{display:none}td{display:block;border:0;padding:.1em 0}"
+    "td:before{content:attr(data-of) ': ';color:gray}td:empty{display:none}"
+    "tr{display:block;border-bottom:1px solid #ccc;padding:.6em 0}}"
 )
 _HEADINGS = ("neighbour", "state", "trees", "to fetch", "files", "MB", "not taken", "age of files", "last trouble")
 
@@ -24,6 +29,7 @@ def render_status_page(status: MeshStatus) -> bytes:
     rows = "\n".join(_render_neighbour(each, status.at) for each in status.neighbours)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        '<meta name="viewport" content="width=device-width">'
         f'<meta http-equiv="refresh" content="{REFRESH_S}"><style>{_STYLE}</style></head>\n'
         f"<body><h1>{title}</h1>\n<p>{_describe(status)}</p>\n"
         f"<table>\n<tr>{head}</tr>\n{rows}\n</table>\n</body></html>\n"
@@ -55,7 +61,8 @@ def _render_neighbour(each: NeighbourStatus, now: float) -> str:
         _render_lag(each.lag),
         html.escape(each.last_error),
     )
-    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    named = zip(_HEADINGS, cells, strict=True)
+    return "<tr>" + "".join(f'<td data-of="{heading}">{cell}</td>' for heading, cell in named) + "</tr>"
 
 
 def _render_comparison(each: NeighbourStatus, now: float) -> str:
