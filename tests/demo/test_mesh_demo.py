@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -91,10 +92,15 @@ def test_ctrl_c_after_the_comparison_is_the_way_to_end_it(folder: Path) -> None:
     with Run(folder) as run:
         run.wait_for_text("Ctrl-C ends the demo.")
         wait_for(lambda: run.read_page()["words"] == "All 8 copies are the same", 60, what="good news on the page")
+        told = run.text.partition("Publish a file of your own")[2]
+        for command in re.findall(r"^  (.+)$", told, re.M):
+            subprocess.run(command, shell=True, check=True)
+        trees = [Path(each).parent for each in folder.glob("samesky-demo-*/*/tree")]
+        wait_for(lambda: all((each / "tree/hello.txt").exists() for each in trees), 60, what="the file in every tree")
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
+    assert len(trees) == 4
     assert run.text.splitlines()[-1] == "Ended."
-    assert "samesky mesh pub --post-broker mqtt://127.0.0.1:" in run.text
 
 
 def test_a_kill_takes_the_peers_and_the_brokers_along(folder: Path) -> None:

@@ -31,7 +31,7 @@ from .blocks_walkthrough import (
 )
 from .gateway import Gateway, is_taken
 from .page import Page
-from .program import check_libraries, find_ports, open_place, run_samesky
+from .program import check_libraries, find_ports, find_program, open_place, run_samesky
 from .screen import Screen
 
 LIBRARIES = ("aio_pika", "fastapi", "uvicorn", "httpx2", "prometheus_client")
@@ -218,7 +218,7 @@ class BlocksDemo:
         """Move the sensor on until the moment ``until`` (monotonic), or until Ctrl-C, which is the way to end."""
         if until is None:
             self._screen.say("\nThe sensor goes on moving. Look at the services, in a browser too:")
-            self._screen.say(f"  samesky blocks status --url {self._slave.url}")
+            self._screen.say(f"  {find_program()} blocks status --url {self._slave.url}")
             self._screen.say(f"  {self._slave.url}/docs describes their interface. Ctrl-C ends the demo.")
         quarters = 0
         try:

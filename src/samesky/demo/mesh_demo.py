@@ -20,7 +20,7 @@ from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .bulletins import Bulletins
 from .mesh_nodes import Broker, Node, TreeDigest, join_ring, read_digest, stop_nodes, walk_files
 from .page import Page
-from .program import check_libraries, find_ports, open_place
+from .program import check_libraries, find_ports, find_program, open_place
 from .screen import Screen
 
 NAMES = ("north", "east", "south", "west")
@@ -145,9 +145,10 @@ class MeshDemo:
         """Go on until Ctrl-C, which is the way to end this."""
         node = self._nodes[0]
         self._screen.say("All four stay live. Publish a file of your own, and find it in the other trees:")
+        self._screen.say(f"  echo hello > {node.tree}/hello.txt")
         self._screen.say(
-            f"  samesky mesh pub --post-broker {node.broker_url} --post-base-url {node.base_url} "
-            f"--post-base-dir {node.tree} {node.tree}/your-file"
+            f"  {find_program()} mesh pub --post-broker {node.broker_url} --post-base-url {node.base_url} "
+            f"--post-base-dir {node.tree} {node.tree}/hello.txt"
         )
         self._screen.say("Ctrl-C ends the demo.")
         try:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +34,15 @@ def check_libraries(names: Sequence[str], *, script: str) -> None:
             f"{', '.join(missing)}: not installed for {sys.executable}",
             hint=f"pip install 'samesky[demo]', which brings it; from a checkout, {script} does it all",
         )
+
+
+def find_program() -> str:
+    """What to type for `samesky` in another terminal: where this one is, if no samesky is found by its name.
+
+    A checkout has it in .venv, which nobody who only runs scripts/demo has on the path.
+    """
+    here = Path(sys.executable).with_name("samesky")
+    return "samesky" if shutil.which("samesky") or not here.exists() else shlex.quote(str(here))
 
 
 def open_place(stack: ExitStack, directory: Path | None) -> Path:

@@ -11,7 +11,7 @@ from ..errors import DifferenceFound, Unreachable
 from ..link.broker import IotcoreBroker, MosquittoBroker, choose_broker
 from .page import Page
 from .pair import POLL_S, Arrival, Pair, compare_pairs
-from .program import open_place
+from .program import find_program, open_place
 from .screen import Screen, Update
 from .stations import Station, check_weewx, stop_stations
 from .weewx_conf import AIR_BINDING, AIR_COLUMNS, ARCHIVE_INTERVAL_S, MAIN_BINDING, copy_conf, primary_conf
@@ -194,6 +194,8 @@ class Demo:
         self._screen.say("Break something, in another terminal, and see what the page says of it:")
         self._screen.say(f'  sqlite3 {copy} "{DELETE_A_MONTH}"')
         self._screen.say(f'  sqlite3 {primary} "{EDIT_A_RECORD}"')
+        if (program := find_program()) != "samesky":
+            self._screen.say(f"The commands that it tells begin with samesky, which is {program} here.")
         self._screen.say("Both stay live. Ctrl-C ends the demo.")
         try:
             self.follow()
