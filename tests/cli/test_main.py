@@ -212,3 +212,28 @@ def test_a_command_that_was_mistyped_is_told_with_the_one_that_was_meant(capsys:
         assert f"No such command '{words[-1]}'. Did you mean '{meant}'?" in capsys.readouterr().err
     assert main(["xyzzy"]) == 2
     assert "Did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_a_terminal_that_is_not_in_utf_8_gets_what_it_can_show_and_no_traceback(encoding: str) -> None:
+    code = (
+        "import sys; from samesky.cli.plain_text import allow_any_encoding; allow_any_encoding()\n"
+        "print('■ ◣ □ ◆ … Müller \\U0001f300 \\udcff'); print('…', file=sys.stderr)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "PYTHONIOENCODING": encoding}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment, timeout=60, check=True)
+    said, plain = done.stdout.decode(encoding), {"ascii": "M\\u00fcller", "latin-1": "Müller"}
+    if encoding == "utf-8":
+        assert said == "■ ◣ □ ◆ … Müller \U0001f300 \\udcff\n"
+    else:
+        assert said == f"# / . ! ... {plain[encoding]} \\ud83c\\udf00 \\udcff\n"
+        assert done.stderr == b"...\n"
+
+
+def test_a_file_name_that_a_terminal_cannot_show_is_told_all_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "Müller.toml"
+    config.write_text('[station.follow.home.wx_binding]\ntype = "main"\nsqlite = "a.sdb"\n')
+    environment = os.environ | {"PYTHONPATH": str(SOURCE), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "samesky", "status", "--status-dir", str(tmp_path), "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, env=environment, timeout=60, check=False)
+    assert (done.returncode, b"M\\u00fcller.toml" in done.stdout) == (3, True), done.stderr

@@ -20,6 +20,7 @@ import click
 from .. import __version__
 from ..errors import ConfigError, SameskyError
 from .command_files import CommandFiles
+from .plain_text import allow_any_encoding
 
 STATUS_USAGE = 2
 STATUS_UNREACHABLE = 3
@@ -53,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises SystemExit on SIGTERM alone.
     """
     signal.signal(signal.SIGTERM, _end_orderly)
+    allow_any_encoding()
     return run(lambda: _invoke(sys.argv[1:] if arguments is None else arguments))
 
 
