@@ -66,7 +66,7 @@ class _ChildBroker:
         if self.pid:
             return self
         if accepts(self.port):
-            raise SetupError(f"port {self.port} of 127.0.0.1 is in use", hint="choose another one, or 0 for a free one")
+            raise SetupError(f"port {self.port} of 127.0.0.1 is in use", hint="choose another one, or leave it out")
         self.dir.mkdir(parents=True, exist_ok=True)
         command = self._prepare()
         with open(self.log_file, "ab") as output:
