@@ -31,6 +31,7 @@ from .translate import HeldBack
 _log = logging.getLogger(__name__)
 _CONTINUED = re.compile(rb'"(?:[^"\\]|\\.)*"?|\\\r?\n', re.DOTALL)
 MOST_WAIT_S = 60.0
+_NOT_YET = "no message has come under this key; ?wait=10 waits for one"
 Start = Callable[[], AbstractAsyncContextManager[Synchronising]]
 Role = Literal["master", "slave"]
 Link = PrimaryLink | ReplicaLink
@@ -199,7 +200,7 @@ async def _preview(running: Synchronising, link: ReplicaLink, wait_s: float) -> 
     elif after is None:
         told["held_back"] = {
             "reason": "waiting",
-            "detail": "no message has come under this key; ?wait=10 waits for one",
+            "detail": f"no message has come under this key in {wait_s:g} s" if wait_s else _NOT_YET,
         }
     else:
         told["after"] = after

@@ -102,7 +102,8 @@ def _render_proof(judged: Sequence[Judged], now: float) -> str:
         return "Nothing has been proven the same yet."
     if len(copies) == 1:
         return f"Proven the same {render_ago(min(proven), now)}."
-    who = "Each copy was" if len(proven) == len(copies) else f"{len(proven)} of {len(copies)} copies were"
+    some = f"{len(proven)} of {len(copies)} copies {'was' if len(proven) == 1 else 'were'}"
+    who = "Each copy was" if len(proven) == len(copies) else some
     return f"{who} proven the same at most {render_ago(min(proven), now)}."
 
 
