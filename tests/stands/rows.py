@@ -158,6 +158,10 @@ def wait_until_same(
         if newest is None or reached != newest:
             last[:] = [f"the newest record is {newest} at the primary, {reached} at the copy"]
             return None
+        counts = [_count_until(database, table, newest) for database in (primary, copy)]
+        if counts[0] != counts[1]:  # while much is under way this is all that is looked at
+            last[:] = [f"{counts[0]} records at the primary, {counts[1]} at the copy"]
+            return None
         with frozen(primary) as ours, frozen(copy) as theirs:
             if read_newest(ours, table=table) != newest:
                 return None
@@ -170,6 +174,11 @@ def wait_until_same(
     newest = wait_for(same, deadline_s, what=f"{copy} the same as {primary}", every_s=0.2, explain=report)
     assert newest is not None
     return newest
+
+
+def _count_until(database: Database, table: str, until: int) -> int:
+    ((count,),) = query(database, f"SELECT COUNT(*) FROM `{table}` WHERE dateTime <= ?", until)
+    return int(count)
 
 
 def _read_all(database: Database, table: str, until: int | None) -> tuple[list[str], list[str], list[tuple[Any, ...]]]:

@@ -80,6 +80,8 @@ def test_mariadb_holds_the_same_rows_as_the_sqlite_database_it_was_loaded_from(
             "archive: {end} differs in 1 columns: outTemp",
         ),
         ("UPDATE archive SET UV = 0.5 WHERE dateTime = {end}", "archive: {end} differs in 1 columns: UV"),
+        ("UPDATE archive SET outTemp = NULL WHERE rowid = {end}", "archive: {end} differs in 1 columns: outTemp"),
+        ("UPDATE archive SET outTemp = 'warm' WHERE rowid = {end}", "archive: {end} differs in 1 columns: outTemp"),
         ("DELETE FROM archive WHERE dateTime = {end} - 300", "archive: {before} is missing at the copy"),
         ("INSERT INTO archive (dateTime, usUnits, interval) VALUES ({end} + 1, 1, 5)", "is only at the copy"),
         ("UPDATE archive_day_outTemp SET maxtime = maxtime + 1", "archive_day_outTemp: "),
