@@ -1,19 +1,27 @@
-"""`samesky demo` as a user runs it: what it says, how it ends, and that it leaves nothing behind."""
+"""`samesky demo` as a user runs it: what it says, how it ends, and that it leaves nothing behind.
+
+Most runs go on with the stations of an earlier one, which have two weeks of records; two make the year of records, and
+one of them, with its page open, shows all of it.
+"""
 
 import os
 import re
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from samesky.demo.weewx_conf import AIR_BINDING, AIR_COLUMNS, ARCHIVE_INTERVAL_S, DATABASES, MAIN_BINDING
+from samesky.demo.year import write_year
 from stands.browser import Browser, Shown
 from stands.demo_run import DemoRun
 from stands.waiting import wait_for
 
+RECORDS = 4_000
 COPY_PAGE = "stream/station/demo/wx_binding?of=copy"
 ARRIVAL = re.compile(r"^  \d\d:\d\d:\d\d  (weather|air quality) .*  (\d+) ms$", re.MULTILINE)
 
@@ -50,10 +58,21 @@ def find_processes(folder: Path) -> list[str]:
     return found
 
 
+@pytest.fixture
+def earlier(folder: Path) -> Path:
+    """The directory of an earlier run that ended before the copy had anything."""
+    archive = folder / "earlier" / "primary" / "archive"
+    archive.mkdir(parents=True)
+    end = int(time.time()) - ARCHIVE_INTERVAL_S
+    write_year(archive / DATABASES[MAIN_BINDING], count=RECORDS, end_time=end)
+    write_year(archive / DATABASES[AIR_BINDING], count=RECORDS, end_time=end, schema=AIR_COLUMNS)
+    return folder / "earlier"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("broker", ["mosquitto", "iotcore"])
-def test_the_copy_catches_up_follows_and_is_the_same(folder: Path, broker: str) -> None:
-    with Run(folder, "--seconds", "75", "--broker", broker) as run:
+def test_the_copy_catches_up_follows_and_is_the_same(folder: Path, earlier: Path, broker: str) -> None:
+    with Run(folder, "--seconds", "60", "--broker", broker, "--directory", str(earlier)) as run:
         assert run.wait() == 0, run.text
         text = run.text
     page, first, directory, broker_line, *_, last = text.splitlines()
@@ -61,36 +80,38 @@ def test_the_copy_catches_up_follows_and_is_the_same(folder: Path, broker: str) 
         r"Page: http://127\.0\.0\.1:\d+/ shows what follows as it happens; open it in a browser\.", page
     )
     assert first.startswith("A real WeeWX station with a year of records, and an empty copy")
-    assert "ends after 75 seconds" in first
-    assert directory.startswith(f"Directory: {folder}/samesky-demo-")
+    assert "ends after 60 seconds" in first
+    assert directory == f"Directory: {earlier} (kept)"
     assert re.match(rf"Broker: {broker} on 127\.0\.0\.1, port \d+", broker_line)
-    assert "Caught up: 210,240 records in " in text
+    assert "The stations of an earlier run are there, and go on." in text
+    assert re.search(r"^Caught up: 8,00\d records in ", text, re.MULTILINE), text
     delays_ms = [int(ms) for label, ms in ARRIVAL.findall(text) if label == "weather"]
     assert len(delays_ms) >= 2, text
     # The first may come before the copy's WeeWX has an archive period to end; a copy that stays behind shows in all.
     late = [delay_ms for delay_ms in delays_ms if delay_ms >= 5000]
     assert len(late) <= 1, f"records waited for the next archive period: {delays_ms}"
+    assert_the_same(text)
+    assert re.fullmatch(r"The same: [89],\d{3} rows in 120 tables, every value of every row\.", last)
+
+
+def assert_the_same(text: str) -> None:
+    """It has shown that nothing differs, in neither binding."""
     assert re.findall(r"  (archive|daily summaries|metadata) .* 0 +(the same|differs) *$", text, re.M) == [
         (what, "the same") for what in ("archive", "daily summaries", "metadata") * 2
     ]
-    assert re.fullmatch(r"The same: 25\d,\d{3} rows in 120 tables, every value of every row\.", last)
-    assert not list(folder.glob("samesky-demo-*"))
 
 
 @pytest.mark.slow
-def test_a_table_that_differs_is_found_and_told(folder: Path) -> None:
-    with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as run:
+def test_a_table_that_differs_is_found_and_told(folder: Path, earlier: Path) -> None:
+    with Run(folder, "--seconds", "1", "--directory", str(earlier)) as run:
         run.wait_for_text("Caught up")
-        with closing(sqlite3.connect(folder / "kept/copy/archive/weewx.sdb", timeout=20)) as connection, connection:
+        with closing(sqlite3.connect(earlier / "copy/archive/weewx.sdb", timeout=20)) as connection, connection:
             # A record would be mended before anybody compares; this table only the demo looks at.
             connection.execute("INSERT INTO archive_day__metadata VALUES ('stray', '1')")
         run.wait_for_text("Comparing")
         assert run.wait() == 1, run.text
     assert "samesky: 1 of 120 tables differ" in run.text
     assert "weather: archive_day__metadata: 1 row only at the copy" in run.text
-    with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as again:
-        again.wait_for_text("The stations of an earlier run are there, and go on.")
-    wait_for(lambda: not find_processes(folder), 20, what="the end of every process")
 
 
 @pytest.mark.slow
@@ -99,8 +120,7 @@ def test_a_table_that_differs_is_found_and_told(folder: Path) -> None:
     [
         (signal.SIGINT, "Making", 130),
         (signal.SIGINT, "Copy: weewxd runs", 130),
-        (signal.SIGTERM, "Catching up", 143),
-        (signal.SIGHUP, "Live records", 143),
+        (signal.SIGHUP, "Catching up", 143),
     ],
     ids=lambda value: str(getattr(value, "name", value)),
 )
@@ -113,6 +133,17 @@ def test_a_signal_ends_it_and_nothing_is_left(
         assert run.wait() == status, run.text
     assert not list(folder.glob("samesky-demo-*"))
     assert "Traceback" not in run.text
+
+
+@pytest.mark.slow
+def test_a_signal_ends_it_while_it_is_live_and_what_is_to_be_kept_is(folder: Path, earlier: Path) -> None:
+    with Run(folder, "--directory", str(earlier)) as run:
+        run.wait_for_text("Live records")
+        run.process.send_signal(signal.SIGTERM)
+        assert run.wait() == 143, run.text
+    assert "Traceback" not in run.text
+    with closing(sqlite3.connect(earlier / "copy/archive/weewx.sdb")) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM archive").fetchone()[0] >= RECORDS
 
 
 @pytest.mark.slow
@@ -136,6 +167,10 @@ def test_the_page_shows_the_calendar_filling_and_ctrl_c_after_the_comparison_end
         run.process.send_signal(signal.SIGINT)
         assert run.wait() == 0, run.text
     assert run.text.splitlines()[-1] == "Ended."
+    assert f"\nDirectory: {folder}/samesky-demo-" in run.text
+    assert re.search(r"^Caught up: 210,24\d records in ", run.text, re.MULTILINE), run.text
+    assert_the_same(run.text)
+    assert re.search(r"^The same: 25\d,\d{3} rows in 120 tables, every value of every row\.$", run.text, re.MULTILINE)
     assert not list(folder.glob("samesky-demo-*"))
 
 
@@ -146,8 +181,8 @@ def count_complete_days(station: Shown) -> int:
 
 
 @pytest.mark.slow
-def test_a_kill_takes_the_stations_and_the_broker_along(folder: Path) -> None:
-    with Run(folder) as run:
+def test_a_kill_takes_the_stations_and_the_broker_along(folder: Path, earlier: Path) -> None:
+    with Run(folder, "--directory", str(earlier)) as run:
         run.wait_for_text("Catching up")
         run.process.kill()
         run.wait()
@@ -156,8 +191,8 @@ def test_a_kill_takes_the_stations_and_the_broker_along(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["Primary", "Copy"])
-def test_a_station_that_dies_is_told_with_the_end_of_its_log(folder: Path, name: str) -> None:
-    with Run(folder) as run:
+def test_a_station_that_dies_is_told_with_the_end_of_its_log(folder: Path, earlier: Path, name: str) -> None:
+    with Run(folder, "--directory", str(earlier)) as run:
         run.wait_for_text("Live records")
         os.kill(run.station_pid(name), signal.SIGKILL)
         assert run.wait() == 3, run.text
