@@ -19,10 +19,10 @@ from stands.databases import SqliteDatabase, query
 from stands.rows import read_count, wait_until_same
 from stands.waiting import wait_for
 
-KILLS = int(os.environ.get("SAMESKY_KILLS", "12"))
+KILLS = int(os.environ.get("SAMESKY_KILLS", "10"))
 SEED = int(os.environ.get("SAMESKY_KILL_SEED", "1"))
 HALF = Path(__file__).parent / "station_half.py"
-COUNT = 20_000
+COUNT = 12_000
 
 
 class Half:

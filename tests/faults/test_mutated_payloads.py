@@ -23,7 +23,7 @@ from samesky.station.requests import decode_request
 
 pytestmark = pytest.mark.slow
 
-MUTATIONS = int(os.environ.get("SAMESKY_MUTATIONS", "40000"))
+MUTATIONS = int(os.environ.get("SAMESKY_MUTATIONS", "20000"))
 SEED = int(os.environ.get("SAMESKY_MUTATION_SEED", "20240229"))
 
 RECORD = {"dateTime": 1_700_000_000, "usUnits": 1, "interval": 5, "outTemp": 71.3, "rain": -0.0, "hail": None, "é": "🌦"}

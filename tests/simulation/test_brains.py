@@ -13,7 +13,7 @@ import pytest
 
 from stands.brain_history import live_a_life
 
-HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "9000"))
+HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "6000"))
 FIRST_SEED = int(os.environ.get("SAMESKY_HISTORY_SEED", "0"))
 HALVES = 2
 """One for each of the processes in which `scripts/test` runs tests."""
