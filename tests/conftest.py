@@ -34,6 +34,27 @@ settings.load_profile("samesky")
 _numbers = itertools.count()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Have each of xdist's processes begin with its share of the slow tests, a file at a time.
+
+    xdist cuts the list into as many equal parts as there are processes, and who is done takes over the end of another's
+    part. Those are quick tests then, so that nobody is left alone with a minute's test when all others are done.
+    """
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes == 1:
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    numbers = {path: number for number, path in enumerate(dict.fromkeys(item.path for item in slow))}
+    quick = iter([item for item in items if not item.get_closest_marker("slow")])
+    dealt: list[pytest.Item] = []
+    for process in range(processes):
+        room = (len(items) - len(dealt)) // (processes - process)
+        share = [item for item in slow if numbers[item.path] % processes == process]
+        dealt += [*share, *itertools.islice(quick, max(0, room - len(share)))]
+    items[:] = [*dealt, *quick]
+
+
 @pytest.fixture(autouse=True)
 def log_levels() -> Iterator[None]:
     """Commands set how much is logged for their whole process, which is that of all tests here."""
