@@ -34,7 +34,7 @@ from stands.mesh_history import (
 )
 from stands.small_network import Storm
 
-HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "400"))
+HISTORIES = int(os.environ.get("SAMESKY_HISTORIES", "300"))
 FIRST_SEED = int(os.environ.get("SAMESKY_HISTORY_SEED", "0"))
 HALVES = 2
 """One for each of the processes in which `scripts/test` runs tests."""

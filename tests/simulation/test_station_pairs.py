@@ -28,7 +28,7 @@ from stands.databases import SqliteDatabase
 from stands.history import World, find_lost
 from stands.rows import find_differences, read_rows
 
-PAIRS = int(os.environ.get("SAMESKY_PAIRS", "60"))
+PAIRS = int(os.environ.get("SAMESKY_PAIRS", "40"))
 FIRST_SEED = int(os.environ.get("SAMESKY_HISTORY_SEED", "0"))
 STREAM = "home/wx_binding"
 REQUESTS = "replicate/request/home"
