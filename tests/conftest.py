@@ -29,6 +29,8 @@ settings.register_profile(
     derandomize="CI" in os.environ,
     print_blob=True,
 )
+# For `scripts/test quick`; everything else tries as many as Hypothesis does by itself, or as the test says.
+settings.register_profile("quick", settings.get_profile("samesky"), max_examples=25)
 settings.load_profile("samesky")
 
 _numbers = itertools.count()
