@@ -459,6 +459,7 @@ def test_what_cannot_be_mqtt_is_a_value_error(mosquitto, open_link) -> None:
 # Going away and coming back
 
 
+@pytest.mark.slow
 def test_a_broker_that_stands_still_is_noticed_by_keepalive(private, open_link) -> None:
     link = open_link(private.port, keepalive_s=1)
     signal_broker(private, signal.SIGSTOP)
@@ -523,6 +524,7 @@ def test_a_thread_that_waits_for_a_slot_is_let_go_when_the_connection_ends(priva
     assert answers == [False]
 
 
+@pytest.mark.slow
 def test_delays_between_attempts_grow_and_differ(open_link, caplog) -> None:
     """Of each link the first is logged; how long it really waited, the network's thread sees itself."""
     caplog.set_level("WARNING", logger="samesky")

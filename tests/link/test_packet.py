@@ -149,6 +149,7 @@ def test_what_is_in_a_view_is_decoded_alike_and_qos_1_has_a_receipt(message: Mes
     assert came.message.receipt == (Receipt(5, 7) if message.qos else None)
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(MESSAGES, some.data())
 def test_a_damaged_packet_is_a_fault_or_a_value_error_and_nothing_else(message: Message, data: some.DataObject) -> None:

@@ -150,6 +150,7 @@ def converse(script: str, broker: MosquittoBroker, paho1: Path) -> subprocess.Co
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
 
 
+@pytest.mark.slow
 def test_a_burst_and_then_silence_work_under_paho_1_6_1(paho1: Path) -> None:
     with MosquittoBroker(options=["max_queued_messages 10000"]) as broker:
         ran = converse(BURST, broker, paho1)

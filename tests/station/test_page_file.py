@@ -249,6 +249,7 @@ def test_a_file_cut_short_anywhere_is_refused(primary: SqliteArchive, copy: Sqli
         refused(copy, page[:length])
 
 
+@pytest.mark.slow
 def test_bits_flipped_anywhere_are_refused_or_change_no_more_than_values(
     primary: SqliteArchive, copy: SqliteArchive
 ) -> None:

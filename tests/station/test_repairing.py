@@ -419,6 +419,7 @@ def play(stand: Stand, changes: Sequence[tuple[str, int, float | None]]) -> None
             stand.repairing.replace_days([DAY + 86_400 * number], rows, NOW, "s")
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(CHANGES)
 def test_whatever_was_overwritten_or_deleted_undoing_makes_the_tables_what_they_were(
