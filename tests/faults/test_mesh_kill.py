@@ -1,4 +1,4 @@
-"""A kill a second of a peer, a web server or a broker, while 5,000 files come to three peers.
+"""A kill a second of a peer, a web server or a broker, while 10,000 files come to three peers.
 
 ``SAMESKY_MESH_KILLS`` sets how often, ``SAMESKY_MESH_FILES`` how many files, ``SAMESKY_KILL_SEED`` when and whom.
 """
@@ -20,8 +20,8 @@ from stands.mesh_reader import Reader, make_content
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("SAMESKY_MESH_KILLS", "30"))
-FILES = int(os.environ.get("SAMESKY_MESH_FILES", "5000"))
+KILLS = int(os.environ.get("SAMESKY_MESH_KILLS", "60"))
+FILES = int(os.environ.get("SAMESKY_MESH_FILES", "10000"))
 SEED = int(os.environ.get("SAMESKY_KILL_SEED", "1"))
 EVERY_S = 1.0
 BATCH = 20

@@ -17,7 +17,7 @@ from stands.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
-ROWS = 100_000
+ROWS = 200_000
 PAGE_ROWS = 2_000
 DEADLINE_S = 180
 SOME_BYTES, FEW_BYTES = 50_000, 20_000
