@@ -95,7 +95,7 @@ class LinkSnapshots:
         self, rough: Snapshot, status: PrimaryStatus | ReplicaStatus, carrier: Carrier, trouble: str, now: float
     ) -> Snapshot:
         remedy = _LOOK if carrier == "amqp" else find_remedy(trouble)
-        words, hint = (trouble, remedy) if trouble else (status.last_error, status.hint)
+        words, hint = (trouble, remedy) if trouble else (status.last_error, _make_sentence(status.hint))
         state: State = "disconnected" if trouble else _STATES[status.health]
         known = self._states.get((rough.stream, rough.role))
         if known is None or known[0] != state:
@@ -116,3 +116,7 @@ def show_value(data: object) -> str | None:
 
 def _round(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)
+
+
+def _make_sentence(hint: str) -> str:
+    return f"{hint[0].upper()}{hint[1:].rstrip('.')}." if hint else ""

@@ -101,14 +101,20 @@ def _read_pair(text: str) -> tuple[str, str]:
 
 @contextmanager
 def open_service(service: Service) -> "Iterator[RestClient]":
-    """A connection to the service."""
+    """A connection to the service. Raises `Unreachable`, which says what to type, when there is none."""
+    from ..errors import Unreachable
+
     with needing("httpx2", "blocks"):
         from ..link.rest import RestClient, RestTimeouts
     token = service.token_file.read_text(encoding="utf-8").strip() if service.token_file else None
     token = token or os.environ.get(TOKEN_VARIABLE)
     headers = {"Authorization": f"Bearer {token}"} if token else None
     with RestClient(service.url, headers=headers, timeouts=RestTimeouts(idle_s=LONGEST_ANSWER_S)) as client:
-        yield client
+        try:
+            yield client
+        except Unreachable as error:
+            hint = "Start it with `samesky blocks serve`, or say where it is: --url"
+            raise Unreachable(str(error), hint=error.hint or hint) from None
 
 
 def take(answer: "Answer", service: Service) -> Any:
