@@ -115,6 +115,9 @@ def _serve(settings: "BlocksSettings", status_dir: Path | None, as_json: bool) -
     listening = listen(where.host, where.port)
     port = listening.getsockname()[1]
     names = [each.name for each in settings.services]
+    for each in settings.services:
+        if each.kind == "store" and not Path(each.place).exists():
+            click.echo(f"samesky: {each.place} isn't there yet: {each.name} has no blocks until it is", err=True)
     told = json.dumps({"url": Listen(where.host, port).url, "port": port, "services": names})
     words = f"serving {', '.join(names)} at {Listen(where.host, port).url}"
     latest = Latest()
