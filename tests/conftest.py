@@ -3,6 +3,7 @@
 import itertools
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from hypothesis import HealthCheck, settings
 
 # The stands are a package beside the tests: `from stands.weewx_station import WeewxStation`.
 sys.path.append(str(Path(__file__).parent))
+
+# A shell that starts us in the background has us ignore Ctrl-C, and so would all that the tests start and end by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
     from samesky.link.broker import MosquittoBroker

@@ -164,7 +164,7 @@ def test_bodies_may_be_packed(server: PushServer) -> None:
 def test_a_port_in_use_is_said_at_the_start(server: PushServer) -> None:
     with pytest.raises(ConfigError, match=str(server.port)) as error:
         listen("127.0.0.1", server.port)
-    assert "another port" in error.value.hint
+    assert "another address or port" in error.value.hint
     with pytest.raises(ConfigError):
         listen("nowhere.invalid", 1)
 

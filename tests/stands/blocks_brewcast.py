@@ -64,13 +64,15 @@ class BrewcastStand:
 
     @property
     def tells(self) -> bool:
-        """Whether it tells anything; set to False, nothing more comes of what it is about to tell."""
+        """Whether it tells anything; set to False, the broker has all that it told, and nothing more comes."""
         return self._tells
 
     @tells.setter
     def tells(self, value: bool) -> None:
         with self._lock:
             self._tells = value
+        if not value and self.is_connected:
+            self._link.drain(30)
 
     def put(self, block: Block) -> None:
         """Make a block, as somebody at the controller would; its service tells of it."""
