@@ -374,7 +374,8 @@ def differ(stand: Stand, *, count: int = 1) -> list[int]:
     """Change old records at the primary; returns their times."""
     times = [END - 300 * (400 + number) for number in range(count)]
     with closing(sqlite3.connect(stand.primary.path, timeout=10)) as connection, connection:
-        connection.executemany("UPDATE archive SET outTemp = outTemp + 50 WHERE dateTime = ?", [(t,) for t in times])
+        changing = "UPDATE archive SET outTemp = COALESCE(outTemp, 0) + 50 WHERE dateTime = ?"
+        connection.executemany(changing, [(t,) for t in times])
     return times
 
 

@@ -106,7 +106,9 @@ class ServedCopy:
         self.change(
             self.copy,
             f"DELETE FROM archive WHERE dateTime BETWEEN {times[10]} AND {times[21]}",
-            f"UPDATE archive SET outTemp = outTemp + 1 WHERE dateTime BETWEEN {times[100]} AND {times[102]}",
+            # Of some hours, which depend on when this runs, the year has no temperatures.
+            "UPDATE archive SET outTemp = COALESCE(outTemp, 0) + 1 "
+            f"WHERE dateTime BETWEEN {times[100]} AND {times[102]}",
             f"INSERT INTO archive (dateTime, usUnits, interval) VALUES ({times[500] + 7}, 1, 5)",
             "UPDATE archive_day_outTemp SET max = max + 1 "
             "WHERE dateTime = (SELECT MIN(dateTime) FROM archive_day_outTemp)",

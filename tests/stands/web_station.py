@@ -98,7 +98,7 @@ class WebStation:
         early = datetime.fromisoformat(f"{self.day(days_ago)}T01:00:00").timestamp()
         times = self.times(self.copy, early, early + DAY_S / 4)[:3]
         for each in times:
-            self.change(self.copy, "UPDATE archive SET outTemp = outTemp + 40 WHERE dateTime = ?", each)
+            self.change(self.copy, "UPDATE archive SET outTemp = COALESCE(outTemp, 0) + 40 WHERE dateTime = ?", each)
         self._note("different", times)
 
     def _note(self, kind: FoundKind, times: list[int]) -> None:

@@ -88,7 +88,8 @@ def test_a_month_deleted_at_the_copy_is_told_and_the_command_shown_mends_it(home
 def test_a_record_edited_at_the_primary_is_told_and_reaches_the_copy(home: Household, browser: Browser) -> None:
     moment = home.newest() - DAY_S
     with browser.open(f"{home.url}stream/station/{STREAM}") as page:
-        assert home.change(home.primary, f"UPDATE archive SET outTemp = outTemp + 10 WHERE dateTime = {moment}") == 1
+        change = f"UPDATE archive SET outTemp = COALESCE(outTemp, 0) + 10 WHERE dateTime = {moment}"
+        assert home.change(home.primary, change) == 1
         page.wait_for("1 record was different", WITHIN_S)
         wait_for(home.is_same, WITHIN_S, what="the edit at the copy", explain=home.tails)
         assert page.complaints == []

@@ -63,7 +63,8 @@ def test_a_live_copy_is_the_same_at_every_look_and_mended_by_hand_without_a_stop
         looks += 1
     database = copy.database()
     with database.connect() as connection:
-        connection.execute("UPDATE archive SET outTemp = outTemp + 1 WHERE dateTime < ?", (first - 600_000,))
+        change = "UPDATE archive SET outTemp = COALESCE(outTemp, 0) + 1 WHERE dateTime < ?"
+        connection.execute(change, (first - 600_000,))
         connection.execute("DELETE FROM archive_day_outTemp WHERE dateTime < ?", (first - 600_000,))
     assert call(copy, "verify", "--deep") == 1
     assert call(copy, "repair", "--deep") == 0, capsys.readouterr().err
