@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -348,19 +350,25 @@ async def test_a_link_that_is_added_is_heard_by_those_who_heard_nothing_before(
         assert b.values_of("other") == [1.0]
 
 
-@on_a_loop
-async def test_a_stale_value_is_fresh_nowhere_in_a_chain(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
-    a, b, c = (
-        BlocksInMemory(sensor={"value": 1.0}),
-        BlocksInMemory(dummy={"value": 0}),
-        BlocksInMemory(end={"value": 0}),
-    )
-    async with running_service(tmp_path, rabbitmq.url, a=a, b=b, c=c) as service:
+@asynccontextmanager
+async def running_chain(
+    tmp_path: Path, url: str, **fallback: Any
+) -> AsyncIterator[tuple[Synchronising, BlocksInMemory]]:
+    """a.sensor is followed by b.dummy, and that by c.end, which has its value; the service, and the blocks of c."""
+    a, b = BlocksInMemory(sensor={"value": 1.0}), BlocksInMemory(dummy={"value": 0})
+    c = BlocksInMemory(end={"value": 0})
+    async with running_service(tmp_path, url, a=a, b=b, c=c) as service:
         await service.add(SENSOR)
-        await service.add(DUMMY)
+        await service.add(decode_replica("b", {"id": "dummy", "key": KEY, **fallback}))
         await service.add(decode_primary("b", {"id": "dummy", "interval": 0.2}))
         await service.add(decode_replica("c", {"id": "end", "key": "b.dummy", "ttl": 2}))
         await wait_until(lambda: c.blocks["end"] == {"value": 1.0}, 20, what="the value at the end of the chain")
+        yield service, c
+
+
+@on_a_loop
+async def test_a_stale_value_is_fresh_nowhere_in_a_chain(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
+    async with running_chain(tmp_path, rabbitmq.url) as (service, _):
         await service.remove(SENSOR)
 
         def freshness() -> dict[str, str]:
@@ -372,22 +380,16 @@ async def test_a_stale_value_is_fresh_nowhere_in_a_chain(rabbitmq: RabbitmqNode,
         said = middle.published
         await service.add(SENSOR)
         await wait_until(lambda: freshness() == {"dummy": "fresh", "end": "fresh"}, 20, what="a chain that is fresh")
-        middle = next(each for each in service.status()[0] if each.id == "dummy")
-        assert (middle.health, middle.published > said, middle.last_error) == ("ok", True, "")
+
+        def is_well() -> bool:
+            middle = next(each for each in service.status()[0] if each.id == "dummy")
+            return (middle.health, middle.published > said, middle.last_error) == ("ok", True, "")
+
+        await wait_until(is_well, 20, what="the middle of the chain as before")
 
 
 @on_a_loop
 async def test_a_fallback_goes_on_along_the_chain(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
-    a, b, c = (
-        BlocksInMemory(sensor={"value": 1.0}),
-        BlocksInMemory(dummy={"value": 0}),
-        BlocksInMemory(end={"value": 0}),
-    )
-    async with running_service(tmp_path, rabbitmq.url, a=a, b=b, c=c) as service:
-        await service.add(SENSOR)
-        await service.add(decode_replica("b", {"id": "dummy", "key": KEY, "fallback": {"value": 5.0}}))
-        await service.add(decode_primary("b", {"id": "dummy", "interval": 0.2}))
-        await service.add(decode_replica("c", {"id": "end", "key": "b.dummy"}))
-        await wait_until(lambda: c.blocks["end"] == {"value": 1.0}, 20, what="the value at the end of the chain")
+    async with running_chain(tmp_path, rabbitmq.url, fallback={"value": 5.0}) as (service, c):
         await service.remove(SENSOR)
         await wait_until(lambda: c.blocks["end"] == {"value": 5.0}, 20, what="the fallback at the end of the chain")
