@@ -19,12 +19,6 @@ pytestmark = pytest.mark.slow
 TREE = make_tree(300)
 
 
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several peers have longer to answer."""
-    monkeypatch.setattr(lag_module, "OTHERS_S", 3.0)
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MosquittoBroker]:
     with MosquittoBroker(dir=tmp_path_factory.mktemp("broker")) as broker:
@@ -36,7 +30,6 @@ def _broker(port: int, *, timeout_s: float = 60.0) -> Broker:
     return Broker(f"mqtt://127.0.0.1:{port}", settings, exchange=EXCHANGE, timeout_s=timeout_s)
 
 
-@pytest.mark.usefixtures("patient")
 def test_equal_peers_cost_a_few_messages(running: MosquittoBroker) -> None:
     with Answerer(running.port, TREE, "one"), Answerer(running.port, copy_of(TREE), "two"):
         lag = read_lag([_broker(running.port)])
@@ -51,7 +44,6 @@ def test_a_peer_behind_two_brokers_is_counted_once(running: MosquittoBroker) -> 
     assert [each.node for each in lag.survey.peers] == ["one"]
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_busy_peer_is_waited_for(running: MosquittoBroker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("samesky.mesh.answers.MOST_AT_ONCE", 2.0)
     monkeypatch.setattr("samesky.mesh.answers.ANSWERS_A_SECOND", 0.5)
@@ -62,7 +54,6 @@ def test_a_busy_peer_is_waited_for(running: MosquittoBroker, monkeypatch: pytest
     assert [each.lacking for each in lag.survey.peers] == [0, 300]
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_peer_that_stops_answering_cannot_be_reached(
     running: MosquittoBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
