@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from random import SystemRandom
 
 from ..core.backoff import Backoff
+from ..core.counts import count_of
 from ..core.strict import Reason, Refused, check_properties
 from ..core.timetree import Sum
 from ..errors import SameskyError
@@ -376,7 +377,7 @@ class Comparison:
         return []
 
     def _hold(self, count: int, where: str) -> None:
-        self.trouble = f"{count} file{'' if count == 1 else 's'} were removed in {where}: nothing was removed here"
+        self.trouble = f"{count_of(count, 'file')} were removed in {where}: nothing was removed here"
         self.remedy = f"If they are to go here too, start this peer once with `--accept-removals {count}`."
         _log.warning("mesh_removals_held neighbour=%s reason=%r", self._answering_node, self.trouble)
 
