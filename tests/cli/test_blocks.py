@@ -205,11 +205,11 @@ def test_a_service_that_is_ended_says_goodbye(
 
     with ServedBlocks(tmp_path, rabbitmq_node.url, other="") as other:
         other.put("other", sensor={"value": 1.0})
-        sparks.post("/spark-slave/remote/slave", {"id": "dummy-sensor", "key": "other.sensor"})
-        other.post("/remote/master", {"id": "sensor", "interval": 60})
+        sparks.post("/spark-slave/remote/slave", {"id": "dummy-sensor", "key": "other.sensor", "ttl": 600})
+        other.post("/remote/master", {"id": "sensor", "interval": 1})  # the first may come before its replica listens
         wait_for(lambda: freshness() == "fresh", 60, what="the value")
         assert other.command.end(signal.SIGTERM) == 143
-    wait_for(lambda: freshness() == "stale", 60, what="the goodbye")  # without one it lasts four minutes
+    wait_for(lambda: freshness() == "stale", 60, what="the goodbye")  # without one it lasts ten minutes
 
 
 def test_a_token_is_asked_for_and_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
