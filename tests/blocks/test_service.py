@@ -84,6 +84,22 @@ async def test_links_run_again_after_a_restart(rabbitmq: RabbitmqNode, tmp_path:
 
 
 @on_a_loop
+async def test_a_replica_hears_the_first_broadcast_of_a_primary_that_is_added_after_it(
+    rabbitmq: RabbitmqNode, tmp_path: Path
+) -> None:
+    a, b = BlocksInMemory(other={"value": 1.0}, sensor={"value": 20.5}), BlocksInMemory(dummy={"value": 0.5})
+    async with (
+        running_service(tmp_path / "a", rabbitmq.url, a=a) as leader,
+        running_service(tmp_path / "b", rabbitmq.url, b=b) as follower,
+    ):
+        await leader.add(decode_primary("a", {"id": "other", "interval": 0.2}))
+        await wait_until(lambda: leader.status()[0][0].published > 0, 30, what="a connection to broadcast on")
+        await follower.add(DUMMY)
+        await leader.add(decode_primary("a", {"id": "sensor", "interval": 3600}))
+        await wait_until(lambda: b.blocks["dummy"] == {"value": 20.5}, 30, what="the value")
+
+
+@on_a_loop
 async def test_a_goodbye_is_heard_by_other_services(rabbitmq: RabbitmqNode, tmp_path: Path) -> None:
     b = BlocksInMemory(dummy={"value": 0.5})
     async with running_service(tmp_path / "b", rabbitmq.url, b=b) as follower:

@@ -1,6 +1,7 @@
 """The AMQP link against a RabbitMQ in trouble: it mends, nothing old arrives, and the reason is told in words."""
 
 import asyncio
+import socket
 from pathlib import Path
 
 import aio_pika
@@ -179,6 +180,19 @@ async def test_a_killed_broker_is_found_again_and_gets_the_newest_of_each_key(ra
         assert await primary.publish("a", b"after") == Published()
         await wait_until(lambda: b"after" in replica.bodies, 30)
         assert set(replica.bodies) <= {b"before", b"98", b"99", b"after"}
+
+
+@on_a_loop
+async def test_who_subscribes_waits_for_a_connection_only_until_it_is_made_or_fails_or_time_is_up() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"amqp://guest:guest@127.0.0.1:{mute.getsockname()[1]}"
+        async with open_links(1, url, connect_timeout_s=60) as (link,):
+            await link.subscribe("#", wait_s=0.2)
+            assert link.consuming_trouble == ""  # nothing is known yet
+    async with open_links(1, "amqp://guest:guest@127.0.0.1:1") as (link,):
+        async with asyncio.timeout(60):
+            await link.subscribe("#", wait_s=3600)
+        assert "refused" in link.consuming_trouble
 
 
 @on_a_loop

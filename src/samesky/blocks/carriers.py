@@ -52,8 +52,11 @@ class CarrierLink(Protocol):
         """End, after a moment in which what was published may still go out."""
         ...
 
-    async def subscribe(self, pattern: str) -> None:
-        """Hear what is published under keys that ``pattern`` matches."""
+    async def subscribe(self, pattern: str, *, wait_s: float = 0.0) -> None:
+        """Hear what is published under keys that ``pattern`` matches; returns when it is heard.
+
+        It waits no longer than ``wait_s`` for a broker to which it isn't connected yet.
+        """
         ...
 
     async def unsubscribe(self, pattern: str) -> None:
@@ -91,9 +94,9 @@ class AmqpCarrier:
             await asyncio.wait(self._settling, timeout=self.FAREWELL_S)
         await self._link.close(drain_s=self.FAREWELL_S)
 
-    async def subscribe(self, pattern: str) -> None:
+    async def subscribe(self, pattern: str, *, wait_s: float = 0.0) -> None:
         """As of `CarrierLink`."""
-        await self._link.subscribe(pattern)
+        await self._link.subscribe(pattern, wait_s=wait_s)
 
     async def unsubscribe(self, pattern: str) -> None:
         """As of `CarrierLink`."""

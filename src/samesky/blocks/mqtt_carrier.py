@@ -67,8 +67,11 @@ class MqttCarrier:
         await self._in.close()
         self._presence.close()
 
-    async def subscribe(self, pattern: str) -> None:
-        """As of `CarrierLink`. All blocks of the prefix come then; who wants which is known by its pattern."""
+    async def subscribe(self, pattern: str, *, wait_s: float = 0.0) -> None:
+        """As of `CarrierLink`. All blocks of the prefix come then; who wants which is known by its pattern.
+
+        There is nothing to wait for: the broker retains what is published meanwhile.
+        """
         self._patterns.add(pattern)
         if not self._in.is_open:
             self._in.open()

@@ -31,6 +31,8 @@ _log = logging.getLogger(__name__)
 
 MOST_KEYS = 10_000
 """Of so many keys it is remembered which replicas hear them; a binding with wildcards brings any number of them."""
+HEARD_WITHIN_S = 2.0
+"""So long a new replica waits for the first connection: who adds its primary next has it hear the first broadcast."""
 
 
 class Synchronising:
@@ -97,7 +99,7 @@ class Synchronising:
             await self._stop(link, successor=link)
             if isinstance(link, PrimaryLink):
                 self._begin_epoch()  # its messages are counted from 1 again
-            await self._run(link)
+            await self._run(link, wait_s=HEARD_WITHIN_S)
         return True
 
     def check(self, link: PrimaryLink | ReplicaLink) -> None:
@@ -208,7 +210,7 @@ class Synchronising:
             return
         await self._run(link)
 
-    async def _run(self, link: PrimaryLink | ReplicaLink) -> None:
+    async def _run(self, link: PrimaryLink | ReplicaLink, *, wait_s: float = 0.0) -> None:
         carrier = self._carriers[link.carrier]
         if isinstance(link, PrimaryLink):
             self._primaries[link.service, link.id] = Broadcasting(
@@ -227,7 +229,7 @@ class Synchronising:
         self._replicas[link.name] = following
         self._writers.setdefault((link.service, link.id), []).append(following)
         self._takers.clear()
-        await carrier.subscribe(link.key)
+        await carrier.subscribe(link.key, wait_s=wait_s)
 
     async def _stop(
         self, link: PrimaryLink | ReplicaLink, *, successor: PrimaryLink | ReplicaLink | None = None

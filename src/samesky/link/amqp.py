@@ -114,14 +114,16 @@ class AmqpLink:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
 
-    async def subscribe(self, pattern: str) -> None:
+    async def subscribe(self, pattern: str, *, wait_s: float = 0.0) -> None:
         """Hear what is published by keys that ``pattern`` matches, now (if connected) and after every reconnection.
 
-        Raises ``ValueError`` (`check_pattern`), and nothing for the network.
+        For a first attempt to connect it waits up to ``wait_s``: if that succeeds, what is published after this has
+        returned is heard. Raises ``ValueError`` (`check_pattern`), and nothing for the network.
         """
         self._patterns.add(check_pattern(pattern))
         if self._started:
             self._consuming.start()
+            await self._consuming.wait_tried(wait_s)
         await self._bind()
 
     async def unsubscribe(self, pattern: str) -> None:

@@ -6,7 +6,7 @@ import logging
 import random
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 from ..core.backoff import Backoff
@@ -48,6 +48,7 @@ class Line:
         """Whether the connection stands and is in use."""
         self.trouble = ""
         """Why it isn't, or why nothing moves on it; a sentence."""
+        self._tried = asyncio.Event()
         self.denied = asyncio.Event()
         """Set while the broker refuses us, rather than being away."""
         self._role = role
@@ -69,6 +70,12 @@ class Line:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"samesky-amqp-{self._role}")
 
+    async def wait_tried(self, timeout_s: float) -> None:
+        """Wait until the first attempt to connect has succeeded or failed; for ``timeout_s`` at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._tried.wait()
+
     async def close(self) -> None:
         """End the connection for good."""
         if self._task is None:
@@ -81,6 +88,7 @@ class Line:
     def note_up(self, address: str) -> None:
         """All is as it should be, on a connection to ``address``."""
         self.up = True
+        self._tried.set()
         self.trouble = ""
         self.denied.clear()
         self._logged = ("", float("-inf"))
@@ -142,6 +150,7 @@ class Line:
         """Tell ``why`` there is no connection, and let some time pass."""
         delay_s = self._backoff.next_s()
         self.trouble = str(why)
+        self._tried.set()
         if isinstance(why, NotAllowed):
             self.denied.set()
         else:
