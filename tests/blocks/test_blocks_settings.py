@@ -147,7 +147,7 @@ def test_every_mistake_is_told_at_once() -> None:
         ({"token": "short"}, "16 characters"),
         ({"listen": "127.0.0.1:5000x"}, "should be HOST:PORT"),
         ({"listen": "5000"}, "should be HOST:PORT"),
-        ({"listen": ":5000"}, "set token_file"),
+        ({"listen": "0.0.0.0:5000"}, "set token_file"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(changed: dict[str, Any], words: str) -> None:
@@ -164,6 +164,11 @@ def test_a_token_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SAMESKY_BLOCKS_TOKEN", "from the environment")
     settings, found = read({**LEAST, "listen": "0.0.0.0:5000"})
     assert (settings.token, found) == ("from the environment", [])
+
+
+def test_a_port_alone_is_of_this_machine() -> None:
+    settings, found = read({**LEAST, "listen": ":5001"})
+    assert (settings.listen, found) == ("127.0.0.1:5001", [])
 
 
 @pytest.mark.parametrize("listen", ["127.0.0.1:5000", "127.8.9.1:0", "localhost:80", "[::1]:5000"])

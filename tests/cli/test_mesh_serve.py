@@ -9,7 +9,7 @@ import click
 import pytest
 
 from samesky.cli.main import main
-from samesky.cli.mesh_options import Listen, ListenType
+from samesky.cli.mesh_options import ON_THIS_MACHINE, Listen, ListenType
 from stands.mesh_command import RunningCommand
 
 
@@ -52,6 +52,7 @@ def test_where_to_listen_is_a_port_with_or_without_a_host(text: str, host: str, 
     listen = ListenType().convert(text, None, None)
     assert (listen, listen.url) == (Listen(host, port), url)
     assert ListenType().convert("8000", None, None) == Listen("", 8000)
+    assert ON_THIS_MACHINE.convert("8000", None, None) == Listen("127.0.0.1", 8000)
 
 
 @pytest.mark.parametrize("text", ["", "x", "host", "host:", "1:2:3", "::1:80", "[::1:80", "host:65536", "host:-1"])

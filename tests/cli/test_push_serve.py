@@ -92,6 +92,12 @@ def test_every_mistake_of_the_configuration_is_told(tmp_path: Path, capsys: pyte
     assert "base_path" in told
 
 
+def test_a_port_alone_is_of_this_machine(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'central.db'}"
+    with RunningCommand("push", "serve", "--database", database, "--listen", "0", "--json") as serving:
+        assert json.loads(serving.wait_for_line())["url"].startswith("http://127.0.0.1:")
+
+
 @pytest.mark.parametrize("listen", ["x", "127.0.0.1:99999"])
 def test_where_to_listen_is_a_port(tmp_path: Path, capsys: pytest.CaptureFixture[str], listen: str) -> None:
     database = f"sqlite:///{tmp_path / 'central.db'}"

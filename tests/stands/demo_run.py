@@ -11,7 +11,7 @@ from urllib.request import urlopen
 from .waiting import wait_for
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-DEADLINE_S = 120
+DEADLINE_S = 300
 
 
 class DemoRun:

@@ -37,7 +37,8 @@ from ..link.broker_url import BrokerUrl, cut_path, read_broker_url
 from ..link.tls import TlsSettings
 from ..link.urls import is_loopback
 
-DEFAULT_LISTEN = "127.0.0.1:5000"
+USUAL_HOST = "127.0.0.1"
+DEFAULT_LISTEN = f"{USUAL_HOST}:5000"
 """The port of the seed's walkthrough."""
 DEFAULT_STATE = "blocks.sdb"
 DEFAULT_EXCHANGE = "syncast"
@@ -108,7 +109,7 @@ def read_blocks(tables: Mapping[str, Any], findings: Findings, *, given: Mapping
         exchange=options.text("exchange", DEFAULT_EXCHANGE),
         tls=tls,
         state=Path(options.text("state", DEFAULT_STATE)).expanduser(),
-        listen=options.text("listen", DEFAULT_LISTEN),
+        listen=_name_host(options.text("listen", DEFAULT_LISTEN)),
         token=options.secret("token", TOKEN_VARIABLE) or "",
     )
     if not options.has("amqp") and not options.has("mqtt"):
@@ -228,6 +229,10 @@ def _check_token(settings: BlocksSettings, findings: Findings) -> None:
         )
 
 
+def _name_host(listen: str) -> str:
+    return f"{USUAL_HOST}{listen}" if listen.startswith(":") else listen
+
+
 def is_local(listen: str) -> bool:
-    """Whether only this machine reaches ``host:port``; without a host all its addresses are meant."""
+    """Whether only this machine reaches ``host:port``."""
     return is_loopback(listen.rpartition(":")[0].strip("[]"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .configuration import json_option, tell_warnings
-from .mesh_options import Listen, ListenType, needing
+from .mesh_options import ON_THIS_MACHINE, Listen, needing
 from .systemd import Systemd
 from .web_options import beside_options, page_beside
 
@@ -43,8 +43,8 @@ USUAL_CONFIG = Path("samesky.toml")
 @click.option(
     "-l",
     "--listen",
-    type=ListenType(),
-    help="Where to listen; port 0 takes a free one (default: 127.0.0.1:5000, which only this machine reaches).",
+    type=ON_THIS_MACHINE,
+    help="Where to listen; 0.0.0.0:5000 is all addresses, port 0 a free one (default: this machine alone, 5000).",
 )
 @click.option("--state", metavar="FILE", help="Where the links are kept (default: blocks.sdb in this folder).")
 @click.option("--token-file", metavar="FILE", help="Holds what users must send (or set SAMESKY_BLOCKS_TOKEN).")
@@ -111,7 +111,7 @@ def _serve(settings: "BlocksSettings", status_dir: Path | None, as_json: bool) -
         from ..link.web_server import listen
     from ..web.posting import Latest, posting
 
-    where = ListenType().convert(settings.listen, None, None)
+    where = ON_THIS_MACHINE.convert(settings.listen, None, None)
     listening = listen(where.host, where.port)
     port = listening.getsockname()[1]
     names = [each.name for each in settings.services]

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from urllib.parse import quote, urlsplit
 
 import click
@@ -120,9 +120,12 @@ class Listen(NamedTuple):
 
 
 class ListenType(_ListenParameter):
-    """``[HOST:]PORT``; an IPv6 address stands in brackets."""
+    """``[HOST:]PORT``; an IPv6 address stands in brackets. Without a host it is ``usual_host``: "", all addresses."""
 
     name = "[HOST:]PORT"
+
+    def __init__(self, usual_host: str = "") -> None:
+        self._usual_host = usual_host
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Listen:
         if isinstance(value, Listen):
@@ -132,7 +135,11 @@ class ListenType(_ListenParameter):
             self.fail(f"{value} isn't a port, nor a host and a port, such as 8000 or 127.0.0.1:8000", param, ctx)
         if (host.startswith("[") != host.endswith("]")) or (":" in host and not host.startswith("[")):
             self.fail(f"the address in {value} must be in brackets, such as [::1]:8000", param, ctx)
-        return Listen(host.strip("[]"), int(port))
+        return Listen(host.strip("[]") or self._usual_host, int(port))
+
+
+ON_THIS_MACHINE: Final = ListenType("127.0.0.1")
+"""Where whoever reaches a server may also write, or learn who writes: more than a port has to be said for others."""
 
 
 def choose_base_url(given: str | None, folder: Path) -> str:

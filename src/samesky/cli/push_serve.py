@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from .configuration import json_option
-from .mesh_options import Listen, ListenType, needing
+from .mesh_options import ON_THIS_MACHINE, Listen, needing
 from .push_options import Centre, centre_options, open_central, read_centre
 from .systemd import Systemd
 from .web_options import beside_options, page_beside
@@ -22,8 +22,8 @@ from .web_options import beside_options, page_beside
 @click.option(
     "-l",
     "--listen",
-    type=ListenType(),
-    help="Where to listen; port 0 takes a free one (default: 127.0.0.1:6543, which only this machine reaches).",
+    type=ON_THIS_MACHINE,
+    help="Where to listen; 0.0.0.0:6543 is all addresses, port 0 a free one (default: this machine alone, 6543).",
 )
 @click.option("--base-path", metavar="PATH", help="Where a proxy puts the server, such as /building.")
 @click.option(
@@ -58,7 +58,7 @@ def command(
     centre = read_centre(
         config, database, database_password_file, base_path=base_path, tls_cert=tls_cert, tls_key=tls_key
     )
-    where = listen or ListenType().convert(centre.settings.listen, None, None)
+    where = listen or ON_THIS_MACHINE.convert(centre.settings.listen, None, None)
     configs = [config] if config else []
     with page_beside(web, web_token_file, configs=configs, status_dir=status_dir, quiet=as_json):
         _serve(centre, where, status_dir, as_json)
