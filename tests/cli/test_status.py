@@ -20,6 +20,7 @@ from samesky.core.status import Snapshot
 from samesky.station.state import FILE_NAME, State
 from samesky.web.noticeboard import Noticeboard
 from stands.children import die_with_parent
+from stands.mesh_command import RunningCommand
 from stands.waiting import wait_for
 
 STREAM = "home/wx_binding"
@@ -191,6 +192,20 @@ def test_names_are_shown_as_they_are_whatever_is_in_them(config: Path, capsys: p
 
 
 @pytest.mark.slow
+def test_watched_by_a_program_it_tells_a_document_a_line(config: Path) -> None:
+    write(config, replace(LIVE, proven_at=time.time() - 5))
+    with RunningCommand("status", "--watch", "--json", "--config", config) as watching:
+
+        def shown() -> list[str]:
+            return [json.loads(line)["streams"][0]["state"] for line in watching.output]
+
+        wait_for(lambda: "live" in shown(), 60, what="the stream")
+        write(config, replace(LIVE, state="stopped", last_error="another origin"), age_s=0)
+        wait_for(lambda: shown()[-1] == "stopped", 60, what="the change")
+        assert watching.end(signal.SIGINT) == 130
+
+
+@pytest.mark.slow
 def test_watched_in_a_terminal_it_follows_what_happens_until_ctrl_c(config: Path) -> None:
     write(config, replace(LIVE, proven_at=time.time() - 5))
     ours, theirs = pty.openpty()
@@ -204,12 +219,12 @@ def test_watched_in_a_terminal_it_follows_what_happens_until_ctrl_c(config: Path
     arguments = [sys.executable, "-m", "samesky", "status", "--watch", "--config", str(config)]
     process = subprocess.Popen(arguments, stdout=theirs, stderr=theirs, stdin=theirs, preexec_fn=die_with_parent())
     try:
-        wait_for(lambda: says(STREAM.encode()), 30, what="the stream")
+        wait_for(lambda: says(STREAM.encode()), 60, what="the stream")
         assert not says(b"stopped")
         write(config, replace(LIVE, state="stopped", last_error="another origin"), age_s=0)
-        wait_for(lambda: says(b"stopped"), 30, what="the change", explain=said.decode)
+        wait_for(lambda: says(b"stopped"), 60, what="the change", explain=lambda: said.decode(errors="replace"))
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     finally:
         process.kill()
         process.wait()

@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -34,7 +34,7 @@ WATCH_INTERVAL_S = 2.0
     "--max-lag", type=click.FloatRange(min=1), metavar="SECONDS", help="What is further behind is told as bad."
 )
 @status_dir_option
-@click.option("--watch", is_flag=True, help="Go on showing it, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Go on showing it, until Ctrl-C; with --json a line each time.")
 @json_option
 def command(
     configs: tuple[Path, ...],
@@ -56,6 +56,8 @@ def command(
     from ..web.status_document import describe_status
 
     sources = Sources(find_configs(configs), open_noticeboard(status_dir))
+    if watch and as_json:
+        _watch_json(sources, system, stream, max_lag)
     if watch:
         _watch(sources, system, stream, max_lag)
     now = time.time()
@@ -88,7 +90,17 @@ def _read(sources: "Sources", system: "System | None", stream: str | None, now: 
     ]
 
 
-def _watch(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> None:
+def _watch_json(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> NoReturn:
+    from ..web.status_document import describe_status
+
+    while True:
+        now = time.time()
+        found = _read(sources, system, stream, now)
+        click.echo(json.dumps(describe_status(found, now, max_lag, troubles=sources.troubles)))
+        time.sleep(WATCH_INTERVAL_S)
+
+
+def _watch(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> NoReturn:
     from rich.console import Group
     from rich.live import Live
 
