@@ -46,22 +46,24 @@ REPLY_TO = "replicate/response/copy"
 RECORDS, DIFFERENT = 100_000, 1000
 RECORDED = 1000
 """More records than come while the test runs; the last one isn't in the future."""
-INTERVAL_S = 300
+INTERVAL_S = 600
+"""With twice as many records in an hour, the rows of a thousand leaves fit a question only if marks are two bytes long.
+Then in one of two hundred runs a row that differs has the same mark at both sides, and only another check finds it."""
 RECORDING_PAUSE_S = 0.1
 MOST_MESSAGES = 6
 ASKED_AGAIN = 40
-"""The primary may be busy: it publishes a live record first, ten times a second."""
+"""The primary may be busy, or late: it publishes a live record first, ten times a second."""
 MOST_BYTES = 300_000
 
 
 class Origin:
-    """What both sides begin with: a year of records, and the sums of it, which are the same for any database."""
+    """What both sides begin with: two years of records, and the sums of it, which are the same for any database."""
 
     def __init__(self, folder: Path) -> None:
         self.database = SqliteDatabase(folder / "origin.sdb")
         self.state = folder / "state"
         end = int(time.time()) // INTERVAL_S * INTERVAL_S - RECORDED * INTERVAL_S
-        write_year(self.database.path, count=RECORDS, end_time=end, schema="wview_small")
+        write_year(self.database.path, count=RECORDS, interval_s=INTERVAL_S, end_time=end, schema="wview_small")
         self.rows = set(query(self.database, "SELECT * FROM archive"))
         self.state.mkdir()
         with (
@@ -101,14 +103,17 @@ class Recorder:
     def _run(self) -> None:
         following = (read_newest(self._database) or 0) + INTERVAL_S
         mark = "?" if isinstance(self._database, SqliteDatabase) else "%s"
-        insert = f"INSERT INTO archive (dateTime, usUnits, `interval`, outTemp) VALUES ({mark}, 1, 5, 50.5)"
+        minutes = INTERVAL_S // 60
+        insert = f"INSERT INTO archive (dateTime, usUnits, `interval`, outTemp) VALUES ({mark}, 1, {minutes}, 50.5)"
         update = f"UPDATE archive_day__metadata SET value = {mark} WHERE name = 'lastUpdate'"
         with self._database.connect() as connection:
             cursor = connection.cursor()
             while not self._stopping.wait(RECORDING_PAUSE_S):
                 cursor.execute(insert, (following,))
                 cursor.execute(update, (str(following),))
-                self._serving.publish_record({"dateTime": following, "usUnits": 1, "interval": 5, "outTemp": 50.5})
+                self._serving.publish_record(
+                    {"dateTime": following, "usUnits": 1, "interval": minutes, "outTemp": 50.5}
+                )
                 self.times.append(following)
                 following += INTERVAL_S
 
@@ -144,6 +149,11 @@ class Pair:
     @property
     def repaired(self) -> int:
         return self.following.snapshots()[0].repaired
+
+    @property
+    def timeouts(self) -> int:
+        """How many questions of checks weren't answered in time."""
+        return self.following.check_counts(STREAM).get("timeout", 0)
 
     def check(self, allowed_deletions: int) -> list[Counted]:
         """Have a check made, with a person's permission to delete; the messages until both sides are proven equal."""
@@ -198,7 +208,7 @@ def test_a_thousand_differences_are_repaired_and_nothing_else_is_touched_while_t
         messages = pair.check(differences.deletions)
     wait_for(lambda: read_newest(pair.copy) == recorder.times[-1], 30, what="the last record")
     wait_for(lambda: not find_summary_differences(pair.primary, pair.copy), 30, what="equal summaries")
-    assert_few(messages)
+    assert_few(messages, pair.timeouts)
     assert pair.repaired == DIFFERENT
     primary = set(query(pair.primary, "SELECT * FROM archive"))
     assert not times_of(primary ^ set(query(pair.copy, "SELECT * FROM archive")))
@@ -206,14 +216,17 @@ def test_a_thousand_differences_are_repaired_and_nothing_else_is_touched_while_t
     assert times_of(primary ^ origin.rows) == by_hand | {*recorder.times}
 
 
-def assert_few(messages: Sequence[Counted]) -> None:
-    """As many messages as station.md promises for the check that finds them, and two for the one that proves it."""
+def assert_few(messages: Sequence[Counted], timeouts: int) -> None:
+    """As many messages as station.md promises for the check that finds them, and two for the one that proves it.
+
+    A question whose answer was late was asked again, and may have been answered twice.
+    """
     roots = [number for number, each in enumerate(messages) if each.kind == "root?"]
     again = sum(each.kind == "error" for each in messages)
-    assert 2 * again <= ASKED_AGAIN
-    assert len(messages) - 2 * again == MOST_MESSAGES + 2
-    assert len(roots) <= 2 + again
-    assert sum(each.size_bytes for each in messages) <= MOST_BYTES
+    assert 2 * (again + timeouts) <= ASKED_AGAIN
+    assert 0 <= len(messages) - 2 * again - (MOST_MESSAGES + 2) <= 2 * timeouts
+    assert len(roots) <= 2 + again + timeouts
+    assert sum(each.size_bytes for each in messages) <= MOST_BYTES * (1 + timeouts)
 
 
 def times_of(rows: Iterable[tuple[Any, ...]]) -> set[int]:
