@@ -13,7 +13,7 @@ from .noticeboard import open_noticeboard
 from .sources import Sources
 from .web_settings import WebSettings
 
-START_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 10.0
 
 
@@ -41,10 +41,17 @@ def serve_beside(
             started=started.set,
             ending=app.state.end,
         )
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="page", daemon=True)
+
+        def run() -> None:
+            try:
+                server.run(sockets=[listening])
+            finally:
+                started.set()  # or it never will
+
+        thread = threading.Thread(target=run, name="page", daemon=True)
         thread.start()
         try:
-            if not started.wait(START_TIMEOUT_S):
+            if not started.wait(START_TIMEOUT_S) or not server.started:
                 raise ConfigError("the page didn't start; the log says why")
             yield name_address(settings, listening.getsockname()[1])
         finally:
