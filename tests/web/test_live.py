@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from tests.stands import web_streams as streams
 from tests.stands.waiting import wait_for
-from tests.stands.web_page import ServedPage
+from tests.stands.web_page import Event, ServedPage
 
 from samesky.web.layout import Page, render_part
 from samesky.web.live import MOST_LISTENERS, Live
@@ -29,13 +29,18 @@ def seen_by(page: ServedPage, path: str = "/") -> str:
     return page.ask(path).text.partition("seen=")[2].partition('"')[0]
 
 
+def news(events: Iterator[Event]) -> Iterator[Event]:
+    """The events without the beats, of which there are some before the news where the machine is busy."""
+    return (event for event in events if event.kind != "beat")
+
+
 def test_what_changes_is_sent_and_nothing_else(page: ServedPage) -> None:
     now = time.time()
     page.post(*streams.all_well(now), at=now)
     with page.listen("/", seen_by(page)) as events:
         assert next(events).kind == "beat"
         page.post(*streams.all_well(now)[:-1], streams.replica_of("spark-slave.dummy-1", now, lag_s=77.0), at=now)
-        event = next(events)
+        event = next(news(events))
     assert event.kind == "parts"
     assert len(event.data["parts"]) == 1
     assert "77 s" in next(iter(event.data["parts"].values()))
@@ -65,7 +70,7 @@ def test_a_page_that_cannot_be_made_for_a_while_is_told_of_when_it_can_again(cap
         return page
 
     async def listen() -> bytes:
-        events = await Live(make, interval_s=0.01, beat_s=5.0).listen("/", "")
+        events = await Live(make, interval_s=0.01, beat_s=60.0).listen("/", "")
         await anext(events)
         return await anext(events)
 
@@ -105,7 +110,7 @@ def test_a_stream_that_comes_or_goes_has_the_page_loaded_again(page: ServedPage)
     with page.listen("/", seen_by(page)) as events:
         next(events)
         page.post(streams.copy_of("a/b", time.time()), streams.copy_of("a/c", time.time()))
-        assert next(events).kind == "page"
+        assert next(news(events)).kind == "page"
 
 
 def test_all_who_look_at_a_page_get_the_same(page: ServedPage) -> None:
@@ -114,7 +119,7 @@ def test_all_who_look_at_a_page_get_the_same(page: ServedPage) -> None:
         listeners = [stack.enter_context(page.listen("/", seen_by(page))) for _ in range(3)]
         assert [next(each).kind for each in listeners] == ["beat"] * 3
         page.post(streams.copy_of("a/b", time.time(), behind=55))
-        assert len({next(each).id for each in listeners}) == 1
+        assert len({next(news(each)).id for each in listeners}) == 1
 
 
 def test_too_many_who_listen_are_refused_and_told_when_to_come_back(page: ServedPage) -> None:
@@ -145,7 +150,7 @@ def test_a_page_that_is_no_more_ends_its_events(page: ServedPage) -> None:
     with page.listen("/stream/mesh/data/x") as events:
         next(events)
         page.post()
-        assert list(events) == []
+        assert list(news(events)) == []
 
 
 def test_who_listens_does_not_keep_the_page_from_ending(tmp_path: Path) -> None:
