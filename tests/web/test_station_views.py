@@ -10,11 +10,13 @@ from samesky.link.broker import MosquittoBroker
 from samesky.link.mqtt import MqttLink
 from samesky.station.found import FoundDay
 from samesky.station.serving import Serving
+from samesky.web.asking import NOT_YET
 from samesky.web.chart import find_ticks
 from samesky.web.found_section import gather_findings
 from samesky.web.station_databases import read_roles, read_station_databases
 from samesky.web.station_pages import render_station
 from samesky.web.station_views import SHORT_FOR_S, Calendars
+from stands.waiting import wait_for
 from stands.web_station import WebStation, write_station
 
 pytestmark = pytest.mark.slow
@@ -45,7 +47,9 @@ def served(tmp_path: Path, broker: MosquittoBroker) -> Iterator[WebStation]:
     station.tell_well()
     responder, _, _ = read_roles(station.config)
     assert responder is not None
-    with Serving(responder.serve, lambda topics, on_event: MqttLink(responder.mqtt, topics, on_event)):
+    with Serving(responder.serve, lambda topics, on_event: MqttLink(responder.mqtt, topics, on_event)) as serving:
+        # A question that comes before the primary listens is asked again five seconds later.
+        wait_for(lambda: all(each.state == "live" for each in serving.snapshots()), 60, what="the primary's connection")
         yield station
 
 
@@ -72,7 +76,10 @@ def test_a_day_is_shown_with_the_primarys_records_beside_the_copys(served: WebSt
     served.find_different(3)
     served.change(served.copy, "DELETE FROM archive WHERE dateTime > ? AND dateTime <= ?", noon, noon + 7200)
     served.change(served.copy, "INSERT INTO archive VALUES (?, 1, 60, 1, 2, 3, 4, 5, 6)", noon + 12_345)
-    day = Calendars([served.config]).day(STREAM, chosen)
+    calendars = Calendars([served.config])
+    # Who looks at the page while the primary is slow to answer loads it again, as it says.
+    wait_for(lambda: (found := calendars.day(STREAM, chosen)) and found.why_not != NOT_YET, 60, what="an answer")
+    day = calendars.day(STREAM, chosen)
     assert day is not None
     assert (day.why_not, day.columns[:3]) == ("", ("dateTime", "usUnits", "interval"))
     counts = day.counts()
