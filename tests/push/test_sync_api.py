@@ -225,6 +225,7 @@ def heartbeat(**members: object) -> dict[str, object]:
 
 
 def test_a_heartbeat_is_seen_in_the_fleet(site: Site, server: PushServer) -> None:
+    server.central.sites.add(f"site-{next(NUMBERS)}")
     site.ready().send_page([(DAY, 69, 0, 1, 1.0)], position=[DAY, 69, 0])
     proof = {"table": "Reading", "same": True}
     assert site.http.post("/sync/v1/heartbeat", json=heartbeat(proofs=[proof])).status_code == 200
