@@ -302,7 +302,7 @@ def test_row_47_an_idempotency_key_stands_for_one_request(centre: Centre) -> Non
 
 def test_row_27_too_many_requests_are_told_to_wait(tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.mktemp("rate") / "central.db"
-    with PushServer(f"sqlite:///{file}", limits={"requests_per_s": 5.0}) as server:
+    with PushServer(f"sqlite:///{file}", limits={"requests_per_s": 1.0}) as server:
         server.central.sites.add("hill")
         client = server.client(server.make_key("hill"))
         answers = [client.get("/rest/reading/") for _ in range(100)]
