@@ -35,7 +35,7 @@ def running(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -137,7 +137,7 @@ def test_a_command_that_serves_shows_itself(tmp_path: Path) -> None:
     words = ("mesh", "watch", "--post-broker", broker, "--web", "0", "data")
     with running(tmp_path, *words) as process:
         url = read_address(process)
-        wait_for(lambda: json.loads(ask(url, "status.json")[1])["streams"], 20, what="the command's own stream")
+        wait_for(lambda: json.loads(ask(url, "status.json")[1])["streams"], 60, what="the command's own stream")
         streams_told = json.loads(ask(url, "status.json")[1])["streams"]
         assert [each["system"] for each in streams_told] == ["mesh"]
 

@@ -29,7 +29,7 @@ class Run(DemoRun):
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Where the demo's temporary directory will be; after the test, no process may know it any more."""
     yield tmp_path
-    wait_for(lambda: find_processes(tmp_path) == [], 20, what="the end of every process")
+    wait_for(lambda: find_processes(tmp_path) == [], 60, what="the end of every process")
 
 
 def test_two_sites_are_gathered_late_readings_found_and_ctrl_c_ends_it(folder: Path) -> None:
