@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from samesky.errors import SameskyError
+from samesky.errors import SameskyError, Unreachable
 from samesky.push.cache_file import FILE_NAME
-from samesky.push.push_settings import read_push_settings
+from samesky.push.push_settings import PushSettings, TargetSettings, read_push_settings
 from samesky.push.pushing import open_pushing
 from samesky.push.site_cache import SiteCache
+from samesky.push.steps import RunReport
 
 from .children import die_with_parent
 from .push_runs import SiteCommands
@@ -93,11 +94,21 @@ def _push(config: str, failures: list[str]) -> None:
     settings, _ = read_push_settings(Path(config))
     (target,) = settings.enabled
     try:
-        with SiteCache(settings.state_dir / FILE_NAME) as cache, open_pushing(settings, target, cache) as pushing:
-            report = pushing.run()
+        with SiteCache(settings.state_dir / FILE_NAME) as cache:
+            report = _run(settings, target, cache)
         print(json.dumps({"config": config, "report": repr(report)}), flush=True)
     except SameskyError as error:
         failures.append(f"{config}: {error}")
+
+
+def _run(settings: PushSettings, target: TargetSettings, cache: SiteCache) -> RunReport:
+    """Push, and again as a daemon does: on a busy machine a centre is away for longer than a run tries to reach it."""
+    while True:
+        try:
+            with open_pushing(settings, target, cache) as pushing:
+                return pushing.run()
+        except Unreachable as error:
+            print(json.dumps({"target": target.url, "error": str(error)}), flush=True)
 
 
 def main(configs: list[str]) -> Any:

@@ -104,6 +104,7 @@ class PushProxy:
         self.connections += 1
         writers = [writer]
         try:
+            await self._passable.wait()  # a centre that is away while all is held up refuses nobody
             target_reader, target_writer = await asyncio.open_connection(HOST, self.target_port)
             writers.append(target_writer)
             self._writers |= {*writers}
