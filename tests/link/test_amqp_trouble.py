@@ -206,7 +206,7 @@ async def test_a_frozen_broker_is_noticed_by_its_silence_and_nothing_is_written_
         await replica.wait_for(AmqpArrived)
         rabbitmq.freeze()
         primary.offer("a", b"old")
-        await wait_until(lambda: not primary.connected and not replica.connected, 30)
+        await wait_until(lambda: not primary.connected and not replica.connected, 60, what="the end of both")
         assert "silent" in replica.consuming_trouble
         primary.offer("a", b"newest")
         rabbitmq.thaw()
@@ -231,7 +231,7 @@ async def test_a_broker_short_of_memory_keeps_nothing_old_and_stops_no_consumer(
         await asyncio.to_thread(rabbitmq.raise_memory_alarm)
         stalled = await asyncio.gather(*(link.publish("a", b"old", timeout_s=1.5) for link in (primary, both_ways)))
         assert [isinstance(each, TimedOut) and each.in_doubt for each in stalled] == [False, False]
-        assert "short of memory" in both_ways.publishing_trouble
+        await wait_until(lambda: "short of memory" in both_ways.publishing_trouble, 30, what="the reason")
         await both_ways.acknowledge(both_ways.of(AmqpArrived)[0])
         await wait_until(lambda: rabbitmq.count_messages() == 0, 30, what="the acknowledgement under the alarm")
         primary.offer("a", b"older")

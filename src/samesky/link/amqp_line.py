@@ -134,17 +134,27 @@ class Line:
         losing = asyncio.create_task(connection.wait_lost())
         serving = asyncio.ensure_future(self._serve(connection))
         try:
-            await asyncio.wait({losing, serving}, return_when=asyncio.FIRST_COMPLETED)
-            await asyncio.wait({losing}, timeout=_REASON_WITHIN_S)  # which knows better why
-            if serving.cancelled() and not losing.done():  # aiormq cancels what waits on a channel that ends
-                raise Lost(f"a channel of the connection to {connection.address} was cut")
-            await (losing if losing.done() else serving)
-        except TimeoutError:
-            raise Lost(f"{connection.address} confirms nothing") from None
+            await self._wait_for_end(connection, losing, serving)
+        except (Lost, NotAllowed) as why:
+            self.trouble = str(why)  # at once: to close the connection may take seconds
+            raise
         finally:
             self.up = False
             await end_tasks(losing, serving)
             await connection.close()
+
+    async def _wait_for_end(
+        self, connection: AmqpConnection, losing: "asyncio.Task[NoReturn]", serving: "asyncio.Future[NoReturn]"
+    ) -> NoReturn:
+        """Raise why ``connection`` ended, or why it can't be served any more."""
+        await asyncio.wait({losing, serving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({losing}, timeout=_REASON_WITHIN_S)  # which knows better why
+        if serving.cancelled() and not losing.done():  # aiormq cancels what waits on a channel that ends
+            raise Lost(f"a channel of the connection to {connection.address} was cut")
+        try:
+            await (losing if losing.done() else serving)
+        except TimeoutError:
+            raise Lost(f"{connection.address} confirms nothing") from None
 
     async def _wait(self, why: Lost | NotAllowed) -> None:
         """Tell ``why`` there is no connection, and let some time pass."""
