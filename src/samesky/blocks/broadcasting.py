@@ -18,7 +18,8 @@ _log = logging.getLogger(__name__)
 
 LONGEST_PUBLISH_S = 10.0
 """A broker that takes longer to confirm has failed; what is read next goes in its place."""
-GOODBYE_S = 1.0
+GOODBYE_S, FAREWELL_S = 5.0, 1.0
+"""So long the last message may take on a busy machine, and so long where the broker is in trouble already."""
 
 
 class Broadcasting:
@@ -53,7 +54,7 @@ class Broadcasting:
         last = self.brain.goodbye(wall_s=time.time())
         if last is not None:
             try:
-                await self._publish(last, GOODBYE_S)
+                await self._publish(last, FAREWELL_S if self._carrier.trouble else GOODBYE_S)
             except SameskyError as error:
                 _log.info("block_goodbye_failed key=%s reason=%r", self.link.key, str(error))
 
