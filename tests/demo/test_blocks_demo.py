@@ -52,7 +52,7 @@ class Run(DemoRun):
 def folder(tmp_path: Path) -> Iterator[Path]:
     """Where the demo's temporary directory will be; after the test, no process may know it any more."""
     yield tmp_path
-    wait_for(lambda: find_processes(tmp_path) == [], 20, what="the end of every process")
+    wait_for(lambda: find_processes(tmp_path) == [], 60, what="the end of every process")
 
 
 def read_streams(page: str) -> set[str]:
@@ -71,7 +71,7 @@ def test_the_walkthrough_is_shown_and_what_goes_wrong_and_ctrl_c_ends_it(folder:
         # The service that was started again posts how it does within seconds.
         wait_for(
             lambda: {"spark-slave.dummy-sensor", "spark-master.master-sensor"} <= read_streams(page),
-            20,
+            60,
             what="both ends on the page",
         )
         run.process.send_signal(signal.SIGINT)
@@ -84,7 +84,7 @@ def test_the_walkthrough_is_shown_and_what_goes_wrong_and_ctrl_c_ends_it(folder:
     (port,) = re.findall(r"^Both are behind http://localhost:(\d+)/", text, re.MULTILINE)
     assert use_port(FIRST_CALL, int(port)) + '{\n  "key": "spark-master.master-sensor"\n}\n' in text
     assert use_port(SECOND_CALL, int(port)) + "null\n" in text
-    assert re.search(r"^dummy-sensor after:  \{\"value\": 20\.5\}  \(\d\.\d s later\)$", text, re.MULTILINE)
+    assert re.search(r"^dummy-sensor after:  \{\"value\": 20\.5\}  \(\d+\.\d s later\)$", text, re.MULTILINE)
     assert text.count("\nsyncast topic false true\n") == 2
     assert "  its status: value is null, as of a sensor that has failed\n" in text
     assert re.search(r"s later dummy-sensor is stale:\n\$ samesky blocks status [^$]*failing, stale", text)

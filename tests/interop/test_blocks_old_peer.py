@@ -125,7 +125,8 @@ async def test_an_exchange_that_goes_with_the_last_follower_is_there_for_the_nex
     ours = BlocksInMemory(sensor={"value": 0})
     failed: list[Mapping[str, int]] = []
     async with running_service(tmp_path, rabbitmq.url, ours=ours) as service:
-        await service.add(OUR_PRIMARY)
+        # A message has failed when it takes longer than the interval; in between an exchange is made.
+        await service.add(decode_primary("ours", {"id": "sensor", "interval": 2}))
         for value in (1, 2, 3):
             ours.blocks["sensor"] = {"value": value}
             async with OldPeer(rabbitmq.url, "old", dummy={}) as old:
@@ -137,6 +138,12 @@ async def test_an_exchange_that_goes_with_the_last_follower_is_there_for_the_nex
                 )
                 if not failed:  # the first may have been too early for a connection
                     failed.append(service.status()[0][0].failed)
+            published = service.status()[0][0].published
+            await wait_until(
+                lambda published=published: service.status()[0][0].published > published,  # type: ignore[misc]
+                DEADLINE_S,
+                what="a message while nobody follows",
+            )
         assert service.status()[0][0].failed == failed[0]
         assert service.troubles() == {}
 
