@@ -84,7 +84,7 @@ def test_a_slow_answer_takes_nobody_with_it() -> None:
 
     with ScriptedWeb(script) as web:
         replies = fetch(
-            *(f"{web.url}/{number}" for number in range(20)), timeouts=Timeouts(first_byte_s=2), connections_per_host=1
+            *(f"{web.url}/{number}" for number in range(20)), timeouts=Timeouts(first_byte_s=5), connections_per_host=1
         )
         assert [number for number, reply in enumerate(replies) if reply.failure] == [5]
         assert replies[19].body == b"/19"
@@ -199,7 +199,7 @@ def test_a_server_that_loses_pipelined_requests_is_asked_one_by_one() -> None:
             visitor.send(echo(request))
 
     with ScriptedWeb(script) as web:
-        replies = fetch(*(f"{web.url}/{number}" for number in range(30)), timeouts=replace(PATIENT, first_byte_s=2))
+        replies = fetch(*(f"{web.url}/{number}" for number in range(30)), timeouts=replace(PATIENT, first_byte_s=5))
         assert len(failures(replies)) <= 4
         assert all(reply.body for reply in replies if not reply.failure)
 

@@ -29,7 +29,7 @@ def test_a_name_server_that_doesnt_answer_holds_up_nobody_else(monkeypatch: pyte
     with ScriptedWeb(answering(echo)) as web:
         urls = [f"http://slow{number}.example:{web.port}/" for number in range(20)]
         rules = UrlRules(hosts=("*", "127.0.0.1", "localhost"))
-        replies = fetch(*urls, f"http://localhost:{web.port}/b", rules=rules, timeouts=Timeouts(connect_s=2))
+        replies = fetch(*urls, f"http://localhost:{web.port}/b", rules=rules, timeouts=Timeouts(connect_s=5))
         ended.set()
         assert failures(replies) == ["connect"] * 20
         assert replies[20].body == b"/b"

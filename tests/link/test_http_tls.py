@@ -1,5 +1,6 @@
 """The HTTP client over TLS."""
 
+import gc
 import ssl
 import subprocess
 from pathlib import Path
@@ -39,6 +40,8 @@ def test_tls_connections_that_end_with_their_answers_leave_no_trace(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority, context = make_certificate(tmp_path, "IP:127.0.0.1")
+    gc.collect()  # what loops of other tests left behind is told of when it is found
+    caplog.clear()
 
     def script(visitor: Visitor) -> None:
         for last in (False, False, True):

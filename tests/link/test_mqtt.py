@@ -274,6 +274,7 @@ def test_acknowledging_twice_or_from_an_older_connection_does_no_harm(private, o
     link.seen.wait_for(Disconnected)
     private.start()
     link.seen.wait_for(Connected, count=2)
+    ended = len(link.seen.of(Disconnected))  # more than one where the broker took its time to start
     link.publish(Message("a", b"2"))
     new = link.seen.wait_for_messages(2)[1]
     for message in (old, new, new, old, Message("a", b"never arrived")):
@@ -281,7 +282,7 @@ def test_acknowledging_twice_or_from_an_older_connection_does_no_harm(private, o
     link.publish(Message("a", b"3"))
     # QoS 1: what was on its way when the connection ended may come twice.
     wait_for(lambda: b"3" in [message.payload for message in link.seen.wait_for_messages(3)], 30, what="the third")
-    assert len(link.seen.of(Disconnected)) == 1
+    assert len(link.seen.of(Disconnected)) == ended
 
 
 def test_no_more_than_receive_maximum_come_before_the_first_is_acknowledged(private, open_link) -> None:
@@ -550,8 +551,9 @@ def test_delays_between_attempts_grow_and_differ(open_link, caplog) -> None:
 def test_a_client_id_used_twice_is_described(mosquitto, open_link) -> None:
     first = open_link(mosquitto.port, client_id="twice")
     open_link(mosquitto.port, client_id="twice")
-    ended = first.seen.wait_for(Disconnected, count=2)
-    assert ended.reason.endswith("does another program connect as client_id twice?")
+    words = "does another program connect as client_id twice?"
+    # A connection that lasted for seconds, as when the second begins late, is no sign of it yet.
+    wait_for(lambda: any(ended.reason.endswith(words) for ended in first.seen.of(Disconnected)), 60, what=words)
 
 
 def test_a_broker_that_accepts_and_says_nothing_does_not_hold_up_closing(open_link) -> None:
@@ -620,7 +622,7 @@ def test_threads_have_the_name_of_their_client_and_go_with_it(mosquitto, open_li
     assert names().count("samesky-mqtt-named") == 1
     assert not [name for name in names() if name.startswith("paho")]
     link.close()
-    assert "samesky-mqtt-named" not in names()
+    wait_for(lambda: "samesky-mqtt-named" not in names(), 30, what="the end of the thread")
 
 
 def test_many_threads_may_publish_at_once(mosquitto, open_link) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.stands.waiting import wait_for
 
 from samesky.link.broker import MosquittoBroker
 from samesky.link.message import Arrived, Connected, Denied, Disconnected, Message
@@ -67,7 +68,8 @@ def test_a_will_with_a_delay_is_not_published_when_the_link_is_back_in_time(mosq
     second = open_link(mosquitto.port, client_id="back")  # takes over: mosquitto cuts the first one off
     first.seen.wait_for(Disconnected)
     first.close()
-    second.publish(Message("delayed/after", b""))
+    # Where the first was quick enough to connect again, it is the second that has to.
+    wait_for(lambda: second.publish(Message("delayed/after", b"")), 60, what="the second link's connection")
     assert heir.seen.wait_for(Arrived).message.topic == "delayed/after"
 
 
