@@ -4,7 +4,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -183,20 +183,41 @@ def test_json_says_what_was_done(pair: ServedCopy, capsys: pytest.CaptureFixture
     assert Path(done["quarantine"]).is_file()
 
 
-def test_a_running_copy_learns_of_a_repair_and_goes_on_when_it_was_stopped(pair: ServedCopy) -> None:
-    with ExitStack() as stack:
-        state = stack.enter_context(closing(State(pair.state_dir)))
-        state.write_hold(STREAM, "undone")
-        sums = stack.enter_context(closing(TreeStore(pair.state_dir)))
-        settings = pair.config
-        following = stack.enter_context(
-            Following(
-                settings.follow,
-                lambda subscriptions, on_event: MqttLink(settings.mqtt, subscriptions, on_event),
-                state=state,
-                checks=CheckSettings(sums, pair.state_dir),
-            )
+@contextmanager
+def follow(pair: ServedCopy) -> Iterator[Following]:
+    """The copy, running."""
+    settings = pair.config
+    with closing(State(pair.state_dir)) as state, closing(TreeStore(pair.state_dir)) as sums:
+        following = Following(
+            settings.follow,
+            lambda subscriptions, on_event: MqttLink(settings.mqtt, subscriptions, on_event),
+            state=state,
+            checks=CheckSettings(sums, pair.state_dir),
         )
+        with following:
+            yield following
+
+
+def test_a_running_copy_is_stopped_by_an_undo_and_does_not_repair_what_was_undone(pair: ServedCopy) -> None:
+    with follow(pair) as following:
+        wait_for(lambda: following.check_counts(STREAM).get("proven"), 60, what="the proof")
+        pair.spoil()
+        spoilt = pair.everything()
+        assert call(pair, "repair") == 0
+        assert call(pair, "repair", "--undo") == 0
+        following.request_check(STREAM)
+        wait_for(lambda: following.snapshots()[0].state == "stopped", 60, what="the copy stopped")
+        assert "a repair was undone by hand" in (following.snapshots()[0].last_error or "")
+        assert set(spoilt["archive"]) <= set(pair.everything()["archive"])
+        assert call(pair, "repair") == 0
+        wait_for(lambda: following.snapshots()[0].state == "live", 60, what="the copy live again")
+        assert pair.everything() == pair.everything(pair.primary)
+
+
+def test_a_running_copy_learns_of_a_repair_and_goes_on_when_it_was_stopped(pair: ServedCopy) -> None:
+    with closing(State(pair.state_dir)) as state:
+        state.write_hold(STREAM, "undone")
+    with follow(pair) as following:
         pair.spoil()
         wait_for(lambda: following.snapshots()[0].state == "stopped", 30, what="the copy stopped")
         began = time.time()  # it goes on, and proves, as soon as the repair is done: before we have compared

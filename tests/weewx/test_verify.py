@@ -83,6 +83,8 @@ def test_an_undone_repair_stays_undone_until_somebody_says_so(
         connection.execute("UPDATE archive SET outTemp = 1 WHERE dateTime IN (SELECT dateTime FROM archive LIMIT 3)")
     assert call(copy, "repair", "--deep") == 0
     assert call(copy, "repair", "--undo") == 0
+    # Its next check notices, after a record or two, and repairs nothing.
+    copy.wait_for(lambda: "a repair was undone by hand" in copy.log_text, DEADLINE_S, what="the copy's word")
     wait_for(lambda: call(copy, "status") == 1 and " stopped " in capsys.readouterr().out, 60, what="the copy stopped")
     newest = read_newest(copy.database())
     assert len(find_archive_differences(primary.database(), copy.database(), until=newest)) == 3

@@ -257,6 +257,12 @@ class Checker:
             return []
         return self._ask(now)
 
+    def abandon(self, now: float) -> None:
+        """Nothing is to be repaired now: another check is due as soon as there may be one."""
+        self._session = None
+        self._found_before = []  # what wasn't repaired will rightly be found again
+        self._rest(now)
+
     def give_up(self, reason: str, now: float) -> None:
         """The shell couldn't apply what was found: try again later."""
         self._found_before = []  # what wasn't repaired will rightly be found again

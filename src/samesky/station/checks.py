@@ -82,7 +82,10 @@ def scope_of(description: Description, agreement: Agreement) -> tuple[Scope, tup
 
 
 class Checks:
-    """Checks one copy. ``publish`` sends; ``on_hold`` is told the reason when a person has to decide."""
+    """Checks one copy. ``publish`` sends; ``on_hold`` is told the reason when a person has to decide.
+
+    ``is_held`` says whether somebody has stopped the copy meanwhile: what was undone mustn't be repaired again.
+    """
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Checks:
         *,
         publish: Callable[[Message], object],
         on_hold: Callable[[str], None],
+        is_held: Callable[[], bool],
         clock: Callable[[], float],
         timer: Callable[[], float],
     ) -> None:
@@ -100,7 +104,7 @@ class Checks:
         self.different: bool | None = None
         self.repaired = 0
         self._copy, self._settings = copy, settings
-        self._publish, self._on_hold = publish, on_hold
+        self._publish, self._on_hold, self._is_held = publish, on_hold, is_held
         self._clock, self._timer = clock, timer
         self._scope = Scope()
         self._trees: StreamTrees | None = None
@@ -232,6 +236,8 @@ class Checks:
         self._note_proof(root.until, root.count, different=self.different if self.checker.trouble else False)
 
     def _begin(self, trees: StreamTrees) -> None:
+        if self._is_held():
+            return
         until = self._copy.read_settled_position(self._clock())
         if not until:
             self.checker.postpone(self._timer(), EMPTY_PAUSE_S)
@@ -277,6 +283,9 @@ class Checks:
     def _do(self, actions: Iterable[CheckAction]) -> None:
         for action in actions:
             match action:
+                case Apply() | Delete() if self._is_held():
+                    self.checker.abandon(self._timer())
+                    return
                 case AskCheck(message):
                     self._publish(message)
                     self.checker.on_asked(self._timer())

@@ -67,10 +67,19 @@ class CopyActions:
 
     def hold(self, stream: FollowedStream, reason: str) -> None:
         """Stop a stream until a person has decided."""
-        name = stream.brain.stream
-        self._holds.hold(name, reason)
+        self._holds.hold(stream.brain.stream, reason)
+        self._stop(stream, reason)
+
+    def look_for_hold(self, stream: FollowedStream) -> bool:
+        """Whether another program has had a stream stop, as an undone repair does; it stops then."""
+        reason = self._holds.look(stream.brain.stream)
+        if reason:
+            self._stop(stream, reason)
+        return bool(reason)
+
+    def _stop(self, stream: FollowedStream, reason: str) -> None:
         stream.brain.stop(reason)
-        self._trouble.report(name, reason)
+        self._trouble.report(stream.brain.stream, reason)
 
     def attempt(self, stream: FollowedStream, work: Callable[[], None], message: Message | None = None) -> None:
         """Do ``work`` on a copy; when it fails, the brain asks again from what is stored."""

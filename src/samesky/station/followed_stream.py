@@ -132,6 +132,7 @@ def make_stream(
     checks: CheckSettings,
     publish: Callable[[Message], object],
     on_hold: Callable[[str], None],
+    is_held: Callable[[], bool],
     clock: Callable[[], float],
     timer: Callable[[], float],
     random: Callable[[], float],
@@ -146,5 +147,7 @@ def make_stream(
         random=random,
         interval_s=checks.interval_s,
     )
-    checking = Checks(copy, checker, checks, publish=publish, on_hold=on_hold, clock=clock, timer=timer)
+    checking = Checks(
+        copy, checker, checks, publish=publish, on_hold=on_hold, is_held=is_held, clock=clock, timer=timer
+    )
     return FollowedStream(copy, brain, checking, clock())

@@ -127,6 +127,7 @@ class Following(Worker):
             checks=self._check_settings,
             publish=self._ask,
             on_hold=lambda reason: self._actions.hold(self._streams[name], reason),
+            is_held=lambda: self._actions.look_for_hold(self._streams[name]),
             clock=self._clock,
             timer=self._timer,
             random=self._random,

@@ -29,6 +29,12 @@ class Holds:
         """Why ``stream`` is held; empty when it isn't."""
         return self._held.get(stream, "")
 
+    def look(self, stream: str) -> str:
+        """Why ``stream`` is held, by whom ever: a repair is undone beside a running copy. Empty when it isn't."""
+        if reason := self._state.read_hold(stream):
+            self._held[stream] = reason
+        return reason
+
     def hold(self, stream: str, reason: str) -> None:
         """Hold ``stream`` until a person has decided."""
         self._held[stream] = reason
