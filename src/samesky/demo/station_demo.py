@@ -34,8 +34,8 @@ DELETE_A_MONTH = (
     "DELETE FROM archive WHERE dateTime BETWEEN strftime('%s', 'now', '-40 days') AND strftime('%s', 'now', '-10 days')"
 )
 EDIT_A_RECORD = (
-    "UPDATE archive SET outTemp = outTemp + 10 "
-    "WHERE dateTime = (SELECT MAX(dateTime) FROM archive WHERE dateTime < strftime('%s', 'now', '-1 day'))"
+    "UPDATE archive SET outTemp = outTemp + 10 WHERE dateTime = "
+    "(SELECT MAX(dateTime) FROM archive WHERE dateTime < strftime('%s', 'now', '-1 day') AND outTemp IS NOT NULL)"
 )
 BROKERS = {"mosquitto": MosquittoBroker, "iotcore": IotcoreBroker}
 
