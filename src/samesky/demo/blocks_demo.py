@@ -216,12 +216,12 @@ class BlocksDemo:
 
     def stay(self, *, until: float | None) -> None:
         """Move the sensor on until the moment ``until`` (monotonic), or until Ctrl-C, which is the way to end."""
-        if until is None:
-            self._screen.say("\nThe sensor goes on moving. Look at the services, in a browser too:")
-            self._screen.say(f"  {find_program()} blocks status --url {self._slave.url}")
-            self._screen.say(f"  {self._slave.url}/docs describes their interface. Ctrl-C ends the demo.")
         quarters = 0
         try:
+            if until is None:
+                self._screen.say("\nThe sensor goes on moving. Look at the services, in a browser too:")
+                self._screen.say(f"  {find_program()} blocks status --url {self._slave.url}")
+                self._screen.say(f"  {self._slave.url}/docs describes their interface. Ctrl-C ends the demo.")
             while until is None or time.monotonic() < until:
                 quarters = (quarters + 1) % 12
                 self._master.put(SENSOR, {"value": RETURN_TEMPERATURE + quarters / 4}, type=SENSOR_TYPE)

@@ -150,8 +150,8 @@ class MeshDemo:
             f"  {find_program()} mesh pub --post-broker {node.broker_url} --post-base-url {node.base_url} "
             f"--post-base-dir {node.tree} {node.tree}/hello.txt"
         )
-        self._screen.say("Ctrl-C ends the demo.")
         try:
+            self._screen.say("Ctrl-C ends the demo.")
             while True:
                 self._wait_until(time.monotonic() + LIVE_EVERY_S)
         except KeyboardInterrupt:

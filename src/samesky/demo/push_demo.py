@@ -190,11 +190,11 @@ class PushDemo:
 
     def stay(self, *, until: float | None) -> None:
         """Keep the centre running until the moment ``until`` (monotonic), or until Ctrl-C, which is the way to end."""
-        if until is None:
-            self._screen.say("The centre goes on. Look at it, in a browser too:")
-            self._screen.say(f"  curl {self.url}/rest/sensortype/")
-            self._screen.say(f"  {self.url}/docs describes its interface. Ctrl-C ends the demo.")
         try:
+            if until is None:
+                self._screen.say("The centre goes on. Look at it, in a browser too:")
+                self._screen.say(f"  curl {self.url}/rest/sensortype/")
+                self._screen.say(f"  {self.url}/docs describes its interface. Ctrl-C ends the demo.")
             while until is None or time.monotonic() < until:
                 self._centre.check()
                 self._page.check()

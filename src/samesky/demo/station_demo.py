@@ -196,8 +196,8 @@ class Demo:
         self._screen.say(f'  sqlite3 {primary} "{EDIT_A_RECORD}"')
         if (program := find_program()) != "samesky":
             self._screen.say(f"The commands that it tells begin with samesky, which is {program} here.")
-        self._screen.say("Both stay live. Ctrl-C ends the demo.")
         try:
+            self._screen.say("Both stay live. Ctrl-C ends the demo.")
             self.follow()
         except KeyboardInterrupt:
             self._screen.say("Ended.")
