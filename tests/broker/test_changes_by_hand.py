@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 STREAM = "home/wx_binding"
 REQUESTS = ("replicate/request/home", "replicate/request")
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 COUNT = 6000
 DAY_S = 86_400
 COLUMNS = (
@@ -79,14 +79,18 @@ class Pair:
         return self.following.snapshots()[0].proven_at or 0.0
 
     def wait_until_mended(self) -> None:
-        """Until a check has found it, and another has proven that it is mended."""
+        """Until checks have found it, and another has proven that it is mended.
+
+        On a busy machine not all of it is found at once: each look has its share of time, and no more.
+        """
 
         def is_mended() -> bool:
             snapshot = self.following.snapshots()[0]
-            return snapshot.repaired > 0 and snapshot.different is False
+            if not snapshot.repaired or snapshot.different is not False:
+                return False
+            return not find_differences(self.primary, self.copy)
 
         wait_for(is_mended, DEADLINE_S, what="the proof", explain=lambda: self.following.snapshots()[0].describe())
-        assert not find_differences(self.primary, self.copy)
 
 
 def change(database: SqliteDatabase, query: str, *values: object) -> None:
@@ -99,7 +103,7 @@ def pair(tmp_path: Path, broker: MosquittoBroker, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(stream_trees, "RECHECK_INTERVAL_S", 1.0)  # usually half a minute
     with ExitStack() as stack:
         made = Pair(tmp_path, broker.port, stack)
-        wait_for(lambda: made.proven_at > 0, 30, what="the first proof")
+        wait_for(lambda: made.proven_at > 0, DEADLINE_S, what="the first proof")
         yield made
 
 
