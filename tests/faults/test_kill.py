@@ -89,7 +89,8 @@ def kill(whom: str, halves: dict[str, Half], broker: MosquittoBroker) -> None:
 
 
 def wait_for_count(copy: SqliteDatabase, count: int) -> None:
-    wait_for(lambda: read_count(copy) >= count, 60, what=f"{count} records", every_s=0.01)
+    # After many kills a link waits up to a minute before it connects again.
+    wait_for(lambda: read_count(copy) >= count, 140, what=f"{count} records", every_s=0.01)
 
 
 def check_sound(copy: SqliteDatabase) -> None:

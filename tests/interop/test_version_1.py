@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 COUNT = 5_000
 """Five times what the broker keeps for who is slow."""
 DEADLINE_S = 240
+LIVE_DEADLINE_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +92,13 @@ def test_a_version_1_copy_gets_every_record_from_our_primary(
     )
     stations.enter_context(primary)
     primary.start()
-    primary.wait_for(lambda: read_count(here) > count, 30, what="the first live record")
+    primary.wait_for(lambda: read_count(here) > count, LIVE_DEADLINE_S, what="the first live record")
     requester = start_peer(stations, broker, "requester", there, *(["--plain"] if plain else []))
     requester.wait_for_event("asked")
     wait_until_same(here, there, DEADLINE_S, summaries=False, explain=primary.tail)
     newest = read_newest(here)
-    primary.wait_for(lambda: read_newest(here) != newest, 30, what="another live record")
-    wait_until_same(here, there, 60, summaries=False, explain=primary.tail)
+    primary.wait_for(lambda: read_newest(here) != newest, LIVE_DEADLINE_S, what="another live record")
+    wait_until_same(here, there, LIVE_DEADLINE_S, summaries=False, explain=primary.tail)
     counts = requester.stop()
     assert counts["live"] >= 1
     assert counts["stored"] == read_count(there)
@@ -130,7 +131,7 @@ def test_our_copy_gets_every_record_from_a_version_1_primary(
     for _ in range(3):
         newest = read_newest(here) or 0
         add_record(here, newest + 300)
-        wait_until_same(here, there, 60, summaries=False, explain=copy.tail)
+        wait_until_same(here, there, LIVE_DEADLINE_S, summaries=False, explain=copy.tail)
     assert copy.running
     assert responder.stop()["live"] == 3
 

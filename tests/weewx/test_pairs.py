@@ -159,19 +159,19 @@ def test_a_copy_catches_up_and_follows(
 def test_a_primary_in_real_time_is_never_late_while_it_serves(
     tmp_path: Path, broker: MosquittoBroker, years: Years, stations: ExitStack
 ) -> None:
-    interval_s, delay_s, loop_s = 5, 1, 1
+    interval_s = 5
     here = place_database("sqlite", tmp_path / "primary-data", like=years[MOST])
     primary = make_primary(
         tmp_path / "primary",
         [main_binding(here)],
         port=broker.port,
         archive_interval_s=interval_s,
-        loop_interval_s=loop_s,
+        loop_interval_s=1,
     )
     stations.enter_context(primary)
     primary.start()
     old = read_newest(here) or 0
-    primary.wait_for(lambda: (primary.newest() or 0) > old, 30, what="the first live record")
+    primary.wait_for(lambda: (primary.newest() or 0) > old, LIVE_DEADLINE_S, what="the first live record")
     copies = []
     for number in range(2):
         there = place_database("sqlite", tmp_path / f"copy{number}-data")
@@ -183,7 +183,8 @@ def test_a_primary_in_real_time_is_never_late_while_it_serves(
     wait_for_live(primary, *copies, records=2)
     times = sorted(timestamp for timestamp in read_rows(here, "archive") if timestamp > old)
     assert {after - before for before, after in itertools.pairwise(times)} == {interval_s}
-    assert max(logged - stamped for logged, stamped in primary.read_additions()) < delay_s + loop_s + 1
+    # By itself WeeWX takes the delay and a LOOP packet; late is what comes when the next one is due.
+    assert max(logged - stamped for logged, stamped in primary.read_additions()) < interval_s
     assert "locked" not in primary.log_text + "".join(copy.log_text for copy in copies)
 
 
@@ -340,7 +341,7 @@ def test_a_copy_with_fewer_columns_leaves_the_others_out(
     stations.enter_context(primary)
     stations.enter_context(copy)
     start_pair(primary, copy)
-    copy.wait_for(lambda: read_newest(there), 30, what="the first record")
+    copy.wait_for(lambda: read_newest(there), LIVE_DEADLINE_S, what="the first record")
     columns = [*read_columns(there, "archive"), "wind"]
     assert "soilTemp1" not in columns
     old = read_newest(here) or 0
