@@ -76,6 +76,24 @@ def test_who_sends_a_body_all_the_same_sees_the_answer(server: PushServer, head:
         assert read_answer(connection)[0] == 413
 
 
+def test_a_refused_body_that_drips_is_read_no_longer_than_another(
+    server: PushServer, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_server, "LINGER_S", 0.5)
+    with server.connect() as connection:
+        connection.sendall(head + b"Content-Length: 99999999\r\n\r\n")
+        assert read_answer(connection)[0] == 413
+
+        def is_cut() -> bool:
+            try:
+                connection.sendall(b" ")
+            except ConnectionError:
+                return True
+            return False
+
+        wait_for(is_cut, 60, what="the end of the connection")
+
+
 def test_a_body_in_chunks_ends_where_it_becomes_too_long(server: PushServer, head: bytes) -> None:
     with server.connect() as connection:
         connection.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")

@@ -24,8 +24,8 @@ IDLE_S = 75
 """How long a connection is kept after its latest request."""
 HEAD_S = 20
 """How long a new connection may take to send the headers of a request."""
-LINGER_S = 5
-"""How long a body that was refused is still read, so that its sender sees the answer."""
+LINGER_S = 30
+"""How long a body that was refused is still read, so that its sender sees the answer, and not that it was cut off."""
 MOST_HEAD_BYTES = 64 << 10
 BACKLOG = 1024
 MOST_CONNECTIONS = 900
@@ -162,6 +162,7 @@ class _BoundedProtocol(H11Protocol):
     """uvicorn's HTTP, with an end to waiting for headers, and the right status for too many of them."""
 
     _head_timer: asyncio.TimerHandle | None = None
+    _lingers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -173,6 +174,9 @@ class _BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self._lingers and self.conn.their_state is h11.SEND_BODY:
+            return  # a refused body that drips is read no longer than another
+        self._lingers = False
         if self.conn.their_state is not h11.IDLE:
             self._stop_timer()
         elif self._head_timer is None:  # the next request of this connection has begun
@@ -182,6 +186,7 @@ class _BoundedProtocol(H11Protocol):
         super().on_response_complete()
         if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
             self._stop_timer()
+            self._lingers = True
             self._head_timer = self.loop.call_later(LINGER_S, self._give_up)
 
     def send_400_response(self, msg: str) -> None:
