@@ -64,13 +64,18 @@ def test_workers_bring_every_file_once(
     ):
         pids = json.loads(running.wait_for_line())["workers"]
         assert len(pids) == expected
-        logs = [tmp_path / "log" / f"{name}.log" for name in pids]
-        wait_for(lambda: all("mqtt_connected" in log.read_text() for log in logs), 60, what="connections")
+        logs = {name: tmp_path / "log" / f"{name}.log" for name in pids}
+        # Each has a second connection, to announce, which may come first: then nobody has subscribed yet.
+        wait_for(
+            lambda: all(f"mqtt_connected client={name}-0 " in log.read_text() for name, log in logs.items()),
+            60,
+            what="subscriptions",
+        )
         tree = str(tmp_path / "source")
         where = ["--post-broker", there, "--post-base-url", source.url, "--post-base-dir", tree]
         assert main(["mesh", "pub", *where, tree]) == 0
         wanted = hashes(tmp_path / "source")
-        wait_for(lambda: hashes(tmp_path / "data") == wanted, 60, explain=lambda: logs[0].read_text()[-2000:])
+        wait_for(lambda: hashes(tmp_path / "data") == wanted, 60, explain=lambda: logs["cwao-00"].read_text()[-2000:])
         heard = wait_for(lambda: (found := listener.heard) and len(found) >= COUNT and found, 60)
         paths = [each.json["relPath"] for each in heard if "relPath" in each.json]
         assert sorted(paths) == sorted(wanted)

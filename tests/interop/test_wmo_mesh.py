@@ -117,14 +117,13 @@ def test_the_four_nodes_come_to_hold_the_same(tmp_path: Path) -> None:
         bwqd.start_peer(blacklab, inline=True)
         cwnp.start_peer(bwqd, inline=True)
         awzz.start_peer(cwnp, name="by-cwnp")
-        with awzz.listen() as at_awzz:
+        with awzz.listen() as at_awzz, cwnp.listen() as at_cwnp:
             files = write_bulletins(blacklab, 200)
             blacklab.publish(*files, inline=True)
             held = wait_until_same(blacklab.data, awzz.data, bwqd.data, cwnp.data)
             assert len(held) == 200
-            wait_for(
-                lambda: all(at_awzz.announced(path) for path in held), 60, what="the announcement of every file at awzz"
-            )
+            heard = (at_awzz, at_cwnp)  # what is announced is in the index, too, by which trees are compared below
+            wait_for(lambda: all(each.announced(path) for each in heard for path in held), 60, what="all announcements")
             twice = [told for path in held if len(told := at_awzz.announced(path)) != 1]
             assert twice == []
         awzz.run("lag", awzz.owner_url, bwqd.owner_url, cwnp.owner_url)
@@ -206,10 +205,9 @@ def test_workers_share_the_work(tmp_path: Path, awzz: Node, split: bool) -> None
         how = ["--post-exchange-split"] if split else []
         workers = awzz.start("workers", "workers", 3, *where, *how, "--client-id", "cwao")
         if split:  # as in the seed: one takes all announcements, and spreads them at our own broker
-            cwao.wait_for_subscriptions(workers, "cwao-dispatch")
-            awzz.wait_for_subscriptions(workers, "cwao-0", 3)
-        else:
-            cwao.wait_for_subscriptions(workers, "cwao-0", 3)
+            cwao.wait_for_subscriptions(workers, "cwao-dispatch-0")
+        for number in range(3):  # with its whole id: workers also subscribe, as cwao-00-post, to what others ask them
+            (awzz if split else cwao).wait_for_subscriptions(workers, f"cwao-0{number}-0")
         with awzz.listen("xpublic/v03/post/#") as at_awzz:
             cwao.publish(*write_bulletins(cwao, 120), post_base_url=web.url)
             held = wait_until_same(cwao.data, awzz.data, explain=workers)
