@@ -142,7 +142,13 @@ def read_tree(folder: Path) -> dict[str, str]:
     """Path -> SHA-256 of all files below ``folder``, without those whose path has a part that begins with a dot."""
     files = {file.relative_to(folder): file for file in folder.rglob("*") if file.is_file()}
     seen = {path: file for path, file in files.items() if not any(part.startswith(".") for part in path.parts)}
-    return {str(path): hashlib.sha256(file.read_bytes()).hexdigest() for path, file in sorted(seen.items())}
+    found = {}
+    for path, file in sorted(seen.items()):
+        try:
+            found[str(path)] = hashlib.sha256(file.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            pass  # removed since, or renamed: what Sarracenia downloads is called *.tmp until it is whole
+    return found
 
 
 def wait_until_same(*trees: Path, deadline_s: float = 60, explain: Running | None = None) -> dict[str, str]:
