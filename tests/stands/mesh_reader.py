@@ -56,6 +56,9 @@ class Reader:
             while not self._stopping.is_set():
                 for told in self._inotify.read(LOOK_EVERY_S):
                     self._look(told)
+            while news := self._inotify.read(0):  # what was there at the end, however busy the machine was
+                for told in news:
+                    self._look(told)
         except Exception as error:
             self.faults.append(f"the reader itself: {error!r}")
 
