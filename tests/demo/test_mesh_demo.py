@@ -67,7 +67,7 @@ def test_a_broker_that_keeps_nothing_for_who_is_away_is_enough(folder: Path) -> 
 
 def test_a_tree_that_differs_is_told(folder: Path) -> None:
     with Run(folder, "--seconds", "1", "--directory", str(folder / "kept")) as run:
-        run.wait_for_text("Power is back")
+        run.wait_for_text("Power cut")  # east has long looked at its tree, and a thousand files are still to come
         (folder / "kept/east/tree/stray.txt").write_text("nobody announced this")
         assert run.wait() == 1, run.text
     assert "samesky: the four trees differ" in run.text
@@ -91,7 +91,7 @@ def test_a_signal_ends_it_and_nothing_is_left(folder: Path, signal_number: signa
 def test_ctrl_c_after_the_comparison_is_the_way_to_end_it(folder: Path) -> None:
     with Run(folder) as run:
         run.wait_for_text("Ctrl-C ends the demo.")
-        wait_for(lambda: run.read_page()["words"] == "All 8 copies are the same", 60, what="good news on the page")
+        wait_for(lambda: run.read_page()["words"] == "All 8 copies are the same", 120, what="good news on the page")
         told = run.text.partition("Publish a file of your own")[2]
         for command in re.findall(r"^  (.+)$", told, re.M):
             subprocess.run(command, shell=True, check=True)
@@ -108,7 +108,7 @@ def test_a_kill_takes_the_peers_and_the_brokers_along(folder: Path) -> None:
         run.wait_for_text("All four run")
         run.process.kill()
         run.wait()
-    wait_for(lambda: not find_processes(folder), 20, what="the end of every process")
+    wait_for(lambda: not find_processes(folder), 60, what="the end of every process")
 
 
 def test_a_peer_that_dies_is_told_with_the_end_of_its_log(folder: Path) -> None:
