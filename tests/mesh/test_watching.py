@@ -39,8 +39,10 @@ URL = "http://blacklab:8000/data"
 class RunningWatch:
     """A `Watching` in a thread of its own, while the ``with`` block runs."""
 
-    def __init__(self, settings: WatchSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: WatchSettings, *, hold_turn: int = 0) -> None:
+        """``hold_turn``: this one of its turns doesn't begin before ``going_on`` is set."""
+        self._settings, self._hold_turn = settings, hold_turn
+        self.going_on = threading.Event()
         self._stop, self._ready = threading.Event(), threading.Event()
         self.error: BaseException | None = None
         self.turns = 0
@@ -58,6 +60,8 @@ class RunningWatch:
 
     def _turn(self) -> bool:
         self.turns += 1
+        if self.turns == self._hold_turn:
+            assert self.going_on.wait(60)
         return not self._stop.is_set()
 
     def __enter__(self) -> Self:
@@ -502,8 +506,10 @@ def test_a_new_file_is_announced_while_many_old_ones_are_read(
         patient = MosquittoBroker(dir=tmp_path / "patient", options=["max_queued_messages 0"])
         stack.enter_context(patient)
         listener = stack.enter_context(Listener(f"mqtt://127.0.0.1:{patient.port}", ["xpublic/#"]))
-        stack.enter_context(RunningWatch(replace(settings, mqtt=replace(settings.mqtt, port=patient.port))))
-        (tree / "new").write_bytes(b"x")
+        settings = replace(settings, mqtt=replace(settings.mqtt, port=patient.port))
+        watch = stack.enter_context(RunningWatch(settings, hold_turn=3))
+        (tree / "new").write_bytes(b"x")  # however long that takes us, most of the others aren't read yet
+        watch.going_on.set()
         listener.wait_for(3001, 120)
         paths = told(listener)
     assert paths[-1] != "new"
