@@ -173,12 +173,12 @@ def test_a_neighbour_that_is_far_behind_is_warned_of_and_who_asks_is_told_everyt
     environment = {"SAMESKY_STATUS_DIR": str(tmp_path / "status")}
     options = ["--broker", url, "--dir-prefix", tree, "--lag-warn", "0", "--no-compare", "--verbose=2"]
     with RunningCommand("mesh", "peer", *options, environment=environment) as peer:
-        wait_for(lambda: any(": live" in line for line in peer.output), 30, explain=lambda: peer.errors)
+        wait_for(lambda: any(": live" in line for line in peer.output), 60, explain=lambda: peer.errors)
         with MeshNode(tmp_path / "node", broker.port) as node, Announcer(broker.port) as announcer:
             announcer.put(node, "a.txt", b"content")
-            wait_for((tree / "a.txt").exists, 20, explain=lambda: peer.errors)
+            wait_for((tree / "a.txt").exists, 60, explain=lambda: peer.errors)
         broker.stop()  # it says how it does once a minute, and when that changes
-        wait_for(lambda: "mesh_lag neighbour=" in peer.errors, 20, explain=lambda: peer.errors)
+        wait_for(lambda: "mesh_lag neighbour=" in peer.errors, 40, explain=lambda: peer.errors)
     assert f"mesh_lag neighbour={url}" in peer.errors
     assert " DEBUG " in peer.errors
 
@@ -196,13 +196,13 @@ def test_an_announcement_that_was_not_written_down_before_a_kill_comes_again(
     tree, environment = tmp_path / "data", {"SAMESKY_STATUS_DIR": str(tmp_path / "status")}
     options = ["--broker", f"mqtt://127.0.0.1:{broker.port}", "--dir-prefix", tree, "--no-compare"]
     with RunningCommand("mesh", "peer", *options, environment=environment) as peer:
-        wait_for(lambda: any(": live" in line for line in peer.output), 30, explain=lambda: peer.errors)
+        wait_for(lambda: any(": live" in line for line in peer.output), 60, explain=lambda: peer.errors)
         with ScriptedWeb(answering(answer)) as web, Announcer(broker.port) as announcer:
             with closing(sqlite3.connect(tree / FOLDER / FILE_NAME, isolation_level=None)) as locking:
                 locking.execute("BEGIN IMMEDIATE")  # nothing can be written down
                 announcer.announce(Announcement("a.txt", time.time_ns(), integrity_of(b"content"), 7, web.url))
-                wait_for(lambda: asked, 20, what="the download", explain=lambda: peer.errors)
+                wait_for(lambda: asked, 60, what="the download", explain=lambda: peer.errors)
                 peer.end(signal.SIGKILL)
             assert not (tree / "a.txt").exists()
             with RunningCommand("mesh", "peer", *options, environment=environment) as again:
-                wait_for((tree / "a.txt").exists, 20, what="the file", explain=lambda: again.errors)
+                wait_for((tree / "a.txt").exists, 60, what="the file", explain=lambda: again.errors)

@@ -149,7 +149,7 @@ def test_a_stopped_process_that_cannot_even_abort_is_killed(
     monkeypatch.setattr(workers_module, "ABORT_S", 0.1)
     with Supervisor([worker("lives")]) as supervisor:
         pid = supervisor.pids["lives"]
-        wait_for((tmp_path / "ready").exists, 20)
+        wait_for((tmp_path / "ready").exists, 60)
         os.kill(pid, signal.SIGSTOP)
         supervisor.run(lambda: len(starts(program)) < 2)
         assert not alive(pid)
