@@ -11,6 +11,8 @@ from typing import NamedTuple, Self
 from samesky.mesh.serve import Page, WebServer
 
 START_TIMEOUT_S = 60.0
+THREAD = "web-stand"
+"""The name of the server's thread."""
 
 
 class Answered(NamedTuple):
@@ -26,7 +28,7 @@ class RunningWebServer:
 
     def __init__(self, folder: Path, *, port: int = 0, pages: Mapping[str, Callable[[], Page]] | None = None) -> None:
         self._server = WebServer(folder, host="127.0.0.1", port=port, pages=pages)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="web-stand", daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name=THREAD, daemon=True)
         self._started, self._loop = threading.Event(), asyncio.new_event_loop()
         self._loop.close()
         self._fault: BaseException | None = None
