@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from samesky.demo.blocks_walkthrough import FIRST_CALL, SECOND_CALL, run_call, use_port
-from samesky.demo.gateway import Gateway, is_taken
+from samesky.demo.gateway import Gateway, is_taken, open_gateway
 from samesky.errors import Unreachable
 from stands.demo_run import DemoRun, find_processes
 from stands.ports import free_port
@@ -197,6 +197,16 @@ def test_a_service_that_there_is_not_is_told_by_the_gateway(gateway: Gateway) ->
         with closing(raised.value) as error:
             assert error.code == 404
             assert "/spark-master/, /spark-slave/" in json.load(error)["detail"]
+
+
+def test_another_port_is_found_when_somebody_has_the_documents_and_does_not_answer_yet() -> None:
+    port = free_port()
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", port))
+        with open_gateway({}, port=port) as gateway:
+            assert gateway.port != port
+    with open_gateway({}, port=port) as gateway:
+        assert gateway.port == port
 
 
 def test_a_port_is_taken_when_somebody_answers_there() -> None:

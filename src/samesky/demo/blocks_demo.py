@@ -29,9 +29,9 @@ from .blocks_walkthrough import (
     run_call,
     use_port,
 )
-from .gateway import Gateway, is_taken
+from .gateway import open_gateway
 from .page import Page
-from .program import check_libraries, find_ports, find_program, open_place, run_samesky
+from .program import check_libraries, find_program, open_place, run_samesky
 from .screen import Screen
 
 LIBRARIES = ("aio_pika", "fastapi", "uvicorn", "httpx2", "prometheus_client")
@@ -99,7 +99,7 @@ class BlocksDemo:
         self._directory = directory
         self._kept = kept
         self._steps = Steps()
-        self._port = find_ports(1)[0] if is_taken(PORT) else PORT
+        self._port = PORT
         configs = find_configs(directory)
         self._page = Page(directory, self._screen, configs=configs, port=web_port)
         self._sparks = Sparks(directory, self._page.environment)
@@ -123,8 +123,9 @@ class BlocksDemo:
         for each in self._sparks.both:
             self._screen.say(f"$ {each.command}")
         self._stack.enter_context(self._sparks)
-        gateway = Gateway({each.name: each.port for each in self._sparks.both}, port=self._port)
+        gateway = open_gateway({each.name: each.port for each in self._sparks.both}, port=PORT)
         self._stack.enter_context(gateway)
+        self._port = gateway.port
         words = "" if self._port == PORT else f" ({PORT}, the document's, is taken on this machine)"
         self._screen.say(f"Both are behind http://localhost:{self._port}/{words}")
 

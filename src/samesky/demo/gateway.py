@@ -8,6 +8,7 @@ import json
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
@@ -40,6 +41,14 @@ class Gateway:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+def open_gateway(ports: Mapping[str, int], *, port: int) -> Gateway:
+    """Return a gateway for ``ports`` at ``port``, or at a free one when somebody has that, or takes it meanwhile."""
+    if not is_taken(port):
+        with suppress(OSError):
+            return Gateway(ports, port=port)
+    return Gateway(ports, port=0)
 
 
 def is_taken(port: int) -> bool:
