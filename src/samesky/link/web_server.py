@@ -162,7 +162,6 @@ class _BoundedProtocol(H11Protocol):
     """uvicorn's HTTP, with an end to waiting for headers, and the right status for too many of them."""
 
     _head_timer: asyncio.TimerHandle | None = None
-    _lingers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -174,9 +173,8 @@ class _BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._lingers and self.conn.their_state is h11.SEND_BODY:
+        if self._lingers:
             return  # a refused body that drips is read no longer than another
-        self._lingers = False
         if self.conn.their_state is not h11.IDLE:
             self._stop_timer()
         elif self._head_timer is None:  # the next request of this connection has begun
@@ -184,10 +182,14 @@ class _BoundedProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY and not self.transport.is_closing():
+        if self._lingers and not self.transport.is_closing():
             self._stop_timer()
-            self._lingers = True
             self._head_timer = self.loop.call_later(LINGER_S, self._give_up)
+
+    @property
+    def _lingers(self) -> bool:
+        """Whether a request was answered of which the body still comes."""
+        return self.conn.their_state is h11.SEND_BODY and self.conn.our_state in (h11.DONE, h11.MUST_CLOSE)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, or has no end of headers."""
