@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -90,26 +90,28 @@ def _read(sources: "Sources", system: "System | None", stream: str | None, now: 
     ]
 
 
-def _watch_json(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> NoReturn:
-    from ..web.status_document import describe_status
-
+def _looks(sources: "Sources", system: "System | None", stream: str | None) -> "Iterator[tuple[float, list[Heard]]]":
+    """When it is, and what is found then; again and again, for ever."""
     while True:
         now = time.time()
-        found = _read(sources, system, stream, now)
-        click.echo(json.dumps(describe_status(found, now, max_lag, troubles=sources.troubles)))
+        yield now, _read(sources, system, stream, now)
         time.sleep(WATCH_INTERVAL_S)
 
 
-def _watch(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> NoReturn:
+def _watch_json(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> None:
+    from ..web.status_document import describe_status
+
+    for now, found in _looks(sources, system, stream):
+        click.echo(json.dumps(describe_status(found, now, max_lag, troubles=sources.troubles)))
+
+
+def _watch(sources: "Sources", system: "System | None", stream: str | None, max_lag: float | None) -> None:
     from rich.console import Group
     from rich.live import Live
 
     with Live(auto_refresh=False, screen=False) as live:
-        while True:
-            now = time.time()
-            found = _read(sources, system, stream, now)
+        for now, found in _looks(sources, system, stream):
             live.update(Group(*_parts(sources, found, now, max_lag, live.console.width)), refresh=True)
-            time.sleep(WATCH_INTERVAL_S)
 
 
 def _show(sources: "Sources", found: "Sequence[Heard]", now: float, max_lag: float | None) -> None:
